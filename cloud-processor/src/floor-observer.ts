@@ -1,0 +1,36 @@
+import type {
+  Aggregate,
+  AnomalyRow,
+  DurationMs,
+  EpochMs,
+  GatewayName,
+  GatewayRow,
+  LiveWindowRow,
+  MovingStatistics,
+  SensorRef,
+} from '@floorwatch/contracts';
+
+/**
+ * Hears what the pipeline applies, as it happens, so that pages can show the floor as it is now. Called on the hot path: every
+ * method returns at once and never throws. Nothing durable depends on it.
+ */
+export interface FloorObserver {
+  /** A batch of the gateway was applied. `heardAt` is the processor's own clock. */
+  heard(gateway: GatewayName, heardAt: EpochMs): void;
+  watermark(gateway: GatewayName, watermark: EpochMs): void;
+  rollup(
+    sensor: SensorRef,
+    unit: string | undefined,
+    start: EpochMs,
+    aggregate: Readonly<Aggregate>,
+    moving: MovingStatistics,
+  ): void;
+  anomaly(row: AnomalyRow): void;
+  gateway(row: GatewayRow): void;
+}
+
+/** Lets pages read the windows that are still open. */
+export interface OpenWindows {
+  /** The open windows of one sensor and size, oldest first. */
+  openWindows(sensor: SensorRef, size: DurationMs): readonly LiveWindowRow[];
+}

@@ -1,0 +1,50 @@
+import type {
+  AnomalyQuery,
+  AnomalyRow,
+  GatewayRow,
+  NewestWindow,
+  Page,
+  Row,
+  Sink,
+  WindowQuery,
+  WindowRow,
+} from '@floorwatch/contracts';
+
+/**
+ * Where windows and anomalies are kept and asked for. Every implementation passes the same contract suite
+ * (`test/write/store-contract.ts`).
+ *
+ * `write` replaces rows with the same key, so the same batch may be written any number of times. It throws a
+ * {@link StoreError} when nothing is known to be written; rows that the store will never accept come back as `partial`.
+ * What `write` has confirmed, the queries see.
+ */
+export interface Store extends Sink<Row> {
+  /** Sealed windows of one sensor, oldest first. */
+  windows(query: WindowQuery): Promise<Page<WindowRow>>;
+  /** Episodes as they stand now, the latest opened first. */
+  anomalies(query: AnomalyQuery): Promise<Page<AnomalyRow>>;
+  /** The newest sealed window of every sensor that has one since `since`, in any order, at most `limit`. */
+  newestWindows(since: number, limit: number): Promise<readonly NewestWindow[]>;
+  /** The newest report of every gateway that reported since `since`, in any order. */
+  gateways(since: number): Promise<readonly GatewayRow[]>;
+}
+
+/** What went wrong with a store. */
+export type StoreErrorCode = 'unreachable' | 'busy' | 'unauthorised' | 'not-set-up' | 'refused' | 'damaged';
+
+/** A store could not do what was asked; nothing is known to be written. */
+export class StoreError extends Error {
+  override readonly name = 'StoreError';
+  readonly code: StoreErrorCode;
+  /** Whether the same call can succeed later without a person. */
+  readonly retryable: boolean;
+  /** How long the store asks to be left alone, in milliseconds. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(code: StoreErrorCode, message: string, options: ErrorOptions & { readonly retryAfterMs?: number } = {}) {
+    super(message, options);
+    this.code = code;
+    this.retryable = code === 'unreachable' || code === 'busy';
+    this.retryAfterMs = options.retryAfterMs;
+  }
+}

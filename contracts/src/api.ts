@@ -1,0 +1,117 @@
+import type { AnomalyRow, GatewayRow, WindowRow } from './rows.ts';
+import type { MovingStatistics } from './moving-statistics.ts';
+import type { GatewayName, SensorRef } from './names.ts';
+import type { DurationMs, EpochMs } from './time.ts';
+
+/** One page of a list. `next` goes into the query's `after` for the page behind it; null: this is the last. */
+export interface Page<T> {
+  readonly items: readonly T[];
+  readonly next: string | null;
+}
+
+/**
+ * How a sensor is now. `unknown`: its gateway has not reported for a while, so nothing can be said; never read it as "all clear".
+ */
+export const SENSOR_STATES = ['normal', 'warning', 'critical', 'unknown'] as const;
+export type SensorState = (typeof SENSOR_STATES)[number];
+
+/** A site and its gateways: `GET /api/v1/sites`. */
+export interface SiteView {
+  readonly site: string;
+  readonly gateways: readonly GatewayView[];
+}
+
+/** A gateway as the processor sees it. Null: not heard of since the processor started, and nothing stored. */
+export interface GatewayView extends GatewayName {
+  /** The processor's clock when the newest batch came. */
+  readonly heardAt: EpochMs | null;
+  readonly watermark: EpochMs | null;
+  readonly report: GatewayRow | null;
+  readonly sensors: number;
+}
+
+/** A sensor with its newest value: `GET /api/v1/sensors`. */
+export interface SensorView {
+  /** `site/gateway/device/metric`. */
+  readonly id: string;
+  readonly sensor: SensorRef;
+  readonly unit: string | null;
+  readonly state: SensorState;
+  readonly last: number;
+  readonly lastAt: EpochMs;
+  readonly moving: MovingStatistics;
+  readonly openAnomalies: number;
+}
+
+/** Ten seconds of one sensor, from the processor's memory: `GET /api/v1/rollups`, and the event `rollup`. */
+export interface RollupPoint {
+  readonly start: EpochMs;
+  readonly n: number;
+  readonly mean: number;
+  readonly min: number;
+  readonly max: number;
+  readonly last: number;
+  readonly anomalous: number;
+  readonly moving: MovingStatistics;
+}
+
+/** A window, sealed or still open: `GET /api/v1/windows`. */
+export interface WindowView {
+  readonly size: string;
+  readonly start: EpochMs;
+  readonly end: EpochMs;
+  /** True while readings may still join it. */
+  readonly open: boolean;
+  readonly n: number;
+  readonly mean: number;
+  readonly variance: number;
+  readonly sd: number;
+  readonly min: number;
+  readonly max: number;
+  readonly last: number;
+  readonly lastAt: EpochMs;
+  readonly anomalous: number;
+  readonly moving: MovingStatistics;
+  readonly revision: number;
+  readonly incomplete: boolean;
+}
+
+/** What `GET /api/v1/live` sends, by event name. */
+export interface LiveEvents {
+  /** An episode opened, changed or closed. */
+  readonly anomaly: AnomalyRow;
+  /** Sensors whose newest value or state changed, gathered for a moment. */
+  readonly sensors: readonly SensorView[];
+  /** New points of the sensors that the client asked for. */
+  readonly rollups: readonly { readonly id: string; readonly point: RollupPoint }[];
+  /** Sent when nothing else was, so that a client notices a dead connection. */
+  readonly heartbeat: { readonly at: EpochMs };
+}
+
+/** Which windows to return, by start, oldest first. */
+export interface WindowQuery {
+  readonly sensor: SensorRef;
+  readonly size: DurationMs;
+  /** Windows with `from` ≤ start < `to`. */
+  readonly from: EpochMs;
+  readonly to: EpochMs;
+  readonly limit: number;
+  /** `next` of the page before. */
+  readonly after?: string;
+}
+
+/** Which episodes to return, by opening, newest first. */
+export interface AnomalyQuery {
+  readonly sensor?: SensorRef;
+  /** Episodes with `from` ≤ openedAt < `to`. */
+  readonly from: EpochMs;
+  readonly to: EpochMs;
+  readonly severity?: AnomalyRow['severity'];
+  /** Only episodes that have not closed. */
+  readonly openOnly?: boolean;
+  readonly limit: number;
+  readonly after?: string;
+}
+
+/** The newest window that a store has of a sensor. */
+export type NewestWindow = Pick<WindowRow, 'sensor' | 'unit' | 'start' | 'size' | 'aggregate' | 'moving'>;

@@ -1,0 +1,37 @@
+import { z } from 'zod';
+
+import { fields } from './fields.ts';
+import { limits } from './limits.ts';
+
+/** Why records are missing: dropped at a cap, damaged on disk, or trimmed before the processor asked for them again. */
+export const GAP_REASONS = ['cap', 'damage', 'trimmed'] as const;
+
+/**
+ * Stands in the place of the numbers `number`..`to`, whose records are lost for good. It has no number of its own. Only gateways
+ * make gaps. The windows of the gateway that a frame's event times touch are marked incomplete.
+ */
+export const gapSchema = z
+  .object({
+    kind: z.literal('gap'),
+    /** First missing number. */
+    number: fields.number,
+    /** Last missing number. */
+    to: fields.number,
+    reason: z.enum(GAP_REASONS),
+    /** What the dropped frames held, as far as it is known. */
+    frames: z
+      .array(
+        z.object({
+          number: fields.number,
+          to: fields.number,
+          readings: fields.count,
+          anomalies: fields.count,
+          /** Event times of the readings that it summed, both ends included; null: unknown. */
+          eventTimes: z.object({ from: fields.instant, to: fields.instant }).nullable(),
+        }),
+      )
+      .max(limits.framesPerGapMax),
+  })
+  .refine((gap) => gap.to >= gap.number, { path: ['to'], message: 'must not be smaller than number' });
+
+export type GapRecord = z.infer<typeof gapSchema>;

@@ -1,0 +1,79 @@
+export { type Aggregate, addReading, aggregateOf, meanOf, mergeAggregate, sdOf, varianceOf } from './aggregate.ts';
+export {
+  ANOMALY_PHASES,
+  type AnomalyPhase,
+  type AnomalyRecord,
+  PROVENANCES,
+  type Provenance,
+  SCORE_MAX,
+  SEVERITIES,
+  type Severity,
+} from './anomaly.ts';
+export type {
+  AnomalyQuery,
+  GatewayView,
+  LiveEvents,
+  NewestWindow,
+  Page,
+  RollupPoint,
+  SensorView,
+  SiteView,
+  WindowQuery,
+  WindowView,
+} from './api.ts';
+export { SENSOR_STATES, type SensorState } from './api.ts';
+export {
+  type Batch,
+  type BatchFault,
+  type DecodedBatch,
+  decodeBatch,
+  encodeBatch,
+  type FloorRecord,
+  type Lane,
+  LANES,
+  lastNumber,
+  SCHEMA_VERSION,
+} from './batch.ts';
+export { GAP_REASONS, type GapRecord } from './gap.ts';
+export { limits } from './limits.ts';
+export { BUCKETS, parseSizeLabel, sizeLabel, WINDOW_SIZES_DEFAULT } from './measurements.ts';
+export { MOVING_STATISTICS, type MovingStatistics } from './moving-statistics.ts';
+export {
+  type GatewayName,
+  gatewayKey,
+  isName,
+  nameSchema,
+  parseSensorId,
+  sensorId,
+  sensorKey,
+  type SensorName,
+  type SensorRef,
+} from './names.ts';
+export { CLOCK_QUALITIES, type ClockQuality, type Quality, type Reading } from './reading.ts';
+export { ROLLUP_MS, type Rollup, type RollupSensor, type RollupsRecord } from './rollup.ts';
+export { at, rollupAggregate, rollupMoving, rollupsRecord, rollupStart } from './rollup-columns.ts';
+export type { AnomalyRow, GatewayRow, LateRow, LiveWindowRow, Row, WindowRow } from './rows.ts';
+export type { Collector, Delivery, Operator, Sink, Source, Stage, WriteOutcome } from './stage.ts';
+export type { StatusRecord } from './status.ts';
+export {
+  INGEST_STREAM,
+  type IngestAddress,
+  ingestSubject,
+  parseIngestSubject,
+  partitionFilter,
+  partitionOf,
+  subjectToken,
+} from './subjects.ts';
+export type { TickRecord } from './tick.ts';
+export {
+  days,
+  durationMs,
+  type DurationMs,
+  epochMs,
+  type EpochMs,
+  hours,
+  intervalStart,
+  minutes,
+  seconds,
+  shift,
+} from './time.ts';

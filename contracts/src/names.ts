@@ -1,0 +1,52 @@
+import { z } from 'zod';
+
+import { limits } from './limits.ts';
+
+/**
+ * A site, gateway, device or metric: what a person calls a thing. Any Unicode text except control characters and the three
+ * characters that MQTT gives a meaning (`/`, `+`, `#`), without white space at either end. `/` is therefore free to join names.
+ */
+export const nameSchema = z
+  .string()
+  .min(1)
+  .max(limits.nameLengthMax)
+  .refine(isName, 'must not contain control characters, "/", "+" or "#", nor begin or end with white space');
+
+/** Whether `text` can name a site, gateway, device or metric. */
+export function isName(text: string): boolean {
+  if (text.length === 0 || text.length > limits.nameLengthMax || text.trim() !== text) return false;
+  return !/[\p{Cc}\p{Cs}/+#]/u.test(text);
+}
+
+/** A sensor within its gateway. */
+export interface SensorName {
+  readonly device: string;
+  readonly metric: string;
+}
+
+/** A gateway among all gateways. */
+export interface GatewayName {
+  readonly site: string;
+  readonly gateway: string;
+}
+
+/** A sensor among all sensors. A device that moves to another gateway is another sensor. */
+export interface SensorRef extends GatewayName, SensorName {}
+
+/** `device/metric`: a sensor's key within its gateway. */
+export const sensorKey = (name: SensorName): string => `${name.device}/${name.metric}`;
+
+/** `site/gateway`: a gateway's key. */
+export const gatewayKey = (name: GatewayName): string => `${name.site}/${name.gateway}`;
+
+/** `site/gateway/device/metric`: a sensor's id in the API and on the console page. */
+export const sensorId = (ref: SensorRef): string => `${ref.site}/${ref.gateway}/${ref.device}/${ref.metric}`;
+
+/** The sensor that `id` (see {@link sensorId}) names, or undefined if it is not such an id. */
+export function parseSensorId(id: string): SensorRef | undefined {
+  const parts = id.split('/');
+  const [site, gateway, device, metric] = parts;
+  if (parts.length !== 4 || !parts.every(isName)) return undefined;
+  if (site === undefined || gateway === undefined || device === undefined || metric === undefined) return undefined;
+  return { site, gateway, device, metric };
+}

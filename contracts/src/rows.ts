@@ -1,0 +1,67 @@
+import type { Aggregate } from './aggregate.ts';
+import type { AnomalyRecord } from './anomaly.ts';
+import type { MovingStatistics } from './moving-statistics.ts';
+import type { GatewayName, SensorRef } from './names.ts';
+import type { ClockQuality } from './reading.ts';
+import type { DurationMs, EpochMs } from './time.ts';
+
+/**
+ * What the store holds, and what the API returns of it. A row's key is given with it: writing a row replaces the one with the same
+ * key, so writing twice is harmless.
+ */
+export type Row = WindowRow | LiveWindowRow | AnomalyRow | LateRow | GatewayRow;
+
+interface WindowFields {
+  readonly sensor: SensorRef;
+  readonly unit?: string;
+  /** Length of the window, a multiple of {@link ROLLUP_MS}. */
+  readonly size: DurationMs;
+  /** The window is [start, start + size) of event time. */
+  readonly start: EpochMs;
+  readonly aggregate: Readonly<Aggregate>;
+  /** The moving statistics that came with the newest reading of the window. */
+  readonly moving: MovingStatistics;
+}
+
+/** A sealed window. Key: sensor, size, start. */
+export interface WindowRow extends WindowFields {
+  readonly table: 'window';
+  /** 0 when first sealed; each correction counts one up. */
+  readonly revision: number;
+  /** Readings of it are known to be lost. */
+  readonly incomplete: boolean;
+}
+
+/** A window that is still open, as it stood when it was last written. Kept for hours only. Key: sensor, size, start. */
+export interface LiveWindowRow extends WindowFields {
+  readonly table: 'window_live';
+}
+
+/** An episode as it stands. Key: id (which fixes sensor, detector, kind and openedAt). */
+export interface AnomalyRow extends Omit<AnomalyRecord, 'kind' | 'number' | 'device' | 'metric'> {
+  readonly table: 'anomaly';
+  readonly sensor: SensorRef;
+}
+
+/** Readings that came after their window was sealed. Key: sensor, size, start of the window. */
+export interface LateRow {
+  readonly table: 'late';
+  readonly sensor: SensorRef;
+  readonly size: DurationMs;
+  readonly start: EpochMs;
+  /** Late readings of the window so far. */
+  readonly readings: number;
+}
+
+/** A gateway as it last reported itself. Key: site, gateway and `at`. */
+export interface GatewayRow extends GatewayName {
+  readonly table: 'gateway';
+  /** The gateway's clock at the report. */
+  readonly at: EpochMs;
+  readonly startedAt: EpochMs;
+  readonly version: string;
+  readonly configHash: string;
+  readonly clock: ClockQuality;
+  readonly sensors: number;
+  readonly counters: Readonly<Record<string, number>>;
+}

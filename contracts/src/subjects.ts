@@ -1,0 +1,60 @@
+import { LANES, type Lane } from './batch.ts';
+import { limits } from './limits.ts';
+import { type GatewayName, gatewayKey, isName } from './names.ts';
+import { days } from './time.ts';
+
+/**
+ * The stream that carries every gateway's batches. Limits retention with a size and an age: what it drops, gateways send again
+ * (DESIGN §5), so it is a pipe and not an archive.
+ */
+export const INGEST_STREAM = {
+  name: 'INGEST',
+  subjects: ['ingest.v1.*.*.*.*'],
+  bytesMaxDefault: 2 * 1024 ** 3,
+  ageMaxDefault: days(7),
+} as const;
+
+/** Where a batch is published, and what the processor reads from the subject. */
+export interface IngestAddress extends GatewayName {
+  readonly partition: number;
+  readonly lane: Lane;
+}
+
+/** `ingest.v1.<partition>.<site>.<gateway>.<lane>`. */
+export const ingestSubject = (address: Omit<IngestAddress, 'partition'>): string =>
+  `ingest.v1.${partitionOf(address)}.${subjectToken(address.site)}.${subjectToken(address.gateway)}.${address.lane}`;
+
+/** The subjects of one partition. */
+export const partitionFilter = (partition: number): string => `ingest.v1.${partition}.>`;
+
+/** The address that `subject` was made from, or undefined if {@link ingestSubject} never made it. */
+export function parseIngestSubject(subject: string): IngestAddress | undefined {
+  const [ingest, version, partitionText, siteToken = '', gatewayToken = '', laneText, ...rest] = subject.split('.');
+  const lane = LANES.find((known) => known === laneText);
+  const site = fromSubjectToken(siteToken);
+  const gateway = fromSubjectToken(gatewayToken);
+  if (ingest !== 'ingest' || version !== 'v1' || rest.length > 0 || lane === undefined) return undefined;
+  if (site === undefined || gateway === undefined) return undefined;
+  const partition = partitionOf({ site, gateway });
+  return String(partition) === partitionText ? { partition, site, gateway, lane } : undefined;
+}
+
+/** The partition that owns a gateway: FNV-1a (32 bits) of `site/gateway` in UTF-8, modulo the number of partitions. */
+export function partitionOf(name: GatewayName): number {
+  let hash = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(gatewayKey(name))) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
+  return hash % limits.partitions;
+}
+
+/** A name as one token of a NATS subject: percent-encoded like a URL, and `.`, `*` and the few others that a URL leaves alone too. */
+export const subjectToken = (name: string): string =>
+  encodeURIComponent(name).replaceAll(/[.!~*'()]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
+
+function fromSubjectToken(token: string): string | undefined {
+  try {
+    const name = decodeURIComponent(token);
+    return isName(name) && subjectToken(name) === token ? name : undefined;
+  } catch {
+    return undefined;
+  }
+}

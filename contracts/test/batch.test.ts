@@ -1,0 +1,125 @@
+import { describe, expect, it } from 'vitest';
+
+import {
+  aggregateOf,
+  addReading,
+  type Batch,
+  decodeBatch,
+  encodeBatch,
+  epochMs,
+  type GapRecord,
+  limits,
+  meanOf,
+  rollupAggregate,
+  rollupMoving,
+  rollupsRecord,
+  rollupStart,
+} from '../src/index.ts';
+
+const moving = { countMean: 21.25, countSd: 0.5, timeMean: null, timeSd: null, ewMean: 21.125, ewSd: 0.25 };
+const aggregate = aggregateOf(21, 1_700_000_001_000, false, false);
+addReading(aggregate, 22, 1_700_000_002_000, true, true);
+
+const rollups = rollupsRecord(4, [
+  { sensor: 0, start: 1_700_000_000_000, aggregate, moving },
+  { sensor: 1, start: 1_699_999_990_000, aggregate: aggregateOf(5, 1_699_999_999_999, false, false), moving },
+]);
+
+const batch: Batch = {
+  schema: 1,
+  site: 'Leipzig',
+  gateway: 'hall 1',
+  lane: 'telemetry',
+  epoch: '7-0123abcd',
+  sensors: [
+    { device: 'press', metric: 'temperature', unit: '°C' },
+    { device: 'press', metric: 'strokes' },
+  ],
+  records: [
+    rollups,
+    {
+      kind: 'tick',
+      number: 5,
+      watermark: epochMs(1_700_000_000_000),
+      at: epochMs(1_700_000_012_000),
+      clock: 'synchronised',
+    },
+  ],
+};
+
+const gap = (number: number, to: number): GapRecord => ({ kind: 'gap', number, to, reason: 'cap', frames: [] });
+const encoded = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
+const faultOf = (value: unknown): string => {
+  const decoded = decodeBatch(encoded(value));
+  return decoded.ok ? 'none' : `${decoded.fault.reason}: ${decoded.fault.message}`;
+};
+
+describe('batch', () => {
+  it('comes back from its bytes as it was', () => {
+    expect(decodeBatch(encodeBatch(batch))).toEqual({ ok: true, batch });
+  });
+
+  it('gives every rollup back with its bucket, its aggregate and its moving statistics', () => {
+    expect(rollupStart(rollups, 0)).toBe(1_700_000_000_000);
+    expect(rollupAggregate(rollups, 0)).toEqual(aggregate);
+    expect(meanOf(rollupAggregate(rollups, 0))).toBe(21.5);
+    expect(rollupMoving(rollups, 0)).toEqual(moving);
+    expect(rollupStart(rollups, 1)).toBe(1_699_999_990_000);
+    expect(rollupAggregate(rollups, 1).lastAt).toBe(1_699_999_999_999);
+  });
+
+  it('takes a gap that stands for many numbers, and wants the number after it next', () => {
+    const tick = { ...batch.records[1], number: 9 };
+    expect(faultOf({ ...batch, records: [gap(4, 8), tick] })).toBe('none');
+    expect(faultOf({ ...batch, records: [gap(4, 7), tick] })).toMatch('records.1.number: is 9, must be 8');
+    expect(faultOf({ ...batch, records: [gap(4, 3)] })).toMatch('records.0.to: must not be smaller than number');
+  });
+
+  it.each([
+    [
+      'a missing number between records',
+      { ...batch, records: [rollups, { ...batch.records[1], number: 6 }] },
+      'is 6, must be 5',
+    ],
+    [
+      'a sensor that the batch does not name',
+      { ...batch, sensors: batch.sensors.slice(1) },
+      'points past the 1 sensors',
+    ],
+    ['no records', { ...batch, records: [] }, 'invalid: records'],
+    ['a site with a slash', { ...batch, site: 'a/b' }, 'invalid: site'],
+    ['a newer schema', { ...batch, schema: 2 }, 'schema: batch has schema version 2'],
+    ['something else entirely', 'hello', 'invalid: '],
+  ])('refuses %s and says what is wrong', (_what, value, message) => {
+    expect(faultOf(value)).toContain(message);
+  });
+
+  it.each([
+    ['n', 0, 'n is 0'],
+    ['n', 1.5, 'n is 1.5'],
+    ['m2', -1, 'm2 is -1'],
+    ['min', 99, 'min 99 is above max'],
+    ['lastAt', 10_000, 'lies outside its bucket'],
+    ['anomalous', 3, 'must be counts of at most n (2)'],
+    ['bucket', 0.5, 'must be whole numbers'],
+  ] as const)('refuses a rollup whose %s is %d', (column, value, message) => {
+    const columns = { ...rollups.columns, [column]: [value, ...rollups.columns[column].slice(1)] };
+    expect(faultOf({ ...batch, records: [{ ...rollups, columns }] })).toContain(message);
+  });
+
+  it('refuses columns of different lengths', () => {
+    const columns = { ...rollups.columns, max: [1] };
+    expect(faultOf({ ...batch, records: [{ ...rollups, columns }] })).toContain(
+      'column max has 1 entries, column sensor 2',
+    );
+  });
+
+  it('never throws on bytes that are no batch', () => {
+    expect(decodeBatch(new Uint8Array([0xff, 0xfe]))).toMatchObject({ ok: false, fault: { reason: 'not-json' } });
+    expect(decodeBatch(new Uint8Array())).toMatchObject({ ok: false, fault: { reason: 'not-json' } });
+    expect(decodeBatch(new Uint8Array(limits.batchBytesMax + 1))).toMatchObject({
+      ok: false,
+      fault: { reason: 'too-large' },
+    });
+  });
+});

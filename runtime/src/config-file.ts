@@ -1,0 +1,95 @@
+import { readFile } from 'node:fs/promises';
+
+import { parseDocument } from 'yaml';
+import type { z } from 'zod';
+
+import { messageOf, StartError } from './errors.ts';
+
+/** Larger configuration files are mistakes; the limit also bounds what the parser is given. */
+const CONFIG_BYTES_MAX = 1024 * 1024;
+
+/**
+ * Reads and checks a configuration file in YAML.
+ *
+ * @param file path of the file; undefined gives the schema's defaults.
+ * @param schema what the file may say. Unknown keys must be errors in it (`z.strictObject`).
+ * @param overrides values from the command line, laid over the file's before the check; undefined ones are ignored.
+ * @throws StartError that lists every problem with its field, value and remedy.
+ */
+export async function loadConfig<S extends z.ZodType>(
+  file: string | undefined,
+  schema: S,
+  overrides: Readonly<Record<string, unknown>> = {},
+): Promise<z.output<S>> {
+  const written = file === undefined ? {} : await readYaml(file);
+  const name = file ?? 'command line';
+  if (typeof written !== 'object' || written === null || Array.isArray(written)) {
+    throw new StartError('config-invalid', `${name}: must hold "field: value" lines, but holds ${describe(written)}`);
+  }
+  const parsed = schema.safeParse(overlay(written as Record<string, unknown>, overrides));
+  if (parsed.success) return parsed.data;
+  const lines = parsed.error.issues.flatMap((issue) => explainIssue(issue));
+  const problems = lines.length === 1 ? '1 problem' : `${lines.length} problems`;
+  const hint = 'config.example.yaml explains every field.';
+  throw new StartError(
+    'config-invalid',
+    [`${name}: ${problems}`, ...lines.map((line) => `  ${line}`), hint].join('\n'),
+  );
+}
+
+async function readYaml(file: string): Promise<unknown> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    throw new StartError('config-unreadable', `configuration file ${file} can't be read: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+  if (text.length > CONFIG_BYTES_MAX) {
+    throw new StartError('config-invalid', `${file}: has ${text.length} characters, the limit is ${CONFIG_BYTES_MAX}`);
+  }
+  const document = parseDocument(text, { prettyErrors: true });
+  const [problem] = document.errors;
+  if (problem !== undefined) throw new StartError('config-invalid', `${file}: not valid YAML: ${problem.message}`);
+  try {
+    return (document.toJS({ maxAliasCount: 50 }) as unknown) ?? {};
+  } catch (error) {
+    throw new StartError('config-invalid', `${file}: not valid YAML: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** `over` laid over `base`, object by object. */
+function overlay(
+  base: Readonly<Record<string, unknown>>,
+  over: Readonly<Record<string, unknown>>,
+): Record<string, unknown> {
+  const result: Record<string, unknown> = { ...base };
+  for (const [key, value] of Object.entries(over)) {
+    if (value === undefined) continue;
+    const below = result[key];
+    result[key] =
+      isPlainObject(value) && (below === undefined || isPlainObject(below)) ? overlay(below ?? {}, value) : value;
+  }
+  return result;
+}
+
+const isPlainObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** One line per problem: the field, what it is, what it must be. The values shown are never secrets: those live in other files. */
+function explainIssue(issue: z.core.$ZodIssue): string[] {
+  const field = issue.path.map(String).join('.');
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map(
+      (key) =>
+        `${field === '' ? key : `${field}.${key}`}: unknown field; check its spelling and its indentation, or remove it`,
+    );
+  }
+  return [`${field === '' ? 'the file' : field}: ${issue.message}`];
+}
+
+function describe(value: unknown): string {
+  if (Array.isArray(value)) return 'a list';
+  return value === null ? 'nothing' : `the ${typeof value} ${JSON.stringify(value)}`;
+}

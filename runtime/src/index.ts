@@ -1,0 +1,17 @@
+export { loadConfig } from './config-file.ts';
+export { EXIT, messageOf, StartError, type StartErrorCode, systemCodeOf } from './errors.ts';
+export {
+  bearerAuth,
+  type HttpConfig,
+  httpConfigSchema,
+  type HttpServer,
+  httpToken,
+  isLoopback,
+  listen,
+  serveHttp,
+} from './http-server.ts';
+export { createLogger, type Logger, type LogLevel, logLevelSchema } from './logger.ts';
+export { connectNats, type NatsConfig, natsConfigSchema, pause } from './nats.ts';
+export { runProgram } from './program.ts';
+export { readSecret } from './secret.ts';
+export { VERSION } from './version.ts';

@@ -1,0 +1,143 @@
+import { readFile } from 'node:fs/promises';
+
+import {
+  connect,
+  credsAuthenticator,
+  type NatsConnection,
+  type NodeConnectionOptions,
+  tokenAuthenticator,
+} from '@nats-io/transport-node';
+import { z } from 'zod';
+
+import { messageOf, StartError } from './errors.ts';
+import type { Logger } from './logger.ts';
+import { readSecret } from './secret.ts';
+
+/** How a program reaches NATS. Secrets stand in files of their own, or in the environment variable FLOORWATCH_NATS_TOKEN. */
+export const natsConfigSchema = z
+  .strictObject({
+    /** Addresses of one cluster, `nats://host:port` or `tls://host:port`. */
+    servers: z
+      .array(
+        z
+          .url({ protocol: /^(nats|tls)$/, error: 'must be an address such as nats://127.0.0.1:4222' })
+          .refine(
+            (url) => !url.includes('@'),
+            'must not hold a user or a password; use nats.credentialsFile or nats.tokenFile',
+          ),
+      )
+      .min(1)
+      .max(20)
+      .default(['nats://127.0.0.1:4222']),
+    /** A `.creds` file with a user's JWT and key. */
+    credentialsFile: z.string().min(1).exactOptional(),
+    tokenFile: z.string().min(1).exactOptional(),
+    /** Certificates in PEM, for servers that ask for TLS. */
+    tls: z
+      .strictObject({
+        caFile: z.string().min(1).exactOptional(),
+        certFile: z.string().min(1).exactOptional(),
+        keyFile: z.string().min(1).exactOptional(),
+      })
+      .exactOptional(),
+  })
+  .prefault({});
+
+export type NatsConfig = z.output<typeof natsConfigSchema>;
+
+/**
+ * Connects, and stays connected: after a loss it tries for ever, with jitter. Waits until the first connection stands.
+ *
+ * @param name how the connection is called in the server's own lists.
+ * @param signal gives up waiting.
+ * @throws StartError if a credentials file can't be read; the signal's reason if it aborts.
+ */
+export async function connectNats(
+  config: NatsConfig,
+  name: string,
+  logger: Logger,
+  signal: AbortSignal,
+): Promise<NatsConnection> {
+  const options = await connectionOptions(config, name);
+  for (let attempt = 1; ; attempt++) {
+    signal.throwIfAborted();
+    try {
+      const connection = await connect(options);
+      void logStatus(connection, logger);
+      return connection;
+    } catch (error) {
+      logger.warn(
+        { servers: config.servers, attempt, error: messageOf(error) },
+        'NATS cannot be reached; trying again',
+      );
+      await pause(Math.min(5_000, 250 * 2 ** Math.min(attempt, 5)) * (0.5 + Math.random()), signal);
+    }
+  }
+}
+
+async function connectionOptions(config: NatsConfig, name: string): Promise<NodeConnectionOptions> {
+  const options: NodeConnectionOptions = {
+    servers: [...config.servers],
+    name,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 500,
+    reconnectJitter: 500,
+    pingInterval: 10_000,
+    maxPingOut: 2,
+    ignoreAuthErrorAbort: true,
+  };
+  if (config.tls !== undefined) options.tls = config.tls;
+  if (config.credentialsFile !== undefined) {
+    try {
+      options.authenticator = credsAuthenticator(await readFile(config.credentialsFile));
+    } catch (error) {
+      const message = `nats.credentialsFile: ${config.credentialsFile} can't be used: ${messageOf(error)}`;
+      throw new StartError('secret-missing', message, { cause: error });
+    }
+    return options;
+  }
+  const token = await readSecret('NATS token', config.tokenFile, 'FLOORWATCH_NATS_TOKEN');
+  if (token !== undefined) options.authenticator = tokenAuthenticator(token);
+  return options;
+}
+
+async function logStatus(connection: NatsConnection, logger: Logger): Promise<void> {
+  for await (const status of connection.status()) {
+    switch (status.type) {
+      case 'disconnect':
+        logger.warn({ server: status.server }, 'connection to NATS lost; trying again');
+        break;
+      case 'reconnect':
+        logger.info({ server: status.server }, 'connected to NATS again');
+        break;
+      case 'error':
+        logger.error({ error: messageOf(status.error) }, 'NATS reports an error');
+        break;
+      case 'slowConsumer':
+      case 'staleConnection':
+      case 'ldm':
+        logger.warn({ status: status.type }, 'NATS connection needs attention');
+        break;
+      case 'close':
+      case 'forceReconnect':
+      case 'ping':
+      case 'reconnecting':
+      case 'update':
+        break;
+    }
+  }
+}
+
+/** Waits; ends early, without an error, when `signal` aborts. */
+export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener('abort', done);
+  });
+}

@@ -1,0 +1,46 @@
+import { EXIT, messageOf, StartError } from './errors.ts';
+
+/** A program that has not stopped so long after it was asked to is ended; whatever it guards must survive that anyway. */
+const SHUTDOWN_MS_MAX = 10_000;
+
+/**
+ * Runs a program's `main` and turns how it ends into an exit code: {@link EXIT.cannotStart} with the message alone for a
+ * {@link StartError}, {@link EXIT.failed} with the stack for anything else.
+ *
+ * The signal aborts on SIGINT, on SIGTERM, and when the parent that opened an IPC channel is gone, so that no child is left behind.
+ * A second signal ends the program at once.
+ *
+ * @param main returns the exit code, or nothing for {@link EXIT.ok}, after it has closed everything.
+ */
+export async function runProgram(main: (signal: AbortSignal) => Promise<number | void>): Promise<void> {
+  const stop = new AbortController();
+  const ask = (why: string): void => {
+    if (stop.signal.aborted) process.exit(130);
+    stop.abort(new Error(why));
+    setTimeout(() => {
+      process.stderr.write(`not stopped ${SHUTDOWN_MS_MAX / 1_000} s after ${why}; ending now\n`);
+      process.exit(EXIT.failed);
+    }, SHUTDOWN_MS_MAX).unref();
+  };
+  process.on('SIGINT', () => ask('SIGINT'));
+  process.on('SIGTERM', () => ask('SIGTERM'));
+  if (process.connected) {
+    process.once('disconnect', () => {
+      if (!stop.signal.aborted) ask('the parent process ended');
+    });
+    process.channel?.unref();
+  }
+  try {
+    process.exitCode = (await main(stop.signal)) ?? EXIT.ok;
+  } catch (error) {
+    if (error instanceof StartError) {
+      process.stderr.write(`${error.message}\n`);
+      process.exitCode = EXIT.cannotStart;
+    } else {
+      process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : messageOf(error)}\n`);
+      process.exitCode = EXIT.failed;
+    }
+    // Something may still hold the event loop open; a program that failed must not linger.
+    setTimeout(() => process.exit(), 1_000).unref();
+  }
+}
