@@ -26,9 +26,10 @@ export async function loadConfig<S extends z.ZodType>(
   if (typeof written !== 'object' || written === null || Array.isArray(written)) {
     throw new StartError('config-invalid', `${name}: must hold "field: value" lines, but holds ${describe(written)}`);
   }
-  const parsed = schema.safeParse(overlay(written as Record<string, unknown>, overrides));
+  const options = overlay(written as Record<string, unknown>, overrides);
+  const parsed = schema.safeParse(options);
   if (parsed.success) return parsed.data;
-  const lines = parsed.error.issues.flatMap((issue) => explainIssue(issue));
+  const lines = parsed.error.issues.flatMap((issue) => explainIssue(issue, options));
   const problems = lines.length === 1 ? '1 problem' : `${lines.length} problems`;
   const hint = 'config.example.yaml explains every field.';
   throw new StartError(
@@ -77,16 +78,28 @@ function overlay(
 const isPlainObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** One line per problem: the field, what it is, what it must be. The values shown are never secrets: those live in other files. */
-function explainIssue(issue: z.core.$ZodIssue): string[] {
+/** One line per problem: the field, what it must be, its value. Secrets have no field; a password in an address is hidden. */
+function explainIssue(issue: z.core.$ZodIssue, options: unknown): string[] {
   const field = issue.path.map(String).join('.');
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map(
-      (key) =>
-        `${field === '' ? key : `${field}.${key}`}: unknown field; check its spelling and its indentation, or remove it`,
-    );
+    return issue.keys.map((key) => {
+      const unknown = field === '' ? key : `${field}.${key}`;
+      return `${unknown}: unknown field; check its spelling and its indentation, or remove it`;
+    });
   }
-  return [`${field === '' ? 'the file' : field}: ${issue.message}`];
+  const value = issue.path.reduce<unknown>(
+    (at, key) => (isPlainObject(at) || Array.isArray(at) ? Reflect.get(at, key) : undefined),
+    options,
+  );
+  const message = issue.message.replace(/^Invalid input: /, '');
+  const shown = value === undefined ? 'it is not set' : `it is ${shorten(JSON.stringify(value) ?? String(value))}`;
+  return [`${field === '' ? 'the file' : field}: ${message}; ${shown}`];
+}
+
+/** At most 80 characters of `text`, without the user and password of an address. */
+function shorten(text: string): string {
+  const hidden = text.replaceAll(/\/\/[^/@\s"]*@/g, '//***@');
+  return hidden.length > 80 ? `${hidden.slice(0, 77)}…` : hidden;
 }
 
 function describe(value: unknown): string {
