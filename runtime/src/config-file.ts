@@ -92,7 +92,7 @@ function explainIssue(issue: z.core.$ZodIssue, options: unknown): string[] {
     options,
   );
   const message = issue.message.replace(/^Invalid input: /, '');
-  const shown = value === undefined ? 'it is not set' : `it is ${shorten(JSON.stringify(value) ?? String(value))}`;
+  const shown = value === undefined ? 'it is not set' : `it is ${shorten(JSON.stringify(value))}`;
   return [`${field === '' ? 'the file' : field}: ${message}; ${shown}`];
 }
 
