@@ -50,8 +50,8 @@ export {
   type SensorRef,
 } from './names.ts';
 export { CLOCK_QUALITIES, type ClockQuality, type Quality, type Reading } from './reading.ts';
-export { ROLLUP_MS, type Rollup, type RollupSensor, type RollupsRecord } from './rollup.ts';
-export { at, rollupAggregate, rollupMoving, rollupsRecord, rollupStart } from './rollup-columns.ts';
+export { at, ROLLUP_MS, type Rollup, type RollupSensor, type RollupsRecord } from './rollup.ts';
+export { rollupAggregate, rollupMoving, rollupsRecord, rollupStart } from './rollup-columns.ts';
 export type { AnomalyRow, GatewayRow, LateRow, LiveWindowRow, Row, WindowRow } from './rows.ts';
 export type { Collector, Delivery, Operator, Sink, Source, Stage, WriteOutcome } from './stage.ts';
 export type { StatusRecord } from './status.ts';

@@ -1,6 +1,6 @@
 import type { Aggregate } from './aggregate.ts';
 import { MOVING_MEANS, type MOVING_STATISTICS, type MovingStatistics } from './moving-statistics.ts';
-import { ROLLUP_MS, type Rollup, type RollupColumns, type RollupsRecord } from './rollup.ts';
+import { at, ROLLUP_MS, type Rollup, type RollupsRecord } from './rollup.ts';
 import { type EpochMs, epochMs } from './time.ts';
 
 /** Six significant digits: what a person can read off a chart. */
@@ -51,13 +51,6 @@ export function rollupsRecord(number: number, rollups: readonly Rollup[]): Rollu
   };
 }
 
-/** The number at `index` of a checked column. */
-export function at(column: readonly number[], index: number): number {
-  const value = column[index];
-  if (value === undefined) throw new RangeError(`column has ${column.length} entries, asked for entry ${index}`);
-  return value;
-}
-
 /** Epoch milliseconds of the start of rollup `index`'s bucket. */
 export const rollupStart = (record: RollupsRecord, index: number): EpochMs =>
   epochMs(record.base + at(record.columns.bucket, index) * record.bucketMs);
@@ -81,7 +74,7 @@ export function rollupAggregate(record: RollupsRecord, index: number): Aggregate
 
 /** The moving statistics of rollup `index`, in the sensor's unit. */
 export function rollupMoving(record: RollupsRecord, index: number): MovingStatistics {
-  const { moving, reference } = record.columns as RollupColumns;
+  const { moving, reference } = record.columns;
   const offset = at(reference, index);
   const mean = (column: readonly (number | null)[]): number | null => {
     const value = column[index] ?? null;

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { Aggregate } from './aggregate.ts';
 import { fields } from './fields.ts';
 import { limits } from './limits.ts';
-import type { MOVING_STATISTICS, MovingStatistics } from './moving-statistics.ts';
+import { MOVING_STATISTICS, type MovingStatistics } from './moving-statistics.ts';
 import { durationMs, seconds } from './time.ts';
 
 /** The length of event time that a rollup sums. Window sizes are multiples of it. */
@@ -45,8 +45,21 @@ export interface RollupColumns {
   readonly moving: { readonly [K in (typeof MOVING_STATISTICS)[number]]: readonly (number | null)[] };
 }
 
-const columns = z.array(z.number()).min(1).max(limits.rollupsPerRecordMax);
-const nullableColumns = z.array(z.number().nullable()).min(1).max(limits.rollupsPerRecordMax);
+/** The columns that must hold numbers, and so everything except `moving`. */
+const NUMBER_COLUMNS = [
+  'sensor',
+  'bucket',
+  'n',
+  'reference',
+  'mean',
+  'm2',
+  'min',
+  'max',
+  'last',
+  'lastAt',
+  'anomalous',
+  'uncertain',
+] as const satisfies readonly (keyof RollupColumns)[];
 
 export const rollupsSchema = z
   .object({
@@ -59,31 +72,13 @@ export const rollupsSchema = z
       .transform((ms) => durationMs(ms)),
     /** Epoch milliseconds, a multiple of `bucketMs`. */
     base: fields.instant,
-    columns: z.object({
-      sensor: columns,
-      bucket: columns,
-      n: columns,
-      reference: columns,
-      mean: columns,
-      m2: columns,
-      min: columns,
-      max: columns,
-      last: columns,
-      lastAt: columns,
-      anomalous: columns,
-      uncertain: columns,
-      moving: z.object({
-        countMean: nullableColumns,
-        countSd: nullableColumns,
-        timeMean: nullableColumns,
-        timeSd: nullableColumns,
-        ewMean: nullableColumns,
-        ewSd: nullableColumns,
-      }),
+    // Checked below by hand: this stands on the processor's hot path, and a schema per entry costs more than the parsing.
+    columns: z.custom<RollupColumns>((columns) => findWrongColumn(columns) === undefined, {
+      error: ({ input }) => findWrongColumn(input) ?? 'is not valid',
     }),
   })
-  .superRefine(({ columns: c, bucketMs, base }, context) => {
-    const wrong = findWrongRollup(c, bucketMs);
+  .superRefine(({ columns, bucketMs, base }, context) => {
+    const wrong = findWrongRollup(columns, bucketMs);
     if (wrong !== undefined) context.addIssue({ code: 'custom', path: ['columns'], message: wrong });
     if (base % bucketMs !== 0) {
       context.addIssue({ code: 'custom', path: ['base'], message: `must be a multiple of bucketMs (${bucketMs})` });
@@ -93,23 +88,55 @@ export const rollupsSchema = z
 /** Rollups under one number. `sensor` indexes into the list of the batch (see `Batch.sensors`). */
 export type RollupsRecord = z.infer<typeof rollupsSchema>;
 
-/** What is impossible about the columns, or undefined. One pass: this stands on the processor's hot path. */
-function findWrongRollup(c: RollupColumns, bucketMs: number): string | undefined {
-  const { length } = c.sensor;
-  for (const [name, column] of [...Object.entries(c), ...Object.entries(c.moving)]) {
-    if (Array.isArray(column) && column.length !== length) {
-      return `column ${name} has ${column.length} entries, column sensor ${length}`;
-    }
+/** What is wrong about the columns as lists of finite numbers of one length, or undefined. */
+function findWrongColumn(columns: unknown): string | undefined {
+  if (!isRecord(columns)) return 'must hold one list per field';
+  const length = Array.isArray(columns['sensor']) ? columns['sensor'].length : 0;
+  if (length < 1 || length > limits.rollupsPerRecordMax) {
+    return `column sensor must have 1 to ${limits.rollupsPerRecordMax} entries, has ${length}`;
   }
+  for (const name of NUMBER_COLUMNS) {
+    const wrong = findWrongEntry(columns[name], length, false);
+    if (wrong !== undefined) return `column ${name} ${wrong}`;
+  }
+  const { moving } = columns;
+  if (!isRecord(moving)) return 'moving must hold one list per statistic';
+  for (const name of MOVING_STATISTICS) {
+    const wrong = findWrongEntry(moving[name], length, true);
+    if (wrong !== undefined) return `column moving.${name} ${wrong}`;
+  }
+  return undefined;
+}
+
+function findWrongEntry(column: unknown, length: number, nullable: boolean): string | undefined {
+  if (!Array.isArray(column)) return 'is not a list';
+  if (column.length !== length) return `has ${column.length} entries, column sensor ${length}`;
   for (let i = 0; i < length; i++) {
-    const [n, m2, min, max] = [c.n[i] ?? 0, c.m2[i] ?? -1, c.min[i] ?? 0, c.max[i] ?? 0];
-    const [lastAt, anomalous, uncertain] = [c.lastAt[i] ?? -1, c.anomalous[i] ?? -1, c.uncertain[i] ?? -1];
-    if (!isCount(c.sensor[i]) || !Number.isSafeInteger(c.bucket[i]))
+    const entry: unknown = column[i];
+    // JSON has no NaN, but 1e999 reads as Infinity.
+    if (!(Number.isFinite(entry) || (nullable && entry === null)))
+      return `has the entry ${String(entry)} at ${i}, must be finite`;
+  }
+  return undefined;
+}
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null;
+
+/** What is impossible about one of the rollups, or undefined. The columns are lists of numbers of one length. */
+function findWrongRollup(c: RollupColumns, bucketMs: number): string | undefined {
+  for (let i = 0; i < c.sensor.length; i++) {
+    const n = at(c.n, i);
+    if (!isCount(at(c.sensor, i)) || !Number.isSafeInteger(at(c.bucket, i))) {
       return `rollup ${i}: sensor and bucket must be whole numbers`;
+    }
     if (!isCount(n) || n < 1) return `rollup ${i}: n is ${n}, must be a whole number of at least 1`;
-    if (!(m2 >= 0)) return `rollup ${i}: m2 is ${m2}, must not be negative`;
-    if (min > max) return `rollup ${i}: min ${min} is above max ${max}`;
-    if (!isCount(lastAt) || lastAt >= bucketMs) return `rollup ${i}: lastAt ${lastAt} lies outside its bucket`;
+    if (at(c.m2, i) < 0) return `rollup ${i}: m2 is ${at(c.m2, i)}, must not be negative`;
+    if (at(c.min, i) > at(c.max, i)) return `rollup ${i}: min ${at(c.min, i)} is above max ${at(c.max, i)}`;
+    if (!isCount(at(c.lastAt, i)) || at(c.lastAt, i) >= bucketMs) {
+      return `rollup ${i}: lastAt ${at(c.lastAt, i)} lies outside its bucket`;
+    }
+    const [anomalous, uncertain] = [at(c.anomalous, i), at(c.uncertain, i)];
     if (!isCount(anomalous) || anomalous > n || !isCount(uncertain) || uncertain > n) {
       return `rollup ${i}: anomalous ${anomalous} and uncertain ${uncertain} must be counts of at most n (${n})`;
     }
@@ -117,8 +144,14 @@ function findWrongRollup(c: RollupColumns, bucketMs: number): string | undefined
   return undefined;
 }
 
-const isCount = (value: number | undefined): boolean =>
-  value !== undefined && Number.isSafeInteger(value) && value >= 0;
+const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;
+
+/** The number at `index` of a checked column. */
+export function at(column: readonly number[], index: number): number {
+  const value = column[index];
+  if (value === undefined) throw new RangeError(`column has ${column.length} entries, asked for entry ${index}`);
+  return value;
+}
 
 /** One rollup as an object: what is written to and read from columns where speed does not matter. */
 export interface Rollup {

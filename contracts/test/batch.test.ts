@@ -114,6 +114,24 @@ describe('batch', () => {
     );
   });
 
+  it.each([
+    ['an Infinity', { max: [Infinity, 1] }, 'column max has the entry Infinity at 0'],
+    ['a text', { last: ['21', 1] }, 'column last has the entry 21 at 0'],
+    ['a missing column', { min: undefined }, 'column min is not a list'],
+    ['no moving statistics', { moving: null }, 'moving must hold one list'],
+    ['a null where a number must be', { mean: [null, 1] }, 'column mean has the entry null at 0'],
+  ])('refuses columns with %s', (_what, change, message) => {
+    const text = JSON.stringify({ ...batch, records: [{ ...rollups, columns: { ...rollups.columns, ...change } }] });
+    const decoded = decodeBatch(new TextEncoder().encode(text.replace('"max":[null,', '"max":[1e999,')));
+    expect(decoded.ok ? 'none' : decoded.fault.message).toContain(
+      message.replace('is not', 'has the entry Infinity at 0'),
+    );
+  });
+
+  it.each([undefined, null, 7, 'text', [], {}])('refuses %j in the place of columns', (columns) => {
+    expect(faultOf({ ...batch, records: [{ ...rollups, columns }] })).toMatch(/^invalid: records\.0\.columns/);
+  });
+
   it('never throws on bytes that are no batch', () => {
     expect(decodeBatch(new Uint8Array([0xff, 0xfe]))).toMatchObject({ ok: false, fault: { reason: 'not-json' } });
     expect(decodeBatch(new Uint8Array())).toMatchObject({ ok: false, fault: { reason: 'not-json' } });
