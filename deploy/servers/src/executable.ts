@@ -19,7 +19,7 @@ const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/usr/local/bin', '/usr/
 export async function onPath(
   names: readonly string[],
   environment: NodeJS.ProcessEnv,
-  systemFolders = true,
+  systemFolders: boolean,
 ): Promise<string[]> {
   const folders = (environment['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '');
   if (systemFolders) folders.push(...SYSTEM_FOLDERS);

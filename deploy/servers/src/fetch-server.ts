@@ -12,6 +12,8 @@ export interface FetchContext {
   readonly environment: NodeJS.ProcessEnv;
   /** Whether the folders of the system count beside PATH. */
   readonly systemFolders: boolean;
+  /** Whether packages can be installed. */
+  readonly isRoot: boolean;
   /** Told before every step that may take long. */
   readonly progress: (message: string) => void;
 }

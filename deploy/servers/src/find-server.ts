@@ -26,6 +26,8 @@ export interface FindOptions {
   readonly environment?: NodeJS.ProcessEnv;
   /** Whether the folders of the system count beside PATH. Default true. */
   readonly systemFolders?: boolean;
+  /** Whether packages can be installed. Default: whether this process is root. */
+  readonly isRoot?: boolean;
   /** Where the official release is downloaded from, instead of where it was published. */
   readonly releaseBaseUrl?: string;
   /** Told before every step that may take long. Default: a line on standard error. */
@@ -47,12 +49,13 @@ export async function findServer(name: ServerName, options: FindOptions = {}): P
 
   const cacheDirectory = options.cacheDirectory ?? defaultCacheDirectory(environment);
   const systemFolders = options.systemFolders ?? true;
+  const isRoot = options.isRoot ?? process.getuid?.() === 0;
   const progress = options.progress ?? ((message: string) => void process.stderr.write(`${name}: ${message}\n`));
   const tried: string[] = [];
   const present = await findPresent(program, environment, cacheDirectory, systemFolders, tried);
   if (present !== undefined) return present;
   if (options.fetch ?? true) {
-    const fetched = await fetchOnce({ program, environment, cacheDirectory, systemFolders, progress }, tried);
+    const fetched = await fetchOnce({ program, environment, cacheDirectory, systemFolders, isRoot, progress }, tried);
     if (fetched !== undefined) return fetched;
   } else {
     tried.push('fetching: not asked for');
@@ -134,10 +137,9 @@ async function fetchOnce(context: FetchContext, tried: string[]): Promise<FoundS
 }
 
 async function fetchAny(context: FetchContext, tried: string[]): Promise<FoundServer | undefined> {
-  const isRoot = process.getuid?.() === 0;
   const ways: readonly (readonly [string, () => Promise<FetchResult>])[] = [
     ['Go', () => fromGo(context)],
-    ['Debian', () => fromDebian(context, isRoot)],
+    ['Debian', () => fromDebian(context)],
     ['official release', () => fromRelease(context)],
   ];
   for (const [name, way] of ways) {

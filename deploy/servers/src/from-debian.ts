@@ -9,10 +9,10 @@ import { type CommandResult, lastLine, runCommand } from './run-command.ts';
 const PACKAGE_MS_MAX = 15 * 60_000;
 
 /** Installs Debian's package as root, or else downloads it and unpacks the executable into the cache. */
-export async function fromDebian(context: FetchContext, isRoot: boolean): Promise<FetchResult> {
-  const { program, environment } = context;
+export async function fromDebian(context: FetchContext): Promise<FetchResult> {
+  const { program, environment, systemFolders, isRoot } = context;
   if (program.debian === undefined) return { problem: 'Debian has no package of it' };
-  const [aptGet] = await onPath(['apt-get'], environment);
+  const [aptGet] = await onPath(['apt-get'], environment, systemFolders);
   if (aptGet === undefined) return { problem: 'this system has no apt-get' };
   if (isRoot) {
     const installed = await install(context, aptGet, program.debian.package);
@@ -45,8 +45,8 @@ async function install(context: FetchContext, aptGet: string, name: string): Pro
 }
 
 async function unpack(context: FetchContext, aptGet: string, name: string, executable: string): Promise<FetchResult> {
-  const { environment } = context;
-  const [dpkgDeb] = await onPath(['dpkg-deb'], environment);
+  const { environment, systemFolders } = context;
+  const [dpkgDeb] = await onPath(['dpkg-deb'], environment, systemFolders);
   if (dpkgDeb === undefined) return { problem: 'this system has no dpkg-deb' };
   return fetchIntoCache(context, `unpacked from Debian's package ${name}`, async (directory) => {
     context.progress(`downloading Debian's package ${name}`);

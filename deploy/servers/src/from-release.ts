@@ -19,14 +19,14 @@ const ARCHIVE_BYTES_MAX = 200 * 1024 * 1024;
 
 /** Downloads the pinned official release and uses it only if every byte is as it was published. */
 export async function fromRelease(context: FetchContext): Promise<FetchResult> {
-  const { program, environment } = context;
+  const { program, environment, systemFolders } = context;
   const { release } = program;
   if (release === undefined) return { problem: 'no official release of it is pinned' };
   const archive = process.platform === 'linux' ? release.archives[process.arch] : undefined;
   if (archive === undefined) {
     return { problem: `no release ${release.version} is pinned for ${process.platform} on ${process.arch}` };
   }
-  const [tar] = await onPath(['tar'], environment);
+  const [tar] = await onPath(['tar'], environment, systemFolders);
   if (tar === undefined) return { problem: 'this system has no tar' };
   const url = `${release.baseUrl}/${archive.file}`;
   return fetchIntoCache(context, `official release ${release.version}`, async (directory) => {

@@ -10,8 +10,8 @@ const READY_MS_MAX = 120_000;
 export async function startInfluxd(options: LoopbackServerOptions): Promise<LoopbackServer> {
   const { directory } = options;
   const path = options.path ?? (await findServer('influxd')).path;
-  const kind = { name: 'influxd', path, scheme: 'http', readyMsMax: READY_MS_MAX };
-  return startLoopbackServer(kind, options, (port) => ({
+  const kind = { name: 'influxd', path, scheme: 'http', listeningLine: /\bListening\b/, readyMsMax: READY_MS_MAX };
+  return startLoopbackServer(kind, options, async (port) => ({
     parameters: [
       '--bolt-path',
       join(directory, 'influxd.bolt'),

@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 
 import { freePort } from './free-port.ts';
-import { ServerProcess } from './server-process.ts';
+import { type ServerLaunch, ServerProcess } from './server-process.ts';
 
 /** Another program may take a port between its choice and its use. */
 const START_ATTEMPTS = 3;
@@ -30,17 +30,11 @@ export interface LoopbackServer {
   kill9(): Promise<void>;
 }
 
-/** What one kind of server needs at a given port. */
-export interface LoopbackLaunch {
-  readonly parameters: readonly string[];
-  readonly isReady: () => Promise<boolean>;
-}
-
-/** Starts a server at the port asked for, or at a free one. */
+/** Starts a server of one kind at the port asked for, or at a free one; `launchAt` says what it needs there. */
 export async function startLoopbackServer(
-  kind: { readonly name: string; readonly path: string; readonly scheme: string; readonly readyMsMax: number },
+  kind: Pick<ServerLaunch, 'name' | 'path' | 'listeningLine' | 'readyMsMax'> & { readonly scheme: string },
   options: LoopbackServerOptions,
-  launchAt: (port: number) => LoopbackLaunch | Promise<LoopbackLaunch>,
+  launchAt: (port: number) => Promise<Pick<ServerLaunch, 'parameters' | 'isReady'>>,
 ): Promise<LoopbackServer> {
   const { directory, onLine } = options;
   await mkdir(directory, { recursive: true });

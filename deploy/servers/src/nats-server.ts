@@ -17,7 +17,13 @@ export interface NatsServerOptions extends LoopbackServerOptions {
 export async function startNatsServer(options: NatsServerOptions): Promise<LoopbackServer> {
   const { directory, configuration = '' } = options;
   const path = options.path ?? (await findServer('nats-server')).path;
-  const kind = { name: 'nats-server', path, scheme: 'nats', readyMsMax: READY_MS_MAX };
+  const kind = {
+    name: 'nats-server',
+    path,
+    scheme: 'nats',
+    listeningLine: /Server is ready/,
+    readyMsMax: READY_MS_MAX,
+  };
   return startLoopbackServer(kind, options, async (port) => {
     const file = join(directory, 'nats-server.conf');
     const store = JSON.stringify(join(directory, 'jetstream'));

@@ -29,6 +29,8 @@ export interface ServerLaunch {
   readonly path: string;
   readonly parameters: readonly string[];
   readonly environment?: NodeJS.ProcessEnv;
+  /** What it writes when it listens; without it another server at the same port could be taken for this one. */
+  readonly listeningLine: RegExp;
   /** Asks the server itself whether it can work; throws or returns false while it can't. */
   readonly isReady: () => Promise<boolean>;
   /** It may take this long from its start until it is ready. */
@@ -42,6 +44,7 @@ export class ServerProcess {
   readonly #launch: ServerLaunch;
   readonly #lines: string[] = [];
   #child: ChildProcess | undefined;
+  #listens = false;
   #exited: Promise<ServerExit> = Promise.resolve({ code: null, signal: null });
 
   constructor(launch: ServerLaunch) {
@@ -73,7 +76,9 @@ export class ServerProcess {
     const { path, parameters, environment } = this.#launch;
     const child = spawnGuarded(path, parameters, environment === undefined ? {} : { environment });
     this.#child = child;
+    this.#listens = false;
     this.#collect(child);
+    const closed = once(child, 'close').catch(() => {});
     this.#exited = new Promise((resolve) => {
       const ended = (code: number | null, signal: NodeJS.Signals | null): void => {
         if (this.#child === child) this.#child = undefined;
@@ -86,7 +91,7 @@ export class ServerProcess {
       });
     });
     try {
-      await this.#untilReady(child);
+      await this.#untilReady(child, closed);
     } catch (error) {
       await this.kill9();
       throw error;
@@ -109,21 +114,22 @@ export class ServerProcess {
     await this.#exited;
   }
 
-  async #untilReady(child: ChildProcess): Promise<void> {
+  async #untilReady(child: ChildProcess, closed: Promise<unknown>): Promise<void> {
     const { name, isReady, readyMsMax } = this.#launch;
     const deadline = Date.now() + readyMsMax;
-    let last = 'it does not answer';
+    const ended = this.#exited.then(() => false);
+    let last = 'it does not listen';
     while (this.#child === child) {
       try {
-        if (await isReady()) return;
+        if (this.#listens && (await Promise.race([isReady(), ended]))) return;
       } catch (error) {
         last = messageOf(error);
       }
       if (Date.now() > deadline) throw new Error(`${name} was not ready after ${readyMsMax / 1000} s: ${last}`);
-      await Promise.race([wait(READY_RETRY_MS), this.#exited]);
+      await Promise.race([wait(READY_RETRY_MS), ended]);
     }
     // Its last words may still be on their way.
-    await once(child, 'close');
+    await closed;
     const { code, signal } = await this.#exited;
     const how = signal === null ? `with exit code ${code}` : `by ${signal}`;
     throw new Error([`${name} ended ${how} before it was ready. Its last lines:`, ...this.#lines].join('\n  '));
@@ -138,6 +144,7 @@ export class ServerProcess {
   #keep(line: string): void {
     this.#lines.push(line);
     if (this.#lines.length > LINES_MAX) this.#lines.shift();
+    if (this.#launch.listeningLine.test(line)) this.#listens = true;
     this.#launch.onLine?.(line);
   }
 }
