@@ -34,6 +34,8 @@ export interface ServeOptions {
   /** Read for `/metrics`. Gets the metrics of this stage. */
   readonly metrics: Registry;
   readonly health: () => HealthReport;
+  /** What `GET /api/v1/processor` answers: positions, counters, rejected batches and refused rows. */
+  readonly processor?: () => unknown;
   readonly logger: Logger;
   /** The sizes that the processor makes. */
   readonly windowSizes?: readonly DurationMs[];
@@ -72,6 +74,8 @@ export function createServeApp(options: ServeOptions): Hono {
     context.body(await metrics.metrics(), 200, { 'Content-Type': metrics.contentType }),
   );
   app.get('/api/v1/live', (context) => openFeed(context, feed));
+  const { processor } = options;
+  if (processor !== undefined) app.get('/api/v1/processor', (context) => context.json({ ...Object(processor()) }));
   app.route('/api/v1', apiRoutes({ ...options, windowSizes: options.windowSizes ?? SIZES_DEFAULT }));
   app.all('/api/*', (context) =>
     context.json({ error: `${context.req.method} ${context.req.path} is not part of the API; see docs/api.md` }, 404),
