@@ -67,8 +67,7 @@ async function hashPassword(user: string): Promise<void> {
   process.stdout.write(`${await userLine(user, password)}\n`);
 }
 
-const aborted = async (signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener('abort', () => resolve());
-  });
+/** Resolves when `signal` aborts. A declaration, because `main` runs before the module has been read to its end. */
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve));
+}
