@@ -86,13 +86,17 @@ export class GatewayWindows {
 
   #makeTracks(from: GatewaySnapshot | undefined): Track[] {
     const known = new Map(from?.completeFrom);
-    const left =
-      from?.panes.map((pane) => pane.size).filter((size) => !this.#config.sizes.some((s) => s === size)) ?? [];
-    const tracks = [...this.#config.sizes, ...new Set(left)].map((size): Track => {
+    const configured = this.#config.sizes.map((size): Track => {
       // Of a size that is new since the last run, windows that began before now lack what was merged until now.
       const completeFrom = known.get(size) ?? (from === undefined ? BEGINNING : this.#newestEnd);
       return { size, completeFrom, panes: new Map(), current: undefined };
     });
+    const left = from?.panes.map(({ size }) => size).filter((size) => !this.#config.sizes.some((s) => s === size));
+    // Windows of a size that is no longer configured lack what comes from now on.
+    const dropped = Array.from(new Set(left), (size): Track => {
+      return { size, completeFrom: Number.MAX_SAFE_INTEGER, panes: new Map(), current: undefined };
+    });
+    const tracks = [...configured, ...dropped];
     for (const snapshot of from?.panes ?? []) {
       const pane = Pane.restore(snapshot);
       tracks.find((track) => track.size === pane.size)?.panes.set(pane.start, pane);
@@ -251,7 +255,9 @@ export class GatewayWindows {
       newestEnd: this.#newestEnd,
       lostSince: this.#lostSince ?? null,
       lost: this.#lost.all(),
-      completeFrom: this.#tracks.map((track) => [track.size, track.completeFrom] as const),
+      completeFrom: this.#tracks
+        .slice(0, this.#config.sizes.length)
+        .map((track) => [track.size, track.completeFrom] as const),
       sensors: this.#slots.all().map(({ ref: { device, metric }, unit }) => {
         return unit === undefined ? { device, metric } : { device, metric, unit };
       }),
