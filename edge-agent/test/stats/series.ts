@@ -56,7 +56,9 @@ export const SERIES: Readonly<Record<string, fc.Arbitrary<TimedValue[]>>> = {
 export function seattleWeather(): Readonly<Record<string, TimedValue[]>> {
   const read = (file: string, column: string): TimedValue[] => {
     const main = createRequire(import.meta.url).resolve('vega-datasets');
-    const [head = '', ...lines] = readFileSync(new URL(`../data/${file}`, `file://${main}`), 'utf8').trim().split('\n');
+    const [head = '', ...lines] = readFileSync(new URL(`../data/${file}`, `file://${main}`), 'utf8')
+      .trim()
+      .split('\n');
     const index = head.trim().split(',').indexOf(column);
     return lines.map((line) => {
       const cells = line.trim().split(',');
