@@ -8,7 +8,7 @@ import { CountingBroker } from '../support/counting-broker.ts';
 const never = new AbortController().signal;
 const open: (() => Promise<void>)[] = [];
 afterEach(async () => {
-  for (const close of open.splice(0).reverse()) await close();
+  for (const close of open.splice(0).toReversed()) await close();
 });
 
 async function startBroker(user?: { name: string; password: string }): Promise<CountingBroker> {

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 
-import { Aedes, type AuthenticateError } from 'aedes';
+import { Aedes } from 'aedes';
 
 /** An MQTT broker that remembers what it was sent, and can be killed and started again on the same port. */
 export class CountingBroker {
@@ -9,6 +9,9 @@ export class CountingBroker {
   readonly arrivals = new Map<string, number>();
   /** Client ids that have connected with a persistent session and have not cleaned it up since. */
   readonly sessions = new Set<string>();
+  /** Messages that came after {@link freeze}. */
+  held = 0;
+  #frozen = false;
   readonly #user: { readonly name: string; readonly password: string } | undefined;
   #aedes: Aedes | undefined;
   #server: Server | undefined;
@@ -34,13 +37,14 @@ export class CountingBroker {
       const known = user === undefined || (name === user.name && password?.toString() === user.password);
       if (client.clean) this.sessions.delete(client.id);
       else this.sessions.add(client.id);
-      done(known ? null : (Object.assign(new Error('who?'), { returnCode: 5 }) as AuthenticateError), known);
+      done(known ? null : Object.assign(new Error('who?'), { returnCode: 5 }), known);
     };
     // Counted here, because aedes acknowledges before it emits `publish`: a kill between the two would look like a loss.
     aedes.authorizePublish = (_client, packet, done) => {
       const key = `${packet.topic} ${packet.payload.toString()}`;
       this.arrivals.set(key, (this.arrivals.get(key) ?? 0) + 1);
-      done(null);
+      if (this.#frozen) this.held += 1;
+      else done(null);
     };
     const server = createServer(aedes.handle);
     server.on('connection', (socket) => {
@@ -52,6 +56,11 @@ export class CountingBroker {
     this.#port = (server.address() as AddressInfo).port;
     this.#aedes = aedes;
     this.#server = server;
+  }
+
+  /** Acknowledges nothing any more, without closing any connection. */
+  freeze(): void {
+    this.#frozen = true;
   }
 
   /** Resolves with the next message that arrives. */
