@@ -28,6 +28,9 @@ describe('state of a sensor', () => {
     expect(only()).toMatchObject({ state: 'warning', openAnomalies: 1 });
     view.anomaly(anomalyRow(2, { severity: 'critical' }));
     expect(only()).toMatchObject({ state: 'critical', openAnomalies: 2 });
+    view.anomaly(anomalyRow(3));
+    expect(only()).toMatchObject({ state: 'critical', openAnomalies: 3 });
+    view.anomaly(anomalyRow(3, { phase: 'closed' }));
     view.anomaly(anomalyRow(2, { severity: 'critical', phase: 'closed' }));
     expect(only()?.state).toBe('warning');
     view.anomaly(anomalyRow(1, { phase: 'closed' }));

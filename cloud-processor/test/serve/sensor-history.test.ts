@@ -53,6 +53,17 @@ test('a late rollup of the same bucket joins its point and leaves the newer last
   expect(point).toMatchObject({ n: 2, mean: 25, min: 10, max: 40, last: 10, moving: { countMean: 70, ewMean: null } });
 });
 
+test.each([
+  [serveLimits.historyMs - STEP, 2],
+  [serveLimits.historyMs, 2],
+  [serveLimits.historyMs + STEP, 1],
+])('a point %i ms before the newest: %i are left', (distance, left) => {
+  const history = new SensorHistory(unlimited);
+  history.add(BASE, reading(1, BASE), MOVING);
+  history.add(BASE + distance, reading(2, BASE + distance), MOVING);
+  expect(history.length).toBe(left);
+});
+
 test('without budget a sensor keeps its minimum, the newest points', () => {
   const history = new SensorHistory({ take: () => false });
   for (let i = 0; i < 100; i++) history.add(BASE + i * STEP, reading(i, BASE + i * STEP), MOVING);
