@@ -67,6 +67,7 @@ export class Pipeline implements AgentSource {
   #sending: Promise<unknown> = Promise.resolve();
   /** The step in hand: deliveries, ticks and the stop take turns, so that records are numbered in the order of their causes. */
   #turn: Promise<void> = Promise.resolve();
+  #stopped: Promise<Leftover> | undefined;
   #reportFailure: (error: unknown) => void = () => undefined;
   /** Rejects if a part breaks that the agent can't do without. */
   readonly failed: Promise<never>;
@@ -107,7 +108,7 @@ export class Pipeline implements AgentSource {
       await this.#broker.connect(this.#input.signal);
       this.#consuming = this.#guard(this.#consume());
     } catch (error) {
-      await this.stop();
+      await (this.#stopped ??= this.#stop(0));
       throw error;
     }
   }
@@ -117,6 +118,10 @@ export class Pipeline implements AgentSource {
    * take the rest.
    */
   async stop(): Promise<Leftover> {
+    return (this.#stopped ??= this.#stop(limits.flushMsMax));
+  }
+
+  async #stop(flushMs: number): Promise<Leftover> {
     for (const timer of this.#timers) clearInterval(timer);
     await this.#broker.close();
     const messages = this.#broker.state().pending;
@@ -129,7 +134,7 @@ export class Pipeline implements AgentSource {
       await this.#writer.commit();
     });
     const flushed = new AbortController();
-    await Promise.race([this.#flushed(flushed.signal), pause(limits.flushMsMax, flushed.signal)]);
+    await Promise.race([this.#flushed(flushed.signal), pause(flushMs, flushed.signal)]);
     flushed.abort();
     this.#output.abort();
     await this.#sending;

@@ -1,7 +1,7 @@
 import { type EpochMs, epochMs, INGEST_STREAM, limits as contractLimits } from '@floorwatch/contracts';
 import { connectNats, type Logger, messageOf, type NatsConfig, pause } from '@floorwatch/runtime';
 import { jetstream, type JetStreamClient } from '@nats-io/jetstream';
-import { type NatsConnection, PermissionViolationError } from '@nats-io/transport-node';
+import { type NatsConnection, PermissionViolationError, RequestError } from '@nats-io/transport-node';
 
 import { Condition } from '../condition.ts';
 import { limits } from '../limits.ts';
@@ -122,12 +122,7 @@ export class NatsLink {
   }
 
   #fail(error: unknown): void {
-    const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-    const denied = [error, cause].find((e) => e instanceof PermissionViolationError);
-    this.#lastError =
-      denied === undefined
-        ? describe(error)
-        : `NATS refuses: ${denied.message}; give this user the right to ${denied.operation === 'publish' ? 'publish to' : 'subscribe to'} ${denied.subject}`;
+    this.#lastError = describe(error);
   }
 
   #setConnected(connected: boolean): void {
@@ -137,10 +132,17 @@ export class NatsLink {
   }
 }
 
-/** NATS says "no responders" where it means that no stream takes the subject. */
+/** An error of the NATS client in words that name the remedy where there is one. */
 function describe(error: unknown): string {
-  const text = messageOf(error);
-  return /no responders|503/i.test(text)
-    ? `no stream takes the data (${text}); the cloud processor creates it when it starts`
-    : text;
+  const chain = [error, error instanceof Error ? error.cause : undefined];
+  const denied = chain.find((one) => one instanceof PermissionViolationError);
+  if (denied !== undefined) {
+    const right = denied.operation === 'publish' ? 'publish to' : 'subscribe to';
+    return `NATS refuses: ${denied.message}; give this user the right to ${right} ${denied.subject}`;
+  }
+  // The client then says that JetStream is not enabled, but usually it is the stream that is missing.
+  if (chain.some((one) => one instanceof RequestError && one.isNoResponders())) {
+    return 'no stream takes the data; the cloud processor makes it when it starts, on a NATS server with JetStream';
+  }
+  return messageOf(error);
 }
