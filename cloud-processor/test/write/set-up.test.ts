@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { createLogger } from '@floorwatch/runtime';
-import { type Influxd, startInfluxd } from '@floorwatch/servers';
+import { startInfluxd } from '@floorwatch/servers';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { createStore } from '../../src/write/create-store.ts';
@@ -18,7 +18,7 @@ describe.skipIf(noInflux !== undefined)(
   `set-up of a real influxd${noInflux === undefined ? '' : ` (${noInflux})`}`,
   () => {
     let folder: string;
-    let influxd: Influxd;
+    let influxd: Awaited<ReturnType<typeof startInfluxd>>;
 
     beforeEach(async () => {
       folder = await mkdtemp(join(tmpdir(), 'floorwatch-set-up-'));

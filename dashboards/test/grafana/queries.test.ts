@@ -6,7 +6,7 @@ import { InfluxDB } from '@influxdata/influxdb-client';
 import { VariableType } from '@grafana/grafana-foundation-sdk/dashboard';
 import { createStore, setUpStore, storeConfigSchema } from '@floorwatch/cloud-processor';
 import { createLogger } from '@floorwatch/runtime';
-import { type Influxd, lookForServer, startInfluxd } from '@floorwatch/servers';
+import { lookForServer, startInfluxd } from '@floorwatch/servers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import type { DashboardModel } from '../../src/grafana/dashboard-model.ts';
@@ -40,7 +40,7 @@ describe.skipIf(influxd === undefined)(
   () => {
     const BUCKET = 'floor';
     let folder: string;
-    let server: Influxd;
+    let server: Awaited<ReturnType<typeof startInfluxd>>;
     let query: (flux: string) => Promise<Answer>;
     /** Titles and references of what was asked, to see that nothing was left out. */
     const asked = new Set<string>();
