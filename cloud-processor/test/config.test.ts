@@ -4,7 +4,6 @@ import { fileURLToPath } from 'node:url';
 
 import { loadConfig } from '@floorwatch/runtime';
 import { describe, expect, it } from 'vitest';
-import { stringify } from 'yaml';
 import { z } from 'zod';
 
 import { resourcesPerTest } from '../../tests/support/index.ts';
@@ -16,7 +15,7 @@ const least = { dataDir: '/data', store: { kind: 'duckdb', file: '/data/floorwat
 
 async function load(more: object): Promise<unknown> {
   const file = path.join(await resources.directory(), 'config.yaml');
-  await writeFile(file, stringify({ ...least, ...more }));
+  await writeFile(file, JSON.stringify({ ...least, ...more }));
   return loadConfig(file, processorConfigSchema);
 }
 

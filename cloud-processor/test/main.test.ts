@@ -3,7 +3,6 @@ import path from 'node:path';
 
 import { durationMs, type WindowView } from '@floorwatch/contracts';
 import { describe, expect, it, vi } from 'vitest';
-import { stringify } from 'yaml';
 
 import { type ChildProgram, programs, resourcesPerTest, waitFor } from '../../tests/support/index.ts';
 import { anomaly, BASE, batchOf, BUCKET, GATEWAY, rollups, tick } from './support/floor.ts';
@@ -26,7 +25,7 @@ async function configured(url: string, more: object = {}): Promise<string> {
     http: { port: 0 },
     ...more,
   };
-  await writeFile(file, stringify(config));
+  await writeFile(file, JSON.stringify(config));
   return file;
 }
 
@@ -81,7 +80,7 @@ describe('floorwatch-processor', () => {
     const file = await configured('nats://127.0.0.1:1');
     for (const _ of [1, 2]) {
       const program = run('set-up', '--config', file, '--json');
-      expect(await program.exited, program.output()).toEqual({ code: 0, signal: null });
+      expect(await program.exited).toEqual({ code: 0, signal: null });
       expect(JSON.parse(program.stdout)).toMatchObject([
         { what: expect.stringContaining('floorwatch.duckdb') as string },
       ]);
@@ -158,6 +157,6 @@ describe('floorwatch-processor', () => {
     expect(status).toMatchObject({ ok: true, rejected: { newest: [] } });
     const metrics = await (await fetch(`${address}/metrics`)).text();
     expect(metrics).toMatch(/^floorwatch_processor_rows_written_total \d+/m);
-    expect(await program.stop('SIGINT'), program.output()).toEqual({ code: 0, signal: null });
+    expect(await program.stop('SIGINT')).toEqual({ code: 0, signal: null });
   });
 });

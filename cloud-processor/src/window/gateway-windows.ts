@@ -28,7 +28,8 @@ export interface GatewaySnapshot extends GatewayName {
   readonly lost: readonly LostRange[];
   /** Per window size the instant before which a window of that size may lack readings, because the size was not yet configured. */
   readonly completeFrom: readonly (readonly [size: number, from: number])[];
-  readonly sensors: readonly { readonly device: string; readonly metric: string; readonly unit?: string }[];
+  /** By slot. */
+  readonly sensors: readonly RollupSensor[];
   readonly panes: readonly PaneSnapshot[];
 }
 
@@ -166,11 +167,11 @@ export class GatewayWindows {
   }
 
   #emitLate(slot: number, size: number, start: number, out: Collector<LateRow>): void {
-    const { ref } = this.#slots.sensor(slot);
+    const sensor = this.#slots.ref(slot);
     const late = readingsOf(rollup);
-    const readings = this.#shared.late.add(`${sensorId(ref)}\n${size}\n${start}`, late);
+    const readings = this.#shared.late.add(`${sensorId(sensor)}\n${size}\n${start}`, late);
     this.#shared.countLate(this.name, size, late);
-    out.emit({ table: 'late', sensor: ref, size: durationMs(size), start: epochMs(start), readings });
+    out.emit({ table: 'late', sensor, size: durationMs(size), start: epochMs(start), readings });
   }
 
   #refuse(reason: string, readings: number): void {
@@ -235,9 +236,10 @@ export class GatewayWindows {
   }
 
   #fields(pane: Pane, row: number): Omit<LiveWindowRow, 'table'> {
-    const { ref, unit } = this.#slots.sensor(pane.slotAt(row));
+    const slot = pane.slotAt(row);
+    const unit = this.#slots.unit(slot);
     return {
-      sensor: ref,
+      sensor: this.#slots.ref(slot),
       ...(unit === undefined ? {} : { unit }),
       size: durationMs(pane.size),
       start: epochMs(pane.start),
@@ -258,9 +260,7 @@ export class GatewayWindows {
       completeFrom: this.#tracks
         .slice(0, this.#config.sizes.length)
         .map((track) => [track.size, track.completeFrom] as const),
-      sensors: this.#slots.all().map(({ ref: { device, metric }, unit }) => {
-        return unit === undefined ? { device, metric } : { device, metric, unit };
-      }),
+      sensors: this.#slots.snapshot(),
       panes: this.#tracks.flatMap((track) => [...track.panes.values()].map((pane) => pane.snapshot())),
     };
   }

@@ -95,6 +95,7 @@ describe('nats-server', () => {
     await streamReady(publisher);
     await publisher.publish(batch(1), end(2));
     await waitFor('the window is stored', () => minuteCounts(store).length === 1);
+    expect(minuteCounts(store)).toEqual([1]);
   });
 });
 

@@ -14,7 +14,7 @@ vi.setConfig({ testTimeout: 60_000 });
 const resources = resourcesPerTest();
 
 vi.mock('../../src/limits.ts', async (original) => {
-  const { processorLimits: limits } = await original<typeof import('../../src/limits.ts')>();
+  const { processorLimits: limits } = await original<{ readonly processorLimits: typeof processorLimits }>();
   // Small ones, so that a test can reach them.
   return {
     processorLimits: {

@@ -32,7 +32,7 @@ export const SENSORS = [
   { device: 'press-02', metric: 'temperature', unit: '°C' },
 ] as const;
 
-export const NO_MOVING: MovingStatistics = {
+const NO_MOVING: MovingStatistics = {
   countMean: null,
   countSd: null,
   timeMean: null,
@@ -60,7 +60,7 @@ export const windowConfig = (more: Partial<WindowConfig> = {}): WindowConfig => 
 });
 
 /** What a gateway makes of readings: one rollup per sensor and 10 s, in the order of first reading. */
-export function rollupsOf(readings: readonly TestReading[]): Rollup[] {
+function rollupsOf(readings: readonly TestReading[]): Rollup[] {
   const rollups = new Map<string, Rollup & { aggregate: Aggregate }>();
   for (const { sensor, at, value } of readings) {
     const start = Math.floor(at / BUCKET) * BUCKET;

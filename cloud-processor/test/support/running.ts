@@ -38,13 +38,21 @@ export async function startPipeline(
   const pipeline = new Pipeline({ config, store: options.store, observer: deaf, logger });
   const stopping = new AbortController();
   await pipeline.open();
-  const ended = pipeline.run(stopping.signal).finally(() => pipeline.close());
+  const ended = (async () => {
+    try {
+      await pipeline.run(stopping.signal);
+    } finally {
+      await pipeline.close();
+    }
+  })();
   ended.catch(() => undefined);
   const stop = async (): Promise<void> => {
     stopping.abort();
     await ended;
   };
-  resources.defer(() => stop().catch(() => undefined));
+  resources.defer(async () => {
+    await stop().catch(() => undefined);
+  });
   const partition = () =>
     pipeline.lanes.find(({ runner }) => runner.partition.number === partitionOfGateway)!.runner.partition;
   return { pipeline, partition, stop, ended };

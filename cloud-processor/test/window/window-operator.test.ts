@@ -213,6 +213,7 @@ describe('sealing', () => {
     operator.advance(GATEWAY, epochMs(BASE), out);
     operator.merge(GATEWAY, SENSORS, rollups(2, [reading(1)]), out);
     expect(out.items.map((row) => row.table)).toEqual(['window', 'late']);
+    expect(operator.watermarks()).toEqual([{ ...GATEWAY, watermark: BASE + 2 * MINUTE }]);
   });
 
   it('follows the watermark of its own gateway alone', () => {
