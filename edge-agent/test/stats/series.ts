@@ -12,7 +12,7 @@ export interface TimedValue {
 const START = Date.UTC(2024, 0, 1);
 
 /** Values at irregular times: mostly seconds apart, now and then equal times and gaps of up to a day. */
-export function timed(values: fc.Arbitrary<number>): fc.Arbitrary<TimedValue[]> {
+function timed(values: fc.Arbitrary<number>): fc.Arbitrary<TimedValue[]> {
   const step = fc.oneof(
     { weight: 8, arbitrary: fc.integer({ min: 1, max: 5_000 }) },
     { weight: 1, arbitrary: fc.constant(0) },
