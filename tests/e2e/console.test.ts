@@ -2,7 +2,7 @@ import { copyFile } from 'node:fs/promises';
 import path from 'node:path';
 
 import { lookForServer } from '@floorwatch/servers';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import { chromium, type Page } from 'playwright-core';
 import { expect, it } from 'vitest';
 
 import { repositoryRoot, type Resources, resourcesPerTest, waitFor } from '../support/index.ts';
@@ -96,7 +96,7 @@ async function openPage(owner: Resources, url: string, problems: string[]): Prom
     args,
     viewport: { width: 1440, height: 1000 },
   });
-  owner.defer(() => (context.browser() as Browser | null)?.close() ?? context.close());
+  owner.defer(async () => context.close());
   const page = context.pages()[0] ?? (await context.newPage());
   page.on('console', (message) => {
     if (message.type() === 'error' || message.type() === 'warning')
