@@ -11,6 +11,8 @@ export class ChildLog {
   readonly #file: LogFile;
   readonly #terminal: Terminal;
   readonly #verbose: boolean;
+  /** When a message was shown last, and how often it has come since. */
+  readonly #shown = new Map<string, { at: number; since: number }>();
 
   /**
    * @param folder that of the log files.
@@ -25,7 +27,22 @@ export class ChildLog {
 
   readonly onLine = (line: string): void => {
     this.#file.write(line);
-    const { text, important } = showLine(this.#program, line);
-    if (important || this.#verbose) this.#terminal.about(this.#program, text);
+    const { text, topic, important } = showLine(this.#program, line);
+    if (this.#verbose) this.#terminal.about(this.#program, text);
+    else if (important) this.#showSeldom(topic, text);
   };
+
+  /** The same trouble in many places, again and again, is shown once in a while. */
+  #showSeldom(topic: string, text: string): void {
+    const last = this.#shown.get(topic);
+    const now = Date.now();
+    if (last !== undefined && now - last.at < limits.repeatMs) {
+      last.since++;
+      return;
+    }
+    const more = last === undefined || last.since === 0 ? '' : `  (and ${last.since} more like it, see the log)`;
+    if (this.#shown.size >= limits.topicsMax) this.#shown.clear();
+    this.#shown.set(topic, { at: now, since: 0 });
+    this.#terminal.about(this.#program, `${text}${more}`);
+  }
 }

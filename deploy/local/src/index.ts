@@ -1,2 +1,3 @@
-export { type LocalOptions, readOptions } from './options.ts';
 export { runLocalFloor } from './local-floor.ts';
+export { type LocalOptions, readOptions } from './options.ts';
+export { Terminal } from './terminal.ts';

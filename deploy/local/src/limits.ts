@@ -15,6 +15,10 @@ export const limits = {
   stopMsReserve: 400,
   /** One Ctrl-C under npm arrives twice: the terminal sends it to everyone, and npm forwards it. */
   repeatedSignalMs: 1_000,
+  /** How often the same warning is shown on the terminal; the log has all of them. */
+  repeatMs: 10_000,
+  /** Warnings that are remembered for that; more different ones are rather shown again. */
+  topicsMax: 200,
   /** Lines of a child that ended unexpectedly that are shown. */
   lastLinesShown: 12,
 } as const;

@@ -1,6 +1,8 @@
 /** A line that a child wrote, for the terminal. */
 export interface ShownLine {
   readonly text: string;
+  /** The same for lines that say the same of other things. */
+  readonly topic: string;
   /** Shown even without --verbose. */
   readonly important: boolean;
 }
@@ -13,7 +15,7 @@ const SERVER_TROUBLE = /\[(WRN|ERR|FTL)\]|\t(warn|error|fatal)\t|\blvl=(warn|err
 const SERVER_NAMES = new Set(['nats-server', 'influxd']);
 
 /** The simulator's regular word on how far it is. */
-const PROGRESS = /readings\/s(, |$)|^\d+%, /;
+const PROGRESS = /^(\d+%, )?[\d,]+ sent, /;
 
 /** Decides how a child's line looks on the terminal, and whether it matters to the person who watches. */
 export function showLine(program: string, line: string): ShownLine {
@@ -23,10 +25,14 @@ export function showLine(program: string, line: string): ShownLine {
     const rest = Object.entries(facts).filter(([key]) => !COMMON_FACTS.has(key));
     const details = rest.map(([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
     const text = [msg, ...details].join('  ');
-    return { text: level === 'info' ? text : `${level}: ${text}`, important: level === 'warn' || level === 'error' };
+    return {
+      text: level === 'info' ? text : `${level}: ${text}`,
+      topic: msg,
+      important: level === 'warn' || level === 'error',
+    };
   }
-  if (SERVER_NAMES.has(program)) return { text: line, important: SERVER_TROUBLE.test(line) };
-  return { text: line, important: line.trim() !== '' && !PROGRESS.test(line) };
+  if (SERVER_NAMES.has(program)) return { text: line, topic: line, important: SERVER_TROUBLE.test(line) };
+  return { text: line, topic: line, important: line.trim() !== '' && !PROGRESS.test(line) };
 }
 
 function parseFacts(line: string): Record<string, unknown> | undefined {

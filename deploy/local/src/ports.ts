@@ -17,7 +17,7 @@ export interface PortUse {
 }
 
 /** Chooses ports of this machine, one after the other, and never the same twice. */
-export class PortChooser {
+class PortChooser {
   readonly #chosen = new Set<number>();
   readonly #say: (message: string) => void;
 
