@@ -33,7 +33,7 @@ export const MOVING: MovingStatistics = {
   ewMean: null,
   ewSd: null,
 };
-export const quiet = createLogger('test', 'silent');
+const quiet = createLogger('test', 'silent');
 
 export const reading = (value: number, at: number): Aggregate => aggregateOf(value, at, false, false);
 

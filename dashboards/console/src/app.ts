@@ -1,6 +1,6 @@
 import type { AnomalyRow, LiveEvents } from '@floorwatch/contracts';
 
-import { anomalySensorId, isOpen } from './anomaly-list.ts';
+import { anomalySensorId, isOpen, mergeAnomalies } from './anomaly-list.ts';
 import { type About, ApiClient } from './api-client.ts';
 import { h } from './dom.ts';
 import { FloorModel } from './floor-model.ts';
@@ -19,6 +19,8 @@ import { SensorPage } from './views/sensor-view.ts';
 const SENSORS_PER_REQUEST = 5_000;
 /** Open episodes read at once; a floor with more has other worries than their number. */
 const OPEN_MAX = 500;
+/** The store hears of an end some seconds after the feed does; reading again mends what a page that began in between believes. */
+const OPEN_EVERY_S = 30;
 
 /** The page: what it knows, the view it shows, and the connection that keeps both up to date. */
 export class App implements ViewContext {
@@ -27,10 +29,14 @@ export class App implements ViewContext {
   readonly #shell: Shell;
   readonly #connection: LiveConnection;
   readonly #open = new Map<string, AnomalyRow>();
+  /** Newer than an answer of the store that is on its way. */
+  readonly #heard = new Map<string, AnomalyRow>();
   #about: About | undefined;
   /** The processor's clock minus this machine's. */
   #clockOffset = 0;
   #loaded = false;
+  #live = false;
+  #seconds = 0;
   #view: View | undefined;
   #place = '';
 
@@ -43,7 +49,10 @@ export class App implements ViewContext {
     this.#connection = new LiveConnection(this.api, {
       opened: () => void this.#load(),
       event: (name, data) => this.#hear(name, data),
-      state: (state) => this.#shell.showConnection(state),
+      state: (state) => {
+        this.#live = state.kind === 'live';
+        this.#shell.showConnection(state);
+      },
     });
     this.#shell = new Shell(root, {
       onReconnect: () => this.#connection.connect(),
@@ -78,6 +87,8 @@ export class App implements ViewContext {
   #tick(): void {
     this.#shell.tick();
     this.#view?.tick();
+    this.#seconds += 1;
+    if (this.#live && this.#loaded && this.#seconds % OPEN_EVERY_S === 0) void this.#reconcile();
   }
 
   #show(route: Route, focus: boolean): void {
@@ -142,10 +153,23 @@ export class App implements ViewContext {
   }
 
   async #loadOpenAnomalies(): Promise<void> {
+    this.#heard.clear();
     const { items } = await this.api.anomalies({ open: 'true', limit: OPEN_MAX });
+    const rows = mergeAnomalies(items, [...this.#heard.values()], OPEN_MAX).filter(isOpen);
     this.#open.clear();
-    for (const row of items) this.#open.set(row.id, row);
+    for (const row of rows) this.#open.set(row.id, row);
     this.#shell.showOpenAnomalies(this.#open.size);
+  }
+
+  async #reconcile(): Promise<void> {
+    const before = [...this.#open.keys()].sort().join();
+    try {
+      await this.#loadOpenAnomalies();
+    } catch {
+      // The next time will do: what the feed told is still right.
+      return;
+    }
+    if ([...this.#open.keys()].sort().join() !== before) this.#view?.refresh();
   }
 
   #hear<K extends keyof LiveEvents>(name: K, data: LiveEvents[K]): void {
@@ -160,6 +184,7 @@ export class App implements ViewContext {
 
   #hearAnomaly(row: AnomalyRow): void {
     const known = this.#open.has(row.id);
+    if (this.#heard.size < OPEN_MAX) this.#heard.set(row.id, row);
     if (!isOpen(row)) this.#open.delete(row.id);
     else if (known || this.#open.size < OPEN_MAX) this.#open.set(row.id, row);
     if (isOpen(row) && !known) {
