@@ -1,13 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
-import {
-  type DuckDBAppender,
-  type DuckDBConnection,
-  DuckDBInstance,
-  DuckDBTimestampValue,
-  type DuckDBValue,
-} from '@duckdb/node-api';
+import { type DuckDBConnection, DuckDBInstance, type DuckDBValue } from '@duckdb/node-api';
 import {
   type AnomalyQuery,
   type AnomalyRow,
@@ -23,11 +17,12 @@ import {
 } from '@floorwatch/contracts';
 import { type Logger, messageOf, StartError } from '@floorwatch/runtime';
 
+import { CREATE_TABLES, replaceRows, timestamp } from './duckdb-tables.ts';
 import { decodeCursor, namesOf, NewestPerSensor, pageOf, pageSize } from './paging.ts';
 import { type DuckdbStoreConfig, retentionOf } from './store-config.ts';
 import { type Store, StoreError } from './store.ts';
-import { decodeRow, prepareBatch, type StoredRow } from './stored-row.ts';
-import { readColumn, type Table, TABLE_NAMES, tableOf, TABLES } from './tables.ts';
+import { decodeRow, prepareBatch } from './stored-row.ts';
+import { TABLE_NAMES } from './tables.ts';
 
 /** Rows of one transaction: keeps one below 100 ms, so that a waiting anomaly is not held up for longer. */
 const ROWS_PER_TRANSACTION = 1_000;
@@ -208,61 +203,7 @@ export class DuckdbStore implements Store {
 
 const notConnected = (): StoreError => new StoreError('unreachable', 'the store is not connected');
 
-/** Epoch milliseconds as a TIMESTAMP in UTC. */
-const timestamp = (ms: number): DuckDBTimestampValue => new DuckDBTimestampValue(BigInt(ms) * 1_000n);
-
 const within = (from: number, to: number): string => `time >= $${from} AND time < $${to}`;
-
-const columnsOf = (name: Row['table']): string[] => {
-  const { tags, columns } = TABLES[name];
-  return [
-    ...tags.map((tag) => `${tag.name} VARCHAR NOT NULL`),
-    'time TIMESTAMP NOT NULL',
-    ...columns.map((column) => `${column.name} ${column.type === 'number' ? 'DOUBLE' : 'VARCHAR'}`),
-    'row VARCHAR NOT NULL',
-  ];
-};
-
-/** The tables, and for each a temporary one that holds the rows of the transaction in hand. */
-const CREATE_TABLES = TABLE_NAMES.flatMap((name) => [
-  `CREATE TABLE IF NOT EXISTS "${name}" (${columnsOf(name).join(', ')})`,
-  `CREATE TEMPORARY TABLE IF NOT EXISTS "new_${name}" AS FROM "${name}" LIMIT 0`,
-]);
-
-async function replaceRows(writer: DuckDBConnection, name: Row['table'], rows: readonly StoredRow[]): Promise<void> {
-  const table: Table = TABLES[name];
-  const key = [...table.tags.map((tag) => tag.name), 'time', ...(table.id === undefined ? [] : ['id'])];
-  await writer.run('BEGIN');
-  try {
-    const appender = await writer.createAppender(`new_${name}`);
-    for (const row of rows) append(appender, row);
-    appender.closeSync();
-    await writer.run(
-      `DELETE FROM "${name}" AS old USING "new_${name}" AS new WHERE ${key.map((k) => `old.${k} = new.${k}`).join(' AND ')}`,
-    );
-    await writer.run(`INSERT INTO "${name}" FROM "new_${name}"`);
-    await writer.run(`DELETE FROM "new_${name}"`);
-    await writer.run('COMMIT');
-  } catch (error) {
-    // If even this fails, the first error is the one that tells why.
-    await writer.run('ROLLBACK').catch(() => undefined);
-    throw error;
-  }
-}
-
-function append(appender: DuckDBAppender, { row, text }: StoredRow): void {
-  const table = tableOf(row);
-  for (const tag of table.tags) appender.appendVarchar(tag.read(row));
-  appender.appendTimestamp(timestamp(table.time(row)));
-  for (const column of table.columns) {
-    const value = readColumn(column, row);
-    if (typeof value === 'number') appender.appendDouble(value);
-    else if (value === null) appender.appendNull();
-    else appender.appendVarchar(value);
-  }
-  appender.appendVarchar(text);
-  appender.endRow();
-}
 
 /** What a person can do about a file that does not open. */
 function explainOpen(file: string, error: unknown): StartError {
