@@ -46,3 +46,14 @@ export function setText(element: Element, text: string): void {
 export function setAttribute(element: Element, name: string, value: string): void {
   if (element.getAttribute(name) !== value) element.setAttribute(name, value);
 }
+
+/** Makes `children` the children of `parent` and leaves those in place that already are, so that focus and scrolling survive. */
+export function place(parent: HTMLElement, children: readonly HTMLElement[]): void {
+  const wanted = new Set<Node>(children);
+  for (const child of Array.from(parent.childNodes)) if (!wanted.has(child)) child.remove();
+  let next = parent.firstChild;
+  for (const child of children) {
+    if (child === next) next = next.nextSibling;
+    else parent.insertBefore(child, next);
+  }
+}

@@ -11,8 +11,10 @@ import { STATE_LABELS, stateIcon } from './state-icon.ts';
 /** One episode, told so that somebody can act: what, where, how far off, for how long, and why it fired. */
 export class AnomalyCard {
   readonly element: HTMLElement;
-  readonly #row: AnomalyRow;
+  #row: AnomalyRow;
   readonly #duration = h('span', { class: 'duration' });
+  readonly #worst = h('span');
+  readonly #score = h('span');
 
   /** @param level of its heading, below that of the list it stands in. */
   constructor(row: AnomalyRow, now: number, level: 'h2' | 'h3') {
@@ -55,10 +57,47 @@ export class AnomalyCard {
             h('span', {}, `expected ${formatExpected(row.expected, row.unit)}`),
           ),
         ),
-        facts(row, now, this.#duration),
+        this.#facts(now),
       ),
     );
+    this.update(row, now);
+  }
+
+  /**
+   * Shows a newer word on the same episode in place, so that a link does not go away under a finger.
+   *
+   * @returns false, and nothing is done, if another card is needed: another episode, or one that reads differently now.
+   */
+  update(row: AnomalyRow, now: number): boolean {
+    const shown = this.#row;
+    const same = row.id === shown.id && row.severity === shown.severity && row.explanation === shown.explanation;
+    if (!same || isOpen(row) !== isOpen(shown)) return false;
+    this.#row = row;
+    setText(this.#worst, formatQuantity(row.worst.value, row.unit, 4));
+    setText(this.#score, formatValue(row.worst.score, 3));
     this.tick(now);
+    return true;
+  }
+
+  #facts(now: number): HTMLElement {
+    const row = this.#row;
+    const notes = [
+      row.closeReason === undefined || row.closeReason === 'recovered'
+        ? null
+        : formatTerm(row.closeReason).toLowerCase(),
+      row.provenance === 'backlog' ? 'from a backlog' : null,
+      row.clock === 'synchronised' ? null : 'the gateway’s clock was not synchronised',
+    ].filter((note) => note !== null);
+    return h(
+      'dl',
+      { class: 'facts' },
+      fact('Opened', formatInstant(row.openedAt, now)),
+      fact('Lasted', this.#duration),
+      fact('Worst', this.#worst),
+      fact('Score, −log₁₀ p', this.#score),
+      fact('Detector', formatTerm(row.detector)),
+      notes.length > 0 ? fact('Note', notes.join(', ')) : h('div', { hidden: true }),
+    );
   }
 
   tick(now: number): void {
@@ -69,24 +108,6 @@ export class AnomalyCard {
     const length = open && age < 86_400_000 ? Math.max(age, 0) : lengthOf(this.#row);
     setText(this.#duration, open ? `${formatDuration(length)} so far` : formatDuration(length));
   }
-}
-
-function facts(row: AnomalyRow, now: number, duration: HTMLElement): HTMLElement {
-  const notes = [
-    row.closeReason === undefined || row.closeReason === 'recovered' ? null : formatTerm(row.closeReason).toLowerCase(),
-    row.provenance === 'backlog' ? 'from a backlog' : null,
-    row.clock === 'synchronised' ? null : 'the gateway’s clock was not synchronised',
-  ].filter((note) => note !== null);
-  return h(
-    'dl',
-    { class: 'facts' },
-    fact('Opened', formatInstant(row.openedAt, now)),
-    fact('Lasted', duration),
-    fact('Worst', formatQuantity(row.worst.value, row.unit, 4)),
-    fact('Score, −log₁₀ p', formatValue(row.worst.score, 3)),
-    fact('Detector', formatTerm(row.detector)),
-    notes.length > 0 ? fact('Note', notes.join(', ')) : h('div', { hidden: true }),
-  );
 }
 
 const fact = (name: string, ...value: readonly (Node | string)[]): HTMLElement =>

@@ -1,7 +1,7 @@
 import type { AnomalyRow, Severity } from '@floorwatch/contracts';
 
 import { type AnomalyFilter, isOpen, matchesFilter, mergeAnomalies } from '../anomaly-list.ts';
-import { h, setAttribute, setText } from '../dom.ts';
+import { h, place, setAttribute, setText } from '../dom.ts';
 import { formatCount, formatDate } from '../format.ts';
 import { AnomalyCard } from '../parts/anomaly-card.ts';
 import { emptyState, explainError } from '../parts/notice.ts';
@@ -37,7 +37,10 @@ export class AnomaliesPage implements View {
   readonly #count = h('p', { class: 'shown', role: 'status' });
   readonly #buttons: { readonly name: keyof typeof CHOICES; readonly value: string; readonly button: HTMLElement }[] =
     [];
-  readonly #cards = new Map<string, { readonly row: AnomalyRow; readonly card: AnomalyCard }>();
+  #cards = new Map<string, AnomalyCard>();
+  /** A card that takes the place of the one that had the focus. */
+  #focusNext: AnomalyCard | undefined;
+  readonly #days = new Map<string, HTMLElement>();
   #filter: AnomalyFilter;
   #rows: AnomalyRow[] = [];
   #next: string | null = null;
@@ -83,7 +86,7 @@ export class AnomaliesPage implements View {
   rollups(): void {}
 
   tick(): void {
-    for (const { row, card } of this.#cards.values()) if (isOpen(row)) card.tick(this.#context.now());
+    for (const card of this.#cards.values()) card.tick(this.#context.now());
   }
 
   recolour(): void {}
@@ -173,29 +176,35 @@ export class AnomaliesPage implements View {
 
   #drawRows(rows: readonly AnomalyRow[]): void {
     const now = this.#context.now();
-    const focused = document.activeElement?.closest('article')?.getAttribute('data-id');
     const children: HTMLElement[] = [];
-    const ids = new Set<string>();
+    const cards = new Map<string, AnomalyCard>();
     let day = '';
     for (const row of rows) {
       const date = formatDate(row.openedAt);
       if (date !== day) {
         day = date;
-        children.push(h('h2', { class: 'day' }, date === formatDate(now) ? `Today, ${date}` : date));
+        children.push(this.#heading(date, formatDate(now)));
       }
-      let entry = this.#cards.get(row.id);
-      if (entry?.row !== row) {
-        entry = { row, card: new AnomalyCard(row, now, 'h3') };
-        this.#cards.set(row.id, entry);
-      }
-      ids.add(row.id);
-      children.push(entry.card.element);
+      const known = this.#cards.get(row.id);
+      const card = known?.update(row, now) === true ? known : new AnomalyCard(row, now, 'h3');
+      if (card !== known && known?.element.contains(document.activeElement) === true) this.#focusNext = card;
+      cards.set(row.id, card);
+      children.push(card.element);
     }
-    for (const id of this.#cards.keys()) if (!ids.has(id)) this.#cards.delete(id);
-    this.#list.replaceChildren(...children);
-    if (focused !== null && focused !== undefined) {
-      this.#cards.get(focused)?.card.element.querySelector('a')?.focus({ preventScroll: true });
+    this.#cards = cards;
+    place(this.#list, children);
+    this.#focusNext?.element.querySelector('a')?.focus({ preventScroll: true });
+    this.#focusNext = undefined;
+  }
+
+  #heading(date: string, today: string): HTMLElement {
+    let heading = this.#days.get(date);
+    if (heading === undefined) {
+      heading = h('h2', { class: 'day' });
+      this.#days.set(date, heading);
     }
+    setText(heading, date === today ? `Today, ${date}` : date);
+    return heading;
   }
 }
 

@@ -1,6 +1,6 @@
 import type { AnomalyRow, GatewayView, SensorState, SensorView } from '@floorwatch/contracts';
 
-import { h, setAttribute, setText } from '../dom.ts';
+import { h, place, setAttribute, setText } from '../dom.ts';
 import type { FloorFilter, GatewayGroup } from '../floor-model.ts';
 import { formatCount, formatDuration, formatInstant } from '../format.ts';
 import { AnomalyCard } from '../parts/anomaly-card.ts';
@@ -39,7 +39,15 @@ export class FloorPage implements View {
     spellcheck: 'false',
     oninput: () => this.#filterBy({ search: this.#search.value }),
   });
-  readonly #attention = h('section', { class: 'attention', 'aria-labelledby': 'attention-title', hidden: true });
+  readonly #attentionTitle = h('h2', { id: 'attention-title' });
+  readonly #attentionLink = h('a', { href: '#/anomalies?open=true' });
+  readonly #attentionList = h('div', { class: 'cards' });
+  readonly #attention = h(
+    'section',
+    { class: 'attention', 'aria-labelledby': 'attention-title', hidden: true },
+    h('header', {}, this.#attentionTitle, this.#attentionLink),
+    this.#attentionList,
+  );
   readonly #groups = h('div', { class: 'gateways' });
   readonly #shown = h('p', { class: 'shown', role: 'status' });
   readonly #cards = new Map<string, DeviceCard>();
@@ -321,25 +329,18 @@ export class FloorPage implements View {
 
   #showAttention(): void {
     const open = [...this.#context.openAnomalies()].sort(bySeverity);
-    const focused = this.#attention.contains(document.activeElement) ? document.activeElement : null;
-    const href = focused?.getAttribute('href');
-    this.#attentionCards = open.slice(0, ATTENTION_MAX).map((row) => new AnomalyCard(row, this.#context.now(), 'h3'));
+    const now = this.#context.now();
+    this.#attentionCards = open
+      .slice(0, ATTENTION_MAX)
+      .map((row) => this.#attentionCards.find((card) => card.update(row, now)) ?? new AnomalyCard(row, now, 'h3'));
     this.#attention.hidden = open.length === 0;
-    const title = open.length === 1 ? '1 open anomaly' : `${formatCount(open.length)} open anomalies`;
     const rest = open.length - this.#attentionCards.length;
-    this.#attention.replaceChildren(
-      h(
-        'header',
-        {},
-        h('h2', { id: 'attention-title' }, title),
-        h('a', { href: '#/anomalies?open=true' }, rest > 0 ? `See all ${formatCount(open.length)}` : 'See anomalies'),
-      ),
-      h('div', { class: 'cards' }, ...this.#attentionCards.map(({ element }) => element)),
+    setText(this.#attentionTitle, open.length === 1 ? '1 open anomaly' : `${formatCount(open.length)} open anomalies`);
+    setText(this.#attentionLink, rest > 0 ? `See all ${formatCount(open.length)}` : 'See anomalies');
+    place(
+      this.#attentionList,
+      this.#attentionCards.map(({ element }) => element),
     );
-    if (href !== null && href !== undefined) {
-      const again = [...this.#attention.querySelectorAll('a')].find((link) => link.getAttribute('href') === href);
-      again?.focus({ preventScroll: true });
-    }
   }
 }
 
@@ -359,17 +360,6 @@ function describeGateway(view: GatewayView, now: number, silentAfter: number): s
   const heard = age < 10_000 ? 'Live' : `Heard ${formatDuration(age)} ago`;
   if (watermark === null || now - watermark < 120_000) return heard;
   return `${heard}, readings up to ${formatInstant(watermark, now)}`;
-}
-
-/** Makes `children` the children of `parent` and leaves those in place that already are, so that focus and scrolling survive. */
-function place(parent: HTMLElement, children: readonly HTMLElement[]): void {
-  const wanted = new Set<Node>(children);
-  for (const child of Array.from(parent.childNodes)) if (!wanted.has(child)) child.remove();
-  let next = parent.firstChild;
-  for (const child of children) {
-    if (child === next) next = next.nextSibling;
-    else parent.insertBefore(child, next);
-  }
 }
 
 function nothingYet(): HTMLElement {
