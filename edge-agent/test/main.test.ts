@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
-import { type ChildProgram, programs, type ProgramExit, resourcesPerTest } from '../../tests/support/index.ts';
+import { type ChildProgram, programs, resourcesPerTest } from '../../tests/support/index.ts';
 import { createStream, readingsBySensor, readStream } from './support/agent.ts';
 import { connectDevice } from './support/devices.ts';
 
@@ -24,7 +24,7 @@ http: { port: 0 }
 nats: { servers: ['${natsUrl}'] }
 ${more}`;
 
-async function run(...parameters: string[]): Promise<{ program: ChildProgram; exit: ProgramExit }> {
+async function run(...parameters: string[]): Promise<{ program: ChildProgram; exit: Awaited<ChildProgram['exited']> }> {
   const program = resources.program(programs.agent, parameters);
   return { program, exit: await program.exited };
 }

@@ -71,6 +71,19 @@ describe('from MQTT to JetStream', () => {
     ]);
   });
 
+  it('a stop sends what it closes, also when that is many batches', async () => {
+    const nats = await resources.nats();
+    await createStream(nats.url);
+    const agent = await startAgent(resources, nats.url);
+    const device = await connectDevice(resources, agent.mqttPort);
+    const sensors = Array.from({ length: 5_000 }, (_, i) => `sensors/machine ${i}/temp`);
+    await Promise.all(sensors.map(async (topic) => device.publishAsync(topic, '1', { qos: 1 })));
+    expect(await agent.pipeline.stop()).toEqual({ records: 0, messages: 0 });
+    const received = await readStream(nats.url);
+    expect(received.batches.length).toBeGreaterThan(3);
+    expect(readingsBySensor(received).size).toBe(sensors.length);
+  });
+
   it('the gateway reports itself: at the start, and with its counters at the stop', async () => {
     const nats = await resources.nats();
     await createStream(nats.url);

@@ -1,3 +1,5 @@
+import { setTimeout as wait } from 'node:timers/promises';
+
 import type { Delivery, Source } from '@floorwatch/contracts';
 import { describe, expect, it } from 'vitest';
 
@@ -114,6 +116,8 @@ export function sourceContract(
       const published = device.publishAsync('sensors/a/b', 'last', { qos: 1 });
       const delivery = await reader.next();
       const closing = source.close();
+      // The pipeline is at work on it.
+      await wait(100);
       await delivery.ack();
       expect(await reader.ended()).toBe(true);
       await Promise.all([closing, published]);
