@@ -1,4 +1,4 @@
-import { Point } from '@influxdata/influxdb-client';
+import { escape } from '@influxdata/influxdb-client';
 
 import type { StoredRow } from './stored-row.ts';
 import { readColumn, tableOf } from './tables.ts';
@@ -17,17 +17,18 @@ export function lineOf({ row, text }: StoredRow): string | undefined {
   const table = tableOf(row);
   const time = table.time(row);
   if (time < INFLUX_MS_MIN || time > INFLUX_MS_MAX) return undefined;
-  const point = new Point(row.table);
-  for (const tag of table.tags) point.tag(tag.name, tagValue(tag.read(row)));
+  const tags = table.tags.map((tag) => `,${tag.name}=${escape.tag(tagValue(tag.read(row)))}`).join('');
+  const fields = [`row=${quoted(text)}`];
   for (const column of table.columns) {
     const value = readColumn(column, row);
-    if (typeof value === 'number') point.floatField(column.name, value);
-    else if (value !== null) point.stringField(column.name, value);
+    if (value !== null) fields.push(`${column.name}=${typeof value === 'number' ? String(value) : quoted(value)}`);
   }
-  for (const [name, value] of table.more?.(row) ?? []) point.floatField(name, value);
-  point.stringField('row', text);
-  return point.timestamp(nanosOf(time, table.id?.(row))).toLineProtocol({ convertTime: String });
+  for (const [name, value] of table.more?.(row) ?? []) fields.push(`${name}=${value}`);
+  return `${row.table}${tags} ${fields.join(',')} ${nanosOf(time, table.id?.(row))}`;
 }
+
+/** A text as the value of a field. The client's `Point` does the same character by character: three times the time per window. */
+const quoted = (text: string): string => `"${text.replaceAll(/["\\]/g, String.raw`\$&`)}"`;
 
 /**
  * A name as a tag. Line protocol can't say a backslash at the end of a tag or before a comma, an equals sign or a space, so every
