@@ -2,8 +2,8 @@ import { days, hours } from './time.ts';
 
 /**
  * Where rows live in InfluxDB: the measurement is the row's table, the bucket depends on how long it is worth keeping. Tags are
- * site, gateway, device, metric; plus size for windows; kind, detector and mode for anomalies. Every other value is a field, and
- * every number is a float.
+ * site, gateway, device, metric; plus size for windows and late readings; kind and detector for anomalies. What may change during an
+ * episode is no tag. Every other value is a field, and every number is a float.
  */
 export const BUCKETS = {
   /** Sealed windows, anomalies, late readings, gateways. */

@@ -33,7 +33,16 @@ function packets(connection) {
 async function publish(connection) {
   const socket = connect(port, '127.0.0.1');
   socket.setNoDelay(true);
-  socket.write(mqtt.generate({ cmd: 'connect', protocolId: 'MQTT', protocolVersion: 4, clean: true, clientId: `load-${connection}`, keepalive: 0 }));
+  socket.write(
+    mqtt.generate({
+      cmd: 'connect',
+      protocolId: 'MQTT',
+      protocolVersion: 4,
+      clean: true,
+      clientId: `load-${connection}`,
+      keepalive: 0,
+    }),
+  );
   await once(socket, 'data');
   const encoded = packets(connection);
   let acknowledged = 0;
@@ -42,13 +51,15 @@ async function publish(connection) {
     acknowledged += bytes.length / PUBACK_BYTES;
     wake();
   });
-  for (let sent = 0; sent < each; ) {
+  for (let sent = 0; sent < each;) {
     const room = qos === 0 ? 200 : Math.min(200, inFlightMax - (sent - acknowledged));
     const chunk = Math.min(room, each - sent);
     if (chunk >= 1) {
       const first = sent;
       sent += Math.floor(chunk);
-      const batch = Buffer.concat(Array.from({ length: sent - first }, (_, i) => encoded[(first + i) % encoded.length]));
+      const batch = Buffer.concat(
+        Array.from({ length: sent - first }, (_, i) => encoded[(first + i) % encoded.length]),
+      );
       if (!socket.write(batch)) await once(socket, 'drain');
     } else {
       await new Promise((resolve) => (wake = resolve));
@@ -61,4 +72,6 @@ async function publish(connection) {
 
 const start = performance.now();
 await Promise.all(Array.from({ length: connections }, async (_, i) => publish(i)));
-process.stdout.write(`${JSON.stringify({ readings: each * connections, seconds: (performance.now() - start) / 1_000 })}\n`);
+process.stdout.write(
+  `${JSON.stringify({ readings: each * connections, seconds: (performance.now() - start) / 1_000 })}\n`,
+);

@@ -1,0 +1,43 @@
+import { Counter, Gauge, type Registry } from 'prom-client';
+
+import type { FloorView } from './floor-view.ts';
+import type { LiveFeed } from './live-feed.ts';
+
+/** Adds the metrics of this stage; each is read when it is asked for. */
+export function registerMetrics(registry: Registry, view: FloorView, feed: LiveFeed): void {
+  const registers = [registry];
+  const prefix = 'floorwatch_processor_';
+  const gauge = (name: string, help: string, value: () => number): void => {
+    void new Gauge({
+      name: `${prefix}${name}`,
+      help,
+      registers,
+      collect() {
+        this.set(value());
+      },
+    });
+  };
+  const counter = (name: string, help: string, value: () => number): void => {
+    void new Counter({
+      name: `${prefix}${name}`,
+      help,
+      registers,
+      collect() {
+        this.reset();
+        this.inc(value());
+      },
+    });
+  };
+  gauge('floor_sensors', 'Sensors in the floor view', () => view.counts().sensors);
+  gauge('floor_gateways', 'Gateways in the floor view', () => view.counts().gateways);
+  gauge('floor_open_anomalies', 'Open episodes in the floor view', () => view.counts().openAnomalies);
+  counter('floor_left_out_total', 'Records that the floor view had no room for', () => view.counts().leftOut);
+  gauge('live_clients', 'Pages that listen to the live feed', () => feed.counts().clients);
+  counter('live_clients_cut_total', 'Pages cut because they read too slowly', () => feed.counts().cut);
+  counter('live_clients_refused_total', 'Pages turned away because too many listen', () => feed.counts().refused);
+  counter(
+    'live_anomalies_left_out_total',
+    'Changes of episodes left out of the live feed in a storm',
+    () => feed.counts().anomaliesLeftOut,
+  );
+}
