@@ -1,12 +1,20 @@
 import { setMaxListeners } from 'node:events';
 
 import { type DurationMs, partitionOf } from '@floorwatch/contracts';
-import { connectNats, type Logger, messageOf, pause, StartError, VERSION } from '@floorwatch/runtime';
+import {
+  connectNats,
+  type Logger,
+  messageOf,
+  pause,
+  type ProcessLock,
+  StartError,
+  takeProcessLock,
+  VERSION,
+} from '@floorwatch/runtime';
 import { jetstream, jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 
 import { CheckpointFile } from './checkpoint/checkpoint-file.ts';
-import { type DataDirLock, lockDataDir } from './checkpoint/data-dir-lock.ts';
 import { CheckpointError, type CheckpointState } from './checkpoint/format.ts';
 import type { ProcessorConfig } from './config.ts';
 import { ensureIngestStream } from './consume/ingest-stream.ts';
@@ -43,7 +51,7 @@ export class Pipeline implements OpenWindows {
   readonly #logger: Logger;
   readonly #tellStoreConnected: (() => void) | undefined;
   #lanes: readonly Lane[] = [];
-  #lock: DataDirLock | undefined;
+  #lock: ProcessLock | undefined;
   #connection: NatsConnection | undefined;
   #connected = false;
   #storeConnected = false;
@@ -323,4 +331,17 @@ export class Pipeline implements OpenWindows {
     };
     return { ok: Object.values(parts).every((part) => part === 'ok'), parts };
   }
+}
+
+/** Locks the data folder, so that no second processor writes the same checkpoints. */
+async function lockDataDir(dataDir: string): Promise<ProcessLock> {
+  const attempt = await takeProcessLock(dataDir).catch((error: unknown) => {
+    const message = `dataDir: ${dataDir} can't be locked: ${messageOf(error)}; make it a folder that this user may write to`;
+    throw new StartError('config-invalid', message, { cause: error });
+  });
+  if ('lock' in attempt) return attempt.lock;
+  throw new StartError(
+    'locked',
+    `dataDir: ${dataDir} is in use by another processor (process ${attempt.holder ?? 'unknown'}); stop that one first, or give this one a folder of its own`,
+  );
 }

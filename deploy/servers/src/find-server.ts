@@ -2,14 +2,13 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 
-import { StartError } from '@floorwatch/runtime';
+import { StartError, takeProcessLock } from '@floorwatch/runtime';
 
 import { checkExecutable, onPath } from './executable.ts';
 import type { FetchContext, FetchResult } from './fetch-server.ts';
 import { fromDebian } from './from-debian.ts';
 import { fromGo } from './from-go.ts';
 import { fromRelease } from './from-release.ts';
-import { takeProcessLock } from './process-lock.ts';
 import { type FoundServer, SERVER_PROGRAMS, type ServerName, type ServerProgram } from './server-program.ts';
 
 /** How often a process that waits for another one's download looks again. */
@@ -123,7 +122,7 @@ async function fetchOnce(context: FetchContext, tried: string[]): Promise<FoundS
   const { program, environment, cacheDirectory, systemFolders } = context;
   let waits = false;
   for (;;) {
-    const taken = await takeProcessLock(join(cacheDirectory, program.name));
+    const taken = await takeProcessLock(join(cacheDirectory, `${program.name}.lock`));
     if ('lock' in taken) {
       try {
         // Another process may have put it there while this one waited.

@@ -9,7 +9,6 @@ import { describe, expect, it } from 'vitest';
 import { repositoryRoot, resourcesPerTest, waitFor } from '../../../tests/support/index.ts';
 import { freePort, isFreePort } from '../src/free-port.ts';
 import { startNatsServer } from '../src/nats-server.ts';
-import { takeProcessLock } from '../src/process-lock.ts';
 import { ServerProcess } from '../src/server-process.ts';
 
 const resources = resourcesPerTest();
@@ -121,36 +120,5 @@ describe('server process', () => {
 
   it('free ports lie below those that systems use for outgoing connections', async () => {
     expect(await freePort()).toBeLessThan(32_768);
-  });
-});
-
-describe('process lock', () => {
-  it('is held by one process, whose id the others learn, until it lets go', async () => {
-    const path = await resources.directory();
-    const first = await takeProcessLock(path);
-    if (!('lock' in first)) throw new Error('not taken');
-    expect(await takeProcessLock(path)).toEqual({ holder: process.pid });
-    expect(await takeProcessLock(`${path}/.`)).toEqual({ holder: process.pid });
-    await first.lock.release();
-    const second = await takeProcessLock(path);
-    expect(second).toHaveProperty('lock');
-    if ('lock' in second) await second.lock.release();
-  });
-
-  it('is free again when its holder was killed with -9', async () => {
-    const path = await resources.directory();
-    const holder = await runApart(
-      `const { takeProcessLock } = await import(${servers});
-       console.log('lock' in (await takeProcessLock(${JSON.stringify(path)})));
-       setInterval(() => {}, 1000);`,
-    );
-    expect(holder.line).toBe('true');
-    expect(await takeProcessLock(path)).toEqual({ holder: holder.pid });
-    process.kill(holder.pid, 'SIGKILL');
-    const lock = await waitFor('the lock is free', async () => {
-      const taken = await takeProcessLock(path);
-      return 'lock' in taken && taken.lock;
-    });
-    await lock.release();
   });
 });
