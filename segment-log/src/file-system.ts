@@ -1,9 +1,15 @@
-import { type FileHandle, mkdir, open, readdir, rename, unlink } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, unlink } from 'node:fs/promises';
 import path from 'node:path';
+
+import { type ProcessLock, takeProcessLock } from '@floorwatch/runtime';
+
+import { SegmentLogError } from './errors.ts';
 
 /** An open file of the log. Tests put one in its place that tears, reorders and refuses. */
 export interface LogFile {
   size(): Promise<number>;
+  /** Whether the file still has a name: what is written to one without is lost when it is closed. */
+  hasName(): Promise<boolean>;
   /** Writes all of `bytes` at `offset`. */
   write(bytes: Uint8Array, offset: number): Promise<void>;
   /** `length` bytes from `offset`, fewer at the end of the file. */
@@ -14,25 +20,33 @@ export interface LogFile {
   close(): Promise<void>;
 }
 
+/** `create` makes the file and refuses one that exists; `change` and `read` open one that does. */
+export type OpenMode = 'create' | 'change' | 'read';
+
 /** What the log needs of a file system. */
 export interface FileSystem {
   makeDirectory(directory: string): Promise<void>;
   /** Names in a directory, in any order. */
   list(directory: string): Promise<readonly string[]>;
-  /** Opens for reading and writing; `create` makes the file and refuses one that exists. */
-  open(file: string, how: 'create' | 'existing'): Promise<LogFile>;
-  rename(from: string, to: string): Promise<void>;
+  open(file: string, mode: OpenMode): Promise<LogFile>;
   remove(file: string): Promise<void>;
-  /** Makes creations, renames and removals in a directory durable. */
+  /** Makes creations and removals in a directory durable. */
   syncDirectory(directory: string): Promise<void>;
+  /**
+   * Keeps other processes from opening the log.
+   *
+   * @throws SegmentLogError `locked` if another one has it.
+   */
+  lock(directory: string): Promise<ProcessLock>;
 }
+
+const FLAGS = { create: 'wx+', change: 'r+', read: 'r' } as const satisfies Record<OpenMode, string>;
 
 /** The file system of the machine. */
 export const nodeFileSystem: FileSystem = {
   makeDirectory: async (directory) => void (await mkdir(directory, { recursive: true })),
   list: async (directory) => readdir(directory),
-  open: async (file, how) => new NodeLogFile(await open(file, how === 'create' ? 'wx+' : 'r+')),
-  rename: async (from, to) => rename(from, to),
+  open: async (file, mode) => new NodeLogFile(await open(file, FLAGS[mode])),
   remove: async (file) => unlink(file),
   async syncDirectory(directory) {
     const handle = await open(path.resolve(directory), 'r');
@@ -41,6 +55,15 @@ export const nodeFileSystem: FileSystem = {
     } finally {
       await handle.close();
     }
+  },
+  async lock(directory) {
+    const attempt = await takeProcessLock(directory);
+    if ('lock' in attempt) return attempt.lock;
+    const who = attempt.holder === undefined ? 'another process' : `process ${attempt.holder}`;
+    throw new SegmentLogError(
+      'locked',
+      `the log in ${directory} is in use by ${who}; stop that one first, or give this one a folder of its own`,
+    );
   },
 };
 
@@ -53,6 +76,10 @@ class NodeLogFile implements LogFile {
 
   async size(): Promise<number> {
     return (await this.#handle.stat()).size;
+  }
+
+  async hasName(): Promise<boolean> {
+    return (await this.#handle.stat()).nlink > 0;
   }
 
   async write(bytes: Uint8Array, offset: number): Promise<void> {

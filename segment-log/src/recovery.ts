@@ -1,73 +1,162 @@
-import {
-  decodeHeader,
-  FRAME_ALIGNMENT,
-  type FrameLocation,
-  HEADER_BYTES,
-  alignUp,
-  isZero,
-  nextFrame,
-  PAGE_BYTES,
-} from './format.ts';
+import path from 'node:path';
 
-/** Positions that were on the disk once and can't be read any more. */
-export interface Damage {
-  readonly segment: string;
-  /** First and last missing position. */
-  readonly from: number;
-  readonly to: number;
-  /** The bytes of the segment that could not be read; both 0 when the whole file is missing. */
-  readonly start: number;
-  readonly end: number;
+import { translated } from './errors.ts';
+import type { FileSystem } from './file-system.ts';
+import { HEADER_BYTES, isZero } from './format.ts';
+import { limits } from './limits.ts';
+import type { LogState } from './log-state.ts';
+import { without } from './position-ranges.ts';
+import { type Damage, scanLog, type SegmentScan } from './scan.ts';
+import { readTolerant, removeFile, Segment } from './segment.ts';
+
+/** Where damaged bytes are kept for a person to look at. */
+export const DAMAGED_DIRECTORY = 'damaged';
+
+/** What opening a log found. */
+export interface Recovery {
+  readonly segments: number;
+  readonly bytes: number;
+  /** Bytes of a write that was cut off at the very end; they were never acknowledged. */
+  readonly tornBytes: number;
+  /** Every range that is missing, also if an earlier start has reported it. */
+  readonly damage: readonly Damage[];
+  /** Files in which bytes were set aside by this start, within the log's directory. */
+  readonly setAside: readonly string[];
+  /** The file of cursors and marks could not be read: cursors are gone, and everything counts as sent. */
+  readonly stateLost: boolean;
 }
 
-/** What a segment's bytes hold. */
-export interface SegmentScan {
-  readonly seed: number;
-  /** Position behind the last item. */
+export interface Recovered {
+  readonly recovery: Recovery;
+  readonly segments: Segment[];
   readonly next: number;
-  /** Offset behind the last whole frame. */
-  readonly end: number;
-  readonly damage: readonly Omit<Damage, 'segment'>[];
-  /** Where the frames lie, in order. */
-  readonly frames: readonly FrameLocation[];
-  /** Bytes behind `end` that are neither a whole frame nor zeros: a write that was cut off, if this is the newest segment. */
-  readonly tornBytes: number;
+  /** Whether the newest segment may be written to. */
+  readonly writable: boolean;
 }
 
 /**
- * Reads a segment from one end to the other. A frame follows the one before it if its position does; what lies between two frames whose
- * positions do not follow each other is damage, and the missing positions are exact.
- *
- * @param first the position that the segment begins with: its name says so, also when its header is damaged.
- * @param before the first position of the next segment: what this one holds from there on was written again in that one.
+ * Finds out what a log's directory holds, removes what is not needed, cuts off a torn end, and syncs the rest: a kill can leave data
+ * that looks safe and is not.
  */
-export function scanSegment(bytes: Buffer, first: number, before: number): SegmentScan {
-  const header = decodeHeader(bytes);
-  if (header === undefined || header.first !== first) {
-    // The seed is lost with the header, and without it no frame can be told from chance.
-    const damage =
-      before > first && before !== Infinity ? [{ from: first, to: before - 1, start: 0, end: bytes.length }] : [];
-    return { seed: 0, next: before === Infinity ? first : before, end: 0, damage, frames: [], tornBytes: bytes.length };
+export async function recover(
+  fileSystem: FileSystem,
+  directory: string,
+  { state, found }: { readonly state: LogState; readonly found: boolean },
+): Promise<Recovered> {
+  const { content } = state;
+  const scan = await scanLog(fileSystem, directory, async () => (found ? content : undefined));
+  const newest = scan.segments.at(-1);
+  const stateLost = !found && newest !== undefined;
+  if (stateLost) Object.assign(content, { trimmed: scan.segments[0]?.first ?? 1, sent: newest.first });
+  // Before anything is cut or removed.
+  const setAside = await setDamageAside(fileSystem, directory, scan.damage);
+  const segments: Segment[] = [];
+  for (const scanned of scan.segments) {
+    const segment = new Segment(directory, scanned, scanned);
+    const isNewest = scanned === newest;
+    if (isNewest ? isEmptyLeftover(scanned) : isForgotten(scanned, state)) {
+      await removeFile(fileSystem, segment.path);
+      continue;
+    }
+    for (const frame of scanned.frames) segment.remember(frame.first, frame.offset);
+    await secure(fileSystem, segment, isNewest ? scanned.size : undefined);
+    segments.push(segment);
   }
-  const damage: Omit<Damage, 'segment'>[] = [];
-  const frames: FrameLocation[] = [];
-  let next = first;
-  let end = HEADER_BYTES;
-  for (;;) {
-    const frame = nextFrame(bytes, end, header.seed);
-    if (frame === undefined || frame.first >= before) break;
-    if (frame.first > next) damage.push({ from: next, to: frame.first - 1, start: end, end: frame.offset });
-    // A position that was there already can't come again: the frame is a leftover and says nothing new.
-    next = Math.max(next, frame.first + frame.items);
-    end = frame.end;
-    frames.push(frame);
+  try {
+    await fileSystem.syncDirectory(directory);
+  } catch (error) {
+    throw translated(error, 'sync-failed', directory);
   }
-  const rest = Math.min(bytes.length, alignUp(end, FRAME_ALIGNMENT));
-  const torn = isZero(bytes, rest, bytes.length) ? 0 : bytes.length - end;
-  if (before !== Infinity && next < before) damage.push({ from: next, to: before - 1, start: end, end: bytes.length });
-  return { seed: header.seed, next, end, damage, frames, tornBytes: before === Infinity ? torn : 0 };
+  const writable = newest?.header === 'whole' && newest.next === scan.next;
+  content.next = scan.next;
+  const recovery = {
+    segments: segments.length,
+    bytes: segments.reduce((sum, segment) => sum + segment.end, 0),
+    tornBytes: newest?.tornBytes ?? 0,
+    damage: scan.damage,
+    setAside,
+    stateLost,
+  };
+  return { recovery, segments, next: scan.next, writable };
 }
 
-/** Where the next frame goes: on a page of its own if power cuts must not touch the one before it. */
-export const frameStart = (end: number, powerSafe: boolean): number =>
-  alignUp(end, powerSafe ? PAGE_BYTES : FRAME_ALIGNMENT);
+/** A newest segment whose header never reached the disk: nothing in it was acknowledged. */
+const isEmptyLeftover = ({ header, frames }: SegmentScan): boolean => header === 'damaged' && frames.length === 0;
+
+/** A segment that was trimmed or dropped by a process that did not live to remove it. */
+const isForgotten = ({ first, next }: SegmentScan, { content }: LogState): boolean =>
+  next > first
+    ? without({ from: Math.max(first, content.trimmed), to: next - 1 }, content.dropped).length === 0
+    : first < content.trimmed;
+
+/** Makes a segment durable; what the newest one holds behind its last frame (`size` is given) goes. */
+async function secure(fileSystem: FileSystem, segment: Segment, size: number | undefined): Promise<void> {
+  const file = await fileSystem.open(segment.path, 'change');
+  try {
+    if (size !== undefined && size > Math.max(segment.end, HEADER_BYTES)) await file.truncate(segment.end);
+    await file.sync();
+  } catch (error) {
+    throw translated(error, 'sync-failed', segment.path);
+  } finally {
+    await file.close();
+  }
+}
+
+/** Copies damaged bytes that were not copied before. What can't be copied is left where it is: the log must open on a full disk too. */
+async function setDamageAside(
+  fileSystem: FileSystem,
+  directory: string,
+  damage: readonly Damage[],
+): Promise<readonly string[]> {
+  const unreadable = damage.filter(({ segment, start, end }) => segment !== undefined && end > start);
+  if (unreadable.length === 0) return [];
+  const folder = path.join(directory, DAMAGED_DIRECTORY);
+  const made: string[] = [];
+  try {
+    await fileSystem.makeDirectory(folder);
+    const present = await fileSystem.list(folder);
+    let bytes = present.reduce((sum, name) => sum + bytesOf(name), 0);
+    for (const { segment, start, end } of unreadable) {
+      const name = `${segment}.${start}-${end}`;
+      bytes += end - start;
+      if (present.includes(name) || made.includes(name) || bytes > limits.damagedBytesMax) continue;
+      if (await copyRange(fileSystem, path.join(directory, segment ?? ''), path.join(folder, name), start, end))
+        made.push(name);
+    }
+    await fileSystem.syncDirectory(folder);
+  } catch {
+    // Reported as damage all the same.
+  }
+  return made.map((name) => path.join(DAMAGED_DIRECTORY, name));
+}
+
+const bytesOf = (name: string): number => {
+  const [, start, end] = /\.(\d+)-(\d+)$/.exec(name) ?? [];
+  return Number(end ?? 0) - Number(start ?? 0);
+};
+
+/** Returns false if there is nothing but zeros. */
+async function copyRange(
+  fileSystem: FileSystem,
+  from: string,
+  to: string,
+  start: number,
+  end: number,
+): Promise<boolean> {
+  const source = await fileSystem.open(from, 'read');
+  let bytes: Buffer;
+  try {
+    bytes = await readTolerant(source, start, end - start);
+  } finally {
+    await source.close();
+  }
+  if (isZero(bytes, 0)) return false;
+  const copy = await fileSystem.open(to, 'create');
+  try {
+    await copy.write(bytes, 0);
+    await copy.sync();
+  } finally {
+    await copy.close();
+  }
+  return true;
+}

@@ -1,81 +1,144 @@
-import { randomInt } from 'node:crypto';
-import path from 'node:path';
+import type { ProcessLock } from '@floorwatch/runtime';
 
-import { SegmentLogError, type SegmentLogErrorCode } from './errors.ts';
+import { CommitGroup, GROUP_BUFFER_BYTES_MIN } from './commit-group.ts';
+import { SegmentLogError } from './errors.ts';
 import { type FileSystem, nodeFileSystem } from './file-system.ts';
-import { encodeFrame, frameBytes, HEADER_BYTES } from './format.ts';
-import { type Damage, frameStart, scanSegment } from './recovery.ts';
-import { type Frame, parseSegmentName, Segment, segmentName } from './segment.ts';
+import { bodyBytes, FRAME_HEADER_BYTES } from './format.ts';
+import { limits } from './limits.ts';
+import { checkCursor, LogState } from './log-state.ts';
+import { type PositionRange, without, withRange } from './position-ranges.ts';
+import { recover, type Recovery } from './recovery.ts';
+import { type Frame, removeFile, type Segment } from './segment.ts';
+import { checkFrame, SegmentWriter } from './segment-writer.ts';
 
 /** `power`: what is acknowledged survives a power cut. `process`: it survives the end of the process, however it ends. */
 export type Durability = 'power' | 'process';
 
 export interface SegmentLogOptions {
-  /** The log's own directory; made if it is missing. One process may have it open at a time, which its owner sees to. */
+  /** The log's own directory; made if it is missing. One process has it open at a time. */
   readonly directory: string;
   readonly durability: Durability;
-  /** Bytes of all segments together, beyond which appends are refused. Trimming makes room. */
+  /** Bytes of all segments together, a few segments and more. Trimming makes room. */
   readonly bytesMax: number;
-  /** Bytes after which a new segment begins, 64 KiB and more; 4 MiB by default. A single frame may not be larger. */
+  /** Bytes of `bytesMax` that only appends with `reserve` may use. 0 by default. */
+  readonly reserveBytes?: number;
+  /** Bytes after which a new segment begins, 16 KiB to 256 MiB; 4 MiB by default. A single append may not be larger. */
   readonly segmentBytesMax?: number;
+  /** How long an append waits for others to share its commit, in milliseconds. 0 by default: only those of the same moment share it. */
+  readonly commitDelayMs?: number;
+  /**
+   * What happens to an append that finds the log or the disk full. `refuse` (the default): it fails. `drop-unsent`: the oldest segment that
+   * is not marked as sent goes, and so on until there is room; if there is none to drop, the append fails.
+   */
+  readonly whenFull?: 'refuse' | 'drop-unsent';
+  /**
+   * Called before a segment is dropped, with its positions and a way to read them; the segment goes when it resolves, and stays if it
+   * rejects, which fails the append. Called again for the same positions if the process ends in between.
+   */
+  readonly dropping?: (range: PositionRange, frames: AsyncGenerator<Frame>) => Promise<void>;
+  /** Called after every commit. */
+  readonly committed?: (commit: {
+    readonly items: number;
+    readonly bytes: number;
+    readonly durationMs: number;
+  }) => void;
   /** The machine's own by default. */
   readonly fileSystem?: FileSystem;
 }
 
-/** What opening a log found. */
-export interface Recovery {
-  readonly segments: number;
-  readonly bytes: number;
-  /** Bytes of a write that was cut off at the very end; they were never acknowledged. */
-  readonly tornBytes: number;
-  readonly damage: readonly Damage[];
+export interface AppendOptions {
+  /** Commit at once, with everything that waits already. */
+  readonly now?: boolean;
+  /** Use the reserve if need be. */
+  readonly reserve?: boolean;
 }
 
-interface Pending {
-  readonly items: readonly Uint8Array[];
-  readonly resolve: (first: number) => void;
-  readonly reject: (error: unknown) => void;
+/** What happened since the log was opened. */
+export interface SegmentLogCounts {
+  items: number;
+  commits: number;
+  /** Items whose append failed. */
+  refused: number;
+  syncFailures: number;
+  dropped: number;
+}
+
+/** Why positions are not there. */
+export interface Absence extends PositionRange {
+  readonly why: 'trimmed' | 'dropped' | 'damaged';
 }
 
 /**
  * An append-only log of items, each with a position that counts up from 1. An append is acknowledged when its items are safe; what was
- * acknowledged is found again after a kill, and with `durability: power` after a power cut. Appends that come while others are being
- * written join one frame (group commit), but the items of one append are never parted.
- *
- * Segments are deleted whole. An error of `sync` retires the file: nobody knows what of it is on the disk, so what was not
- * acknowledged is written again into the next segment, and positions that a segment shares with the next one count there.
+ * acknowledged is found again after a kill, and with `durability: power` after a power cut. Appends that come while others wait or are
+ * being written join one frame (group commit), but the items of one append are never parted. Segments are deleted whole.
  */
 export class SegmentLog {
-  readonly #directory: string;
-  readonly #powerSafe: boolean;
-  readonly #bytesMax: number;
-  readonly #segmentBytesMax: number;
+  readonly #options: SegmentLogOptions;
   readonly #fileSystem: FileSystem;
-  #segments: Segment[] = [];
-  /** Whether the newest segment may not be written to any more. */
-  #retired = true;
-  #next = 1;
-  #pending: Pending[] = [];
+  readonly #segmentBytesMax: number;
+  readonly #groupBytesMax: number;
+  readonly #delayMs: number;
+  readonly #lock: ProcessLock;
+  readonly #state: LogState;
+  readonly #segments: Segment[];
+  readonly #writer: SegmentWriter;
+  readonly counts: SegmentLogCounts = { items: 0, commits: 0, refused: 0, syncFailures: 0, dropped: 0 };
+  /** Everything up to this mark is durably marked as sent. */
+  #sentDurable: number;
+  #next: number;
+  /** The last one takes appends; those before it wait for the disk. */
+  readonly #groups: CommitGroup[] = [];
+  #pendingBytes = 0;
+  #pendingItems = 0;
   #committing: Promise<void> | undefined;
-  #closed = false;
-  #buffer = Buffer.alloc(0);
+  #timer: NodeJS.Timeout | undefined;
+  readonly #buffers: Buffer[] = [];
+  #closed: Promise<void> | undefined;
 
-  private constructor(options: SegmentLogOptions) {
-    this.#directory = options.directory;
-    this.#powerSafe = options.durability === 'power';
-    this.#bytesMax = options.bytesMax;
-    this.#segmentBytesMax = options.segmentBytesMax ?? 4 * 1024 * 1024;
-    this.#fileSystem = options.fileSystem ?? nodeFileSystem;
+  private constructor(options: SegmentLogOptions, segmentBytesMax: number, opened: Opened) {
+    this.#options = options;
+    this.#fileSystem = opened.fileSystem;
+    this.#segmentBytesMax = segmentBytesMax;
+    this.#groupBytesMax = Math.min(limits.groupBytes, segmentBytesMax / 4);
+    this.#delayMs = options.commitDelayMs ?? 0;
+    this.#lock = opened.lock;
+    this.#state = opened.state;
+    this.#sentDurable = opened.state.content.sent;
+    this.#segments = opened.segments;
+    this.#next = opened.next;
+    this.#writer = new SegmentWriter({
+      ...opened,
+      directory: options.directory,
+      powerSafe: options.durability === 'power',
+      segmentBytesMax,
+    });
   }
 
   /**
-   * Opens the log, cuts off a torn end, and syncs what it found: a kill can leave data that looks safe and is not.
+   * Opens the log: takes its lock, cuts off a torn end, sets damaged bytes aside, and syncs what it found, because a kill can leave data
+   * that looks safe and is not.
    *
-   * @throws SegmentLogError `sync-failed` or `write-failed` if the disk does not do its part.
+   * @throws SegmentLogError `locked`, `format`, or `sync-failed`, `write-failed`, `disk-full` if the disk does not do its part.
    */
-  static async open(options: SegmentLogOptions): Promise<{ log: SegmentLog; recovery: Recovery }> {
-    const log = new SegmentLog(options);
-    return { log, recovery: await log.#recover() };
+  static async open(options: SegmentLogOptions): Promise<{ readonly log: SegmentLog; readonly recovery: Recovery }> {
+    const segmentBytesMax = checkedSegmentBytes(options);
+    const { directory, fileSystem = nodeFileSystem } = options;
+    await fileSystem.makeDirectory(directory);
+    const lock = await fileSystem.lock(directory);
+    let state: LogState | undefined;
+    try {
+      const loaded = await LogState.open(fileSystem, directory);
+      state = loaded.state;
+      const { recovery, ...recovered } = await recover(fileSystem, directory, loaded);
+      // Also so that what recovery decided is decided for good, before anything is built on it.
+      await state.save();
+      return { log: new SegmentLog(options, segmentBytesMax, { ...recovered, fileSystem, lock, state }), recovery };
+    } catch (error) {
+      await state?.close().catch(() => {});
+      await lock.release();
+      throw error;
+    }
   }
 
   /** The oldest position that is kept; equal to {@link next} when there is none. */
@@ -93,221 +156,320 @@ export class SegmentLog {
     return this.#segments.reduce((sum, segment) => sum + segment.end, 0);
   }
 
+  get segments(): number {
+    return this.#segments.length;
+  }
+
+  /** Bytes that wait for the disk. */
+  get pendingBytes(): number {
+    return this.#pendingBytes;
+  }
+
   /**
-   * Appends items in one frame and resolves with the position of the first when all are safe.
+   * Appends items in one frame and resolves with the position of the first when all are safe. The items are copied at once. None: the
+   * position that the next one will get, at once.
    *
    * @throws SegmentLogError and keeps nothing of the items.
    */
-  async append(items: readonly Uint8Array[]): Promise<number> {
-    if (this.#closed) throw new SegmentLogError('closed', `the log in ${this.#directory} is closed`);
-    const bytes = frameBytes(items);
-    if (bytes > this.#segmentBytesMax - HEADER_BYTES) {
-      throw new SegmentLogError(
-        'too-large',
-        `an append of ${bytes} bytes does not fit a segment of ${this.#segmentBytesMax}`,
-      );
+  async append(
+    items: readonly Uint8Array[],
+    { now = false, reserve = false }: AppendOptions = NO_OPTIONS,
+  ): Promise<number> {
+    const bytes = bodyBytes(items);
+    try {
+      this.#checkAppend(items.length, bytes);
+    } catch (error) {
+      this.counts.refused += items.length;
+      throw error;
     }
     if (items.length === 0) return this.#next;
-    const safe = new Promise<number>((resolve, reject) => this.#pending.push({ items, resolve, reject }));
-    this.#committing ??= this.#commitAll();
+    const group = this.#groupFor(bytes, reserve);
+    const safe = group.add(items, bytes);
+    this.#pendingBytes += bytes;
+    this.#pendingItems += items.length;
+    if (now) for (const waiting of this.#groups) waiting.urgent = true;
+    this.#schedule();
     return safe;
   }
 
-  /** The frames that hold positions from `from` on, up to what is safe now, in order. */
-  async *read(from: number): AsyncGenerator<Frame> {
-    const before = this.#next;
-    const segments = this.#segments.slice();
-    for (const [index, segment] of segments.entries()) {
-      const end = Math.min(before, segments[index + 1]?.first ?? before);
-      if (end > from) yield* segment.frames(from, end);
+  #checkAppend(items: number, bytes: number): void {
+    const { directory } = this.#options;
+    if (this.#closed !== undefined) throw new SegmentLogError('closed', `the log in ${directory} is closed`);
+    checkFrame(FRAME_HEADER_BYTES + bytes, this.#segmentBytesMax);
+    if (this.#pendingBytes + bytes > limits.pendingBytesMax && this.#pendingBytes > 0) {
+      const message = `${this.#pendingBytes} bytes wait for the disk of the log in ${directory}; append less at a time`;
+      throw new SegmentLogError('overloaded', message);
+    }
+    if (this.#next + this.#pendingItems + items > Number.MAX_SAFE_INTEGER) {
+      throw new SegmentLogError('format', `the log in ${directory} has no positions left`);
     }
   }
 
-  /** Deletes the segments that hold only positions before `position`; never the newest. Returns the bytes that became free. */
-  async trim(position: number): Promise<number> {
-    let freed = 0;
-    for (let second = this.#segments[1]; second !== undefined && second.first <= position; second = this.#segments[1]) {
-      const oldest = this.#segments.shift();
-      if (oldest === undefined) break;
-      freed += oldest.end;
-      await oldest.file.close();
-      await this.#fileSystem.remove(oldest.path);
-    }
-    return freed;
+  #groupFor(bytes: number, reserve: boolean): CommitGroup {
+    const last = this.#groups.at(-1);
+    const isOpen = last !== undefined && last.reserve === reserve && last.bytes + bytes <= this.#groupBytesMax;
+    if (isOpen) return last;
+    const group = new CommitGroup(reserve, this.#buffers.pop() ?? Buffer.alloc(GROUP_BUFFER_BYTES_MIN));
+    this.#groups.push(group);
+    return group;
   }
 
-  /** Finishes the appends in hand and closes the files. */
-  async close(): Promise<void> {
-    this.#closed = true;
-    await this.#committing;
-    await Promise.all(this.#segments.map(async (segment) => segment.file.close()));
+  /** Starts committing, or sees to it that it starts in time. */
+  #schedule(): void {
+    if (this.#committing !== undefined) return;
+    const wait = this.#waitFor(this.#groups[0]);
+    if (wait === undefined) return;
+    if (wait <= 0) {
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+      this.#committing = this.#commitAll();
+    } else {
+      this.#timer ??= setTimeout(() => {
+        this.#timer = undefined;
+        if (this.#committing === undefined) this.#committing = this.#commitAll();
+      }, wait);
+    }
+  }
+
+  /** Milliseconds until a group is due; undefined if there is none. */
+  #waitFor(group: CommitGroup | undefined): number | undefined {
+    if (group === undefined) return undefined;
+    const due = this.#groups.length > 1 || group.urgent || this.#closed !== undefined;
+    if (due || group.bytes >= this.#groupBytesMax / 2) return 0;
+    return group.openedAt + this.#delayMs - performance.now();
   }
 
   async #commitAll(): Promise<void> {
     // Appends of this turn of the event loop share a frame.
     await Promise.resolve();
-    while (this.#pending.length > 0) {
-      const group = this.#takeGroup();
+    do {
+      const group = this.#groups.shift();
+      if (group === undefined) break;
+      await this.#commit(group);
+    } while ((this.#waitFor(this.#groups[0]) ?? 1) <= 0);
+    this.#committing = undefined;
+    this.#schedule();
+  }
+
+  async #commit(group: CommitGroup): Promise<void> {
+    const first = this.#next;
+    const begun = performance.now();
+    try {
+      await this.#makeRoom(group);
+      await this.#write(group, first);
+      this.#next = first + group.items;
+      this.counts.items += group.items;
+      this.counts.commits += 1;
+      group.committed(first);
+      this.#options.committed?.({
+        items: group.items,
+        bytes: group.bytes,
+        durationMs: performance.now() - begun,
+      });
+    } catch (error) {
+      this.counts.refused += group.items;
+      if (error instanceof SegmentLogError && error.code === 'sync-failed') this.counts.syncFailures += 1;
+      group.failed(error);
+    }
+    this.#pendingBytes -= group.bytes - FRAME_HEADER_BYTES;
+    this.#pendingItems -= group.items;
+    const buffer = group.takeBuffer();
+    if (buffer !== undefined && this.#buffers.length < 2) this.#buffers.push(buffer);
+  }
+
+  /** Writes a group; where the disk is full, drops what may be dropped until it is not. */
+  async #write(group: CommitGroup, first: number): Promise<void> {
+    for (;;) {
       try {
-        const first = await this.#commit(group.flatMap(({ items }) => items));
-        let position = first;
-        for (const { items, resolve } of group) {
-          resolve(position);
-          position += items.length;
-        }
+        await this.#writer.write(group, first);
+        return;
       } catch (error) {
-        for (const { reject } of group) reject(error);
+        if (!(error instanceof SegmentLogError) || error.code !== 'disk-full' || !(await this.#dropOldest()))
+          throw error;
       }
     }
-    this.#committing = undefined;
   }
 
-  /** As many appends as one frame takes. */
-  #takeGroup(): Pending[] {
-    let bytes = 0;
-    let count = 0;
-    for (const { items } of this.#pending) {
-      bytes += frameBytes(items);
-      if (count > 0 && bytes > this.#segmentBytesMax / 4) break;
-      count += 1;
+  async #makeRoom(group: CommitGroup): Promise<void> {
+    const { bytesMax, reserveBytes = 0, directory } = this.#options;
+    const max = group.reserve ? bytesMax : bytesMax - reserveBytes;
+    while (this.bytes + this.#writer.bytesFor(group) > max) {
+      if (await this.#dropOldest()) continue;
+      throw new SegmentLogError('full', `the log in ${directory} has reached its limit of ${max} bytes`);
     }
-    return this.#pending.splice(0, count);
   }
 
-  async #commit(items: readonly Uint8Array[]): Promise<number> {
-    const first = this.#next;
-    const bytes = frameBytes(items);
-    if (this.bytes + bytes + HEADER_BYTES > this.#bytesMax) {
-      throw new SegmentLogError(
-        'full',
-        `the log in ${this.#directory} has reached its limit of ${this.#bytesMax} bytes`,
-      );
-    }
-    const segment = await this.#segmentFor(bytes);
-    const start = frameStart(segment.end, this.#powerSafe);
-    // The zeros up to the frame are written too, so that nothing of a longer write before it can remain.
-    const padding = start - segment.end;
-    if (this.#buffer.length < padding + bytes)
-      this.#buffer = Buffer.alloc(Math.max(padding + bytes, this.#buffer.length * 2));
-    this.#buffer.fill(0, 0, padding);
-    const end = encodeFrame(this.#buffer, padding, first, items, segment.seed);
+  /** Drops the oldest segment that is not marked as sent and is not the newest. Returns false if there is none, or policy forbids it. */
+  async #dropOldest(): Promise<boolean> {
+    const { content } = this.#state;
+    if (this.#options.whenFull !== 'drop-unsent' || content.dropped.length >= limits.droppedRangesMax) return false;
+    const isUnsent = (segment: Segment): boolean => segment.first > content.sent && segment !== this.#segments.at(-1);
+    const segment = this.#segments.find(isUnsent);
+    if (segment === undefined) return false;
+    const range = { from: segment.first, to: segment.next - 1 };
+    await this.#options.dropping?.(range, segment.frames(this.#fileSystem, segment.first, segment.next));
+    // It may have been marked or trimmed meanwhile.
+    const index = this.#segments.indexOf(segment);
+    if (index === -1 || !isUnsent(segment)) return true;
+    this.#segments.splice(index, 1);
+    content.dropped = withRange(content.dropped, range);
     try {
-      await segment.file.write(this.#buffer.subarray(0, end), segment.end);
+      await this.#saveState();
     } catch (error) {
-      await this.#undo(segment);
-      throw translated(error, 'write-failed', segment.path);
-    }
-    if (this.#powerSafe) await this.#sync(segment);
-    segment.remember(first, start);
-    segment.end += end;
-    this.#next = first + items.length;
-    segment.next = this.#next;
-    return first;
-  }
-
-  /** Takes back what a failed write left; where even that fails, the file is not written to again. */
-  async #undo(segment: Segment): Promise<void> {
-    try {
-      await segment.file.truncate(segment.end);
-    } catch {
-      this.#retired = true;
-    }
-  }
-
-  async #sync(segment: Segment): Promise<void> {
-    try {
-      await segment.file.sync();
-    } catch (error) {
-      this.#retired = true;
-      throw translated(error, 'sync-failed', segment.path);
-    }
-  }
-
-  /** The newest segment if it takes `bytes` more, else a new one, whose name is durable before anything is written to it. */
-  async #segmentFor(bytes: number): Promise<Segment> {
-    const newest = this.#segments.at(-1);
-    if (newest !== undefined && !this.#retired) {
-      if (frameStart(newest.end, this.#powerSafe) + bytes <= this.#segmentBytesMax) return newest;
-      // Retired before the next one exists: a failure in between must not lead back to a file that is full.
-      this.#retired = true;
-    }
-    if (newest?.first === this.#next) await this.#discardEmpty(newest);
-    let segment: Segment;
-    try {
-      segment = await Segment.create(this.#fileSystem, this.#directory, this.#next, randomInt(1, 2 ** 32));
-    } catch (error) {
-      throw translated(error, 'write-failed', this.#directory);
-    }
-    try {
-      if (this.#powerSafe) await segment.file.sync();
-      await this.#fileSystem.syncDirectory(this.#directory);
-    } catch (error) {
-      await this.#discard(segment);
-      throw translated(error, 'sync-failed', segment.path);
-    }
-    this.#segments.push(segment);
-    this.#retired = false;
-    return segment;
-  }
-
-  /** A segment that begins where the next one will must go first: both would have the same name. */
-  async #discardEmpty(segment: Segment): Promise<void> {
-    this.#segments.pop();
-    await this.#discard(segment);
-  }
-
-  async #discard(segment: Segment): Promise<void> {
-    await segment.file.close();
-    await this.#fileSystem.remove(segment.path);
-  }
-
-  async #recover(): Promise<Recovery> {
-    await this.#fileSystem.makeDirectory(this.#directory);
-    const firsts = (await this.#fileSystem.list(this.#directory))
-      .map(parseSegmentName)
-      .filter((first) => first !== undefined)
-      .sort((a, b) => a - b);
-    const damage: Damage[] = [];
-    let tornBytes = 0;
-    for (const [index, first] of firsts.entries()) {
-      const file = path.join(this.#directory, segmentName(first));
-      const opened = await this.#fileSystem.open(file, 'existing');
-      const bytes = await opened.read(0, await opened.size());
-      const scan = scanSegment(bytes, first, firsts[index + 1] ?? Infinity);
-      damage.push(...scan.damage.map((part) => ({ segment: path.basename(file), ...part })));
-      tornBytes += scan.tornBytes;
-      const segment = new Segment({ first, path: file, file: opened, seed: scan.seed, next: scan.next, end: scan.end });
-      for (const frame of scan.frames) segment.remember(frame.first, frame.offset);
+      // It is still there, and the next save of the state says so too.
+      content.dropped = content.dropped.flatMap((other) => without(other, [range]));
       this.#segments.push(segment);
-      this.#next = scan.next;
-      if (index === firsts.length - 1) await this.#secureNewest(segment, bytes.length);
-      else await this.#sync(segment);
+      this.#segments.sort((a, b) => a.first - b.first);
+      throw error;
     }
-    return { segments: this.#segments.length, bytes: this.bytes, tornBytes, damage };
+    this.counts.dropped += segment.next - segment.first;
+    await removeFile(this.#fileSystem, segment.path).catch(() => {});
+    return true;
   }
 
-  /** Cuts off what was never acknowledged, and makes durable what may only look so. */
-  async #secureNewest(segment: Segment, size: number): Promise<void> {
-    if (segment.end < HEADER_BYTES) {
-      // Its header never reached the disk, so nothing in it was acknowledged.
-      await this.#discardEmpty(segment);
-      this.#next = segment.first;
-      return;
+  async #saveState(): Promise<void> {
+    const { content } = this.#state;
+    content.next = this.#next;
+    const { sent } = content;
+    await this.#state.save();
+    this.#sentDurable = Math.max(this.#sentDurable, sent);
+  }
+
+  /**
+   * The frames that hold positions from `from` on, up to what is safe now, in order. Positions that are not there are passed over; what
+   * became of them {@link absences} tells. Appending, trimming and dropping may go on meanwhile.
+   */
+  async *read(from: number): AsyncGenerator<Frame> {
+    const before = this.#next;
+    const segments = this.#segments.slice();
+    for (const [index, segment] of segments.entries()) {
+      const end = Math.min(before, segment.next, segments[index + 1]?.first ?? before);
+      if (end > from) yield* segment.frames(this.#fileSystem, from, end);
     }
+  }
+
+  /** Why a reader did not find the positions of `range`, which lie before {@link next}: in order, without gaps. */
+  absences({ from, to }: PositionRange): Absence[] {
+    const { trimmed, dropped } = this.#state.content;
+    const result: Absence[] = [];
+    if (from < trimmed) result.push({ from, to: Math.min(to, trimmed - 1), why: 'trimmed' });
+    const rest = { from: Math.max(from, trimmed), to };
+    if (rest.from > rest.to) return result;
+    const damaged = without(rest, dropped);
+    const because = (why: Absence['why'], ranges: readonly PositionRange[]): Absence[] =>
+      ranges.map((range) => ({ from: range.from, to: range.to, why }));
+    result.push(...because('damaged', damaged), ...because('dropped', without(rest, damaged)));
+    return result.sort((a, b) => a.from - b.from);
+  }
+
+  /**
+   * To be called before an item is sent to anybody: marks its segment, so that it is never dropped. Costs a write once per segment.
+   *
+   * @returns false if the item was dropped or trimmed before: then it must not be sent.
+   * @throws SegmentLogError if the mark is not safe: then it must not be sent either.
+   */
+  async markSent(position: number): Promise<boolean> {
+    const { content } = this.#state;
+    const segment = this.#segments.findLast(({ first }) => first <= position);
+    if (segment === undefined || position >= segment.next) return false;
+    if (segment.first <= this.#sentDurable) return true;
+    // From now on it is not dropped, whether the mark is safe yet or not.
+    content.sent = Math.max(content.sent, segment.first);
+    await this.#saveState();
+    return true;
+  }
+
+  /** The position of a cursor, or undefined if it was never set. */
+  cursor(name: string): number | undefined {
+    return this.#state.content.cursors.get(name);
+  }
+
+  /**
+   * Remembers a position under a name; safe when this resolves. Calls that come together share one write.
+   *
+   * @param position undefined forgets the cursor.
+   */
+  async setCursor(name: string, position: number | undefined): Promise<void> {
+    const { cursors } = this.#state.content;
+    if (position === undefined) {
+      cursors.delete(name);
+    } else {
+      checkCursor(cursors, name, position);
+      cursors.set(name, position);
+    }
+    await this.#saveState();
+  }
+
+  /** Positions before `position` are not needed any more: deletes the segments that hold no others, never the newest. Returns the bytes. */
+  async trim(position: number): Promise<number> {
+    const { content } = this.#state;
+    const trimmed = Math.min(position, this.#next);
+    content.trimmed = Math.max(content.trimmed, trimmed);
+    content.dropped = content.dropped.filter(({ to }) => to >= trimmed);
+    let count = 0;
+    while (count < this.#segments.length - 1 && this.#segments[count]!.next <= trimmed) count += 1;
+    if (count === 0) return 0;
+    // Safe before anything goes: otherwise a power cut could bring back an older file without a newer one, which would look like damage.
+    await this.#saveState();
+    const gone = this.#segments.splice(0, count);
+    // A file that can't be removed now is removed by the next start.
+    for (const segment of gone) await removeFile(this.#fileSystem, segment.path).catch(() => {});
+    return gone.reduce((bytes, segment) => bytes + segment.end, 0);
+  }
+
+  /**
+   * Finishes the appends in hand, syncs, and lets go of everything.
+   *
+   * @throws SegmentLogError `sync-failed` if the last of it did not reach the disk; everything is closed all the same.
+   */
+  async close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    // `#closed` is set when this goes on, and makes every group due.
+    await Promise.resolve();
+    this.#schedule();
+    while (this.#committing !== undefined) await this.#committing;
     try {
-      if (size > segment.end) await segment.file.truncate(segment.end);
-      await this.#fileSystem.syncDirectory(this.#directory);
-    } catch (error) {
-      throw translated(error, 'sync-failed', segment.path);
+      await this.#writer.close();
+      await this.#saveState();
+    } finally {
+      await this.#state.close().catch(() => {});
+      await this.#lock.release();
     }
-    await this.#sync(segment);
-    this.#retired = false;
   }
 }
 
-function translated(error: unknown, code: SegmentLogErrorCode, file: string): SegmentLogError {
-  const system = error instanceof Error && 'code' in error ? String(error.code) : '';
-  const full = system === 'ENOSPC' || system === 'EDQUOT';
-  const why = error instanceof Error ? error.message : String(error);
-  return new SegmentLogError(full ? 'disk-full' : code, `${file}: ${why}`, { cause: error });
+const NO_OPTIONS: AppendOptions = {};
+
+interface Opened {
+  readonly fileSystem: FileSystem;
+  readonly lock: ProcessLock;
+  readonly state: LogState;
+  readonly segments: Segment[];
+  readonly next: number;
+  readonly writable: boolean;
+}
+
+function checkedSegmentBytes({
+  segmentBytesMax = 4 * 1024 * 1024,
+  bytesMax,
+  reserveBytes = 0,
+}: SegmentLogOptions): number {
+  const { segmentBytesMin, segmentBytesMax: most } = limits;
+  if (!Number.isSafeInteger(segmentBytesMax) || segmentBytesMax < segmentBytesMin || segmentBytesMax > most) {
+    throw new SegmentLogError(
+      'format',
+      `segmentBytesMax: ${segmentBytesMax} is not possible; use ${segmentBytesMin} to ${most}`,
+    );
+  }
+  if (!(bytesMax - reserveBytes >= 2 * segmentBytesMax)) {
+    throw new SegmentLogError(
+      'format',
+      `bytesMax: ${bytesMax} is too small; with segments of ${segmentBytesMax} and a reserve of ${reserveBytes} use ${2 * segmentBytesMax + reserveBytes} or more`,
+    );
+  }
+  return segmentBytesMax;
 }

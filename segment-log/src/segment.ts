@@ -1,23 +1,23 @@
 import path from 'node:path';
 
+import { isMissing } from './errors.ts';
 import type { FileSystem, LogFile } from './file-system.ts';
-import { alignUp, encodeHeader, FRAME_ALIGNMENT, frameItems, HEADER_BYTES, nextFrame } from './format.ts';
+import {
+  alignUp,
+  encodeHeader,
+  FRAME_ALIGNMENT,
+  frameItems,
+  HEADER_BYTES,
+  nextFrame,
+  PAGE_BYTES,
+  type SegmentHeader,
+  segmentName,
+} from './format.ts';
 
 /** One frame as it is read: consecutive items, the first at position `first`. */
 export interface Frame {
   readonly first: number;
   readonly items: readonly Uint8Array[];
-}
-
-const NAME = /^(\d{16})\.seg$/;
-
-/** The name of the segment that begins with position `first`; names sort as positions do. */
-export const segmentName = (first: number): string => `${String(first).padStart(16, '0')}.seg`;
-
-/** The first position of the segment called `name`, or undefined if it is no segment's name. */
-export function parseSegmentName(name: string): number | undefined {
-  const match = NAME.exec(name);
-  return match === null ? undefined : Number(match[1]);
 }
 
 /** Bytes between two entries of a segment's index: what a reader reads in vain at most. */
@@ -32,35 +32,39 @@ const READ_BYTES = 256 * 1024;
  */
 export class Segment {
   readonly first: number;
-  readonly path: string;
-  readonly file: LogFile;
   readonly seed: number;
+  readonly name: string;
+  readonly path: string;
   next: number;
+  /** Offset behind the last frame. */
   end: number;
   /** Some frames by position, so that reading from the middle does not begin at the start. */
   readonly #index: { readonly first: number; readonly offset: number }[] = [];
 
-  constructor(at: { first: number; path: string; file: LogFile; seed: number; next: number; end: number }) {
-    this.first = at.first;
-    this.path = at.path;
-    this.file = at.file;
-    this.seed = at.seed;
-    this.next = at.next;
-    this.end = at.end;
+  constructor(
+    directory: string,
+    header: SegmentHeader,
+    filled: { readonly next: number; readonly end: number } = { next: header.first, end: HEADER_BYTES },
+  ) {
+    this.first = header.first;
+    this.seed = header.seed;
+    this.name = segmentName(header);
+    this.path = path.join(directory, this.name);
+    this.next = filled.next;
+    this.end = filled.end;
   }
 
   /** Makes the file with its header. Not durable until it and its directory are synced. */
-  static async create(fileSystem: FileSystem, directory: string, first: number, seed: number): Promise<Segment> {
-    const file = path.join(directory, segmentName(first));
-    const opened = await fileSystem.open(file, 'create');
+  async create(fileSystem: FileSystem): Promise<LogFile> {
+    const file = await fileSystem.open(this.path, 'create');
     try {
-      await opened.write(encodeHeader({ first, seed }), 0);
+      await file.write(encodeHeader(this), 0);
+      return file;
     } catch (error) {
-      await opened.close();
-      await fileSystem.remove(file);
+      await file.close();
+      await removeFile(fileSystem, this.path);
       throw error;
     }
-    return new Segment({ first, path: file, file: opened, seed, next: first, end: HEADER_BYTES });
   }
 
   /** Remembers where a frame lies, if the last one remembered is far enough away. */
@@ -68,14 +72,33 @@ export class Segment {
     if (offset - (this.#index.at(-1)?.offset ?? 0) >= INDEX_STRIDE_BYTES) this.#index.push({ first, offset });
   }
 
-  /** The frames that hold positions from `from` to `before` − 1, cut to them, in order. */
-  async *frames(from: number, before: number): AsyncGenerator<Frame> {
+  /**
+   * The frames that hold positions from `from` to `before` − 1, cut to them, in order. What can't be read is left out, and so is all of
+   * it when the file is gone, because a segment may be trimmed while it is read.
+   */
+  async *frames(fileSystem: FileSystem, from: number, before: number): AsyncGenerator<Frame> {
+    let file: LogFile;
+    try {
+      file = await fileSystem.open(this.path, 'read');
+    } catch (error) {
+      if (isMissing(error)) return;
+      throw error;
+    }
+    try {
+      yield* this.#framesOf(file, from, before);
+    } finally {
+      await file.close();
+    }
+  }
+
+  async *#framesOf(file: LogFile, from: number, before: number): AsyncGenerator<Frame> {
     const start = this.#index.findLast((entry) => entry.first <= from) ?? { first: this.first, offset: HEADER_BYTES };
     let next = start.first;
     let offset = start.offset;
     let length = READ_BYTES;
     while (offset < this.end) {
-      const bytes = await this.file.read(offset, Math.min(length, this.end - offset));
+      const wanted = Math.min(length, this.end - offset);
+      const bytes = await readTolerant(file, offset, wanted);
       let read = 0;
       for (let frame = nextFrame(bytes, 0, this.seed); frame !== undefined; frame = nextFrame(bytes, read, this.seed)) {
         read = frame.end;
@@ -86,10 +109,35 @@ export class Segment {
         const skip = Math.max(0, from - frame.first);
         yield { first: frame.first + skip, items: frameItems(bytes, frame).slice(skip, before - frame.first) };
       }
-      if (bytes.length >= this.end - offset) return;
+      // All of it was there, or somebody made the file shorter.
+      if (wanted >= this.end - offset || bytes.length < wanted) return;
       // Nothing whole in what was read: a large frame, or damage. More of it will tell.
       length = read === 0 ? length * 2 : READ_BYTES;
       offset += alignUp(read, FRAME_ALIGNMENT);
     }
+  }
+}
+
+/** Reads like {@link LogFile.read}; pages that the disk can't give back any more are zeros. */
+export async function readTolerant(file: LogFile, offset: number, length: number): Promise<Buffer> {
+  try {
+    return await file.read(offset, length);
+  } catch {
+    const size = Math.max(0, Math.min(length, (await file.size()) - offset));
+    const bytes = Buffer.alloc(size);
+    for (let at = 0; at < size; at += PAGE_BYTES) {
+      const page = await file.read(offset + at, Math.min(PAGE_BYTES, size - at)).catch(() => undefined);
+      page?.copy(bytes, at);
+    }
+    return bytes;
+  }
+}
+
+/** Removes a file, or finds that it is gone already. */
+export async function removeFile(fileSystem: FileSystem, file: string): Promise<void> {
+  try {
+    await fileSystem.remove(file);
+  } catch (error) {
+    if (!isMissing(error)) throw error;
   }
 }

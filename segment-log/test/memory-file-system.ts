@@ -1,94 +1,129 @@
-import type { FileSystem, LogFile } from '../src/index.ts';
+import path from 'node:path';
+
+import { type FileSystem, type LogFile, type OpenMode, SegmentLogError } from '../src/index.ts';
 
 /** A change that the disk may or may not have got before a power cut. */
-type Change =
+export type Change =
   | { readonly kind: 'write'; readonly offset: number; readonly bytes: Buffer }
   | { readonly kind: 'truncate'; readonly size: number };
 
+/** Contents are never changed in place, so file systems that were made from one another share them. */
 interface MemoryFile {
   /** What a reader sees. */
   seen: Buffer;
   /** What is on the disk for certain. */
   safe: Buffer;
   /** What lies between the two, in order. */
-  changes: Change[];
+  changes: readonly Change[];
 }
 
 /** How much of one change a power cut lets through. */
 export type Survival = (change: Change, index: number, file: string) => Change | undefined;
+
+export type Operation = 'create' | 'write' | 'sync' | 'truncate' | 'remove' | 'sync-directory' | 'read';
 
 /**
  * A file system that knows what is durable and what is not, and can be cut off the power: only synced contents survive, and of every
  * later change as much as the test decides. Operations fail when `fault` says so.
  */
 export class MemoryFileSystem implements FileSystem {
-  /** Names that readers see, and those that are durable. */
+  /** Names as readers see them, and those that are durable. */
   readonly #files = new Map<string, MemoryFile>();
-  #durableNames = new Map<string, MemoryFile>();
+  #durable = new Map<string, MemoryFile>();
+  /** Names that came or went since their directory was synced, in order. */
+  #nameChanges: string[] = [];
+  readonly #locks = new Set<string>();
   /** Called before every operation; what it throws, the operation throws. */
-  fault: (operation: 'create' | 'write' | 'sync' | 'truncate' | 'sync-directory', file: string) => void = () => {};
+  fault: (operation: Operation, file: string) => void = () => {};
+  /** A disk that says it has synced, and has not. */
+  lies = false;
   syncs = 0;
 
   async makeDirectory(): Promise<void> {}
 
-  async list(directory: string): Promise<readonly string[]> {
-    return [...this.#files.keys()]
-      .filter((name) => name.startsWith(`${directory}/`))
-      .map((name) => name.slice(directory.length + 1));
+  async lock(directory: string): Promise<{ release(): Promise<void> }> {
+    if (this.#locks.has(directory)) throw new SegmentLogError('locked', `${directory} is in use`);
+    this.#locks.add(directory);
+    return { release: async () => void this.#locks.delete(directory) };
   }
 
-  async open(file: string, how: 'create' | 'existing'): Promise<LogFile> {
-    if (how === 'create') {
+  async list(directory: string): Promise<readonly string[]> {
+    return this.names()
+      .filter((name) => path.dirname(name) === directory)
+      .map((name) => path.basename(name));
+  }
+
+  async open(file: string, mode: OpenMode): Promise<LogFile> {
+    if (mode === 'create') {
       this.fault('create', file);
       if (this.#files.has(file)) throw Object.assign(new Error(`EEXIST: ${file}`), { code: 'EEXIST' });
       this.#files.set(file, { seen: Buffer.alloc(0), safe: Buffer.alloc(0), changes: [] });
+      this.#nameChanges.push(file);
     }
     const opened = this.#files.get(file);
     if (opened === undefined) throw Object.assign(new Error(`ENOENT: ${file}`), { code: 'ENOENT' });
+    const apply = (change: Change): void => {
+      opened.changes = [...opened.changes, change];
+      opened.seen = applied(opened.seen, change);
+    };
     return {
       size: async () => opened.seen.length,
+      hasName: async () => this.#files.get(file) === opened,
       write: async (bytes, offset) => {
         this.fault('write', file);
-        const change = { kind: 'write' as const, offset, bytes: Buffer.from(bytes) };
-        opened.changes.push(change);
-        opened.seen = applied(opened.seen, change);
+        apply({ kind: 'write', offset, bytes: Buffer.from(bytes) });
       },
-      read: async (offset, length) => Buffer.from(opened.seen.subarray(offset, offset + length)),
+      read: async (offset, length) => {
+        this.fault('read', file);
+        return Buffer.from(opened.seen.subarray(offset, offset + length));
+      },
       sync: async () => {
         this.fault('sync', file);
         this.syncs += 1;
+        if (this.lies) return;
         opened.safe = opened.seen;
         opened.changes = [];
       },
       truncate: async (size) => {
         this.fault('truncate', file);
-        opened.changes.push({ kind: 'truncate', size });
-        opened.seen = applied(opened.seen, { kind: 'truncate', size });
+        apply({ kind: 'truncate', size });
       },
       close: async () => {},
     };
   }
 
-  async rename(from: string, to: string): Promise<void> {
-    const file = this.#files.get(from);
-    if (file === undefined) throw new Error(`ENOENT: ${from}`);
-    this.#files.delete(from);
-    this.#files.set(to, file);
-  }
-
   async remove(file: string): Promise<void> {
-    this.#files.delete(file);
+    this.fault('remove', file);
+    if (!this.#files.delete(file)) throw Object.assign(new Error(`ENOENT: ${file}`), { code: 'ENOENT' });
+    this.#nameChanges.push(file);
   }
 
   async syncDirectory(directory: string): Promise<void> {
     this.fault('sync-directory', directory);
-    this.#durableNames = new Map(this.#files);
+    for (const name of this.#nameChanges.filter((changed) => path.dirname(changed) === directory)) this.#settle(name);
+    this.#nameChanges = this.#nameChanges.filter((changed) => path.dirname(changed) !== directory);
   }
 
-  /** The file system as another start finds it after a power cut. `survives` may change a change: tear it, or drop it. */
-  afterPowerCut(survives: Survival): MemoryFileSystem {
+  #settle(name: string): void {
+    const file = this.#files.get(name);
+    if (file === undefined) this.#durable.delete(name);
+    else this.#durable.set(name, file);
+  }
+
+  /**
+   * The file system as another start finds it after a power cut. `survives` may change a change: tear it, or drop it; `nameSurvives` says
+   * whether a file that came or went without its directory being synced did so on the disk.
+   */
+  afterPowerCut(survives: Survival, nameSurvives: (name: string) => boolean = () => false): MemoryFileSystem {
     const next = new MemoryFileSystem();
-    for (const [name, file] of this.#durableNames) {
+    const names = new Map(this.#durable);
+    for (const name of this.#nameChanges) {
+      if (!nameSurvives(name)) continue;
+      const file = this.#files.get(name);
+      if (file === undefined) names.delete(name);
+      else names.set(name, file);
+    }
+    for (const [name, file] of names) {
       let bytes = file.safe;
       for (const [index, change] of file.changes.entries()) {
         const survived = survives(change, index, name);
@@ -102,11 +137,14 @@ export class MemoryFileSystem implements FileSystem {
   /** The file system as another start finds it after a kill: everything that was written is seen, and nothing more is durable. */
   afterKill(): MemoryFileSystem {
     const next = new MemoryFileSystem();
-    for (const [name, file] of this.#files) next.put(name, file.seen);
+    const copies = new Map([...this.#files.values(), ...this.#durable.values()].map((file) => [file, { ...file }]));
+    for (const [name, file] of this.#files) next.#files.set(name, copies.get(file)!);
+    for (const [name, file] of this.#durable) next.#durable.set(name, copies.get(file)!);
+    next.#nameChanges = [...this.#nameChanges];
     return next;
   }
 
-  /** The bytes of a file, to look at or to damage. */
+  /** The bytes of a file as they are now. */
   bytes(name: string): Buffer {
     const file = this.#files.get(name);
     if (file === undefined) throw new Error(`there is no file ${name}`);
@@ -117,15 +155,23 @@ export class MemoryFileSystem implements FileSystem {
     return [...this.#files.keys()].sort();
   }
 
+  /** Puts a file on the disk, or other contents into one. */
   put(name: string, bytes: Buffer): void {
-    const file = { seen: Buffer.from(bytes), safe: Buffer.from(bytes), changes: [] };
+    const file = { seen: bytes, safe: bytes, changes: [] };
     this.#files.set(name, file);
-    this.#durableNames.set(name, file);
+    this.#durable.set(name, file);
+  }
+
+  /** Flips one bit of a file. */
+  flip(name: string, offset: number, bit = 0): void {
+    const bytes = Buffer.from(this.bytes(name));
+    bytes.writeUInt8(bytes.readUInt8(offset) ^ (1 << bit), offset);
+    this.put(name, bytes);
   }
 
   drop(name: string): void {
     this.#files.delete(name);
-    this.#durableNames.delete(name);
+    this.#durable.delete(name);
   }
 }
 

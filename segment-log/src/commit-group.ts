@@ -1,0 +1,72 @@
+import { encodeItems, FRAME_HEADER_BYTES, PAGE_BYTES, sealFrame } from './format.ts';
+import { limits } from './limits.ts';
+
+interface Waiter {
+  /** Number of its first item within the group. */
+  readonly offset: number;
+  readonly resolve: (first: number) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Room before the frame for the zeros up to its place: less than a page. */
+const FRAME_OFFSET = PAGE_BYTES;
+
+/** Appends that will be one frame. Their items are copied at once, so that callers may use their buffers again. */
+export class CommitGroup {
+  /** Whether it may use the reserve. */
+  readonly reserve: boolean;
+  /** When its first append came, by `performance.now()`. */
+  readonly openedAt = performance.now();
+  /** An append of it asked to be committed at once. */
+  urgent = false;
+  items = 0;
+  #buffer: Buffer;
+  #end = FRAME_OFFSET + FRAME_HEADER_BYTES;
+  readonly #waiters: Waiter[] = [];
+
+  constructor(reserve: boolean, buffer: Buffer) {
+    this.reserve = reserve;
+    this.#buffer = buffer;
+  }
+
+  /** Bytes of the frame. */
+  get bytes(): number {
+    return this.#end - FRAME_OFFSET;
+  }
+
+  /** Resolves with the position of the first of the items when all are safe. */
+  async add(items: readonly Uint8Array[], bytes: number): Promise<number> {
+    if (this.#end + bytes > this.#buffer.length) {
+      const larger = Buffer.alloc(Math.max(this.#end + bytes, Math.min(this.#buffer.length * 2, GROUP_BUFFER_BYTES)));
+      this.#buffer.copy(larger, 0, 0, this.#end);
+      this.#buffer = larger;
+    }
+    this.#end = encodeItems(this.#buffer, this.#end, items);
+    const offset = this.items;
+    this.items += items.length;
+    return new Promise((resolve, reject) => this.#waiters.push({ offset, resolve, reject }));
+  }
+
+  /** The frame with `padding` zeros before it. */
+  seal(first: number, seed: number, padding: number): Buffer {
+    sealFrame(this.#buffer, FRAME_OFFSET, this.#end, { first, items: this.items, seed });
+    return this.#buffer.subarray(FRAME_OFFSET - padding, this.#end);
+  }
+
+  committed(first: number): void {
+    for (const { offset, resolve } of this.#waiters) resolve(first + offset);
+  }
+
+  failed(error: unknown): void {
+    for (const { reject } of this.#waiters) reject(error);
+  }
+
+  /** The buffer, for another group once this one is done. Undefined if it is too large to be kept. */
+  takeBuffer(): Buffer | undefined {
+    return this.#buffer.length <= GROUP_BUFFER_BYTES ? this.#buffer : undefined;
+  }
+}
+
+/** A group's buffer as it is at the beginning, and the largest that is kept. */
+export const GROUP_BUFFER_BYTES_MIN = 16 * 1024;
+const GROUP_BUFFER_BYTES = FRAME_OFFSET + limits.groupBytes + 64 * 1024;

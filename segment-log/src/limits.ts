@@ -1,0 +1,19 @@
+/** Limits of a log that are not configuration. */
+export const limits = {
+  /** The smallest segment that makes sense: the header's page, and some pages of frames. */
+  segmentBytesMin: 16 * 1024,
+  /** Offsets of a frame are 32 bits wide, and a segment is read at once when the log is opened. */
+  segmentBytesMax: 256 * 1024 * 1024,
+  /** Bytes that wait for the disk. Enough for a second of the fastest gateway; beyond it appends are refused instead of filling memory. */
+  pendingBytesMax: 16 * 1024 * 1024,
+  /** Bytes after which a group is committed without waiting: beyond it, a larger group is not faster. */
+  groupBytes: 256 * 1024,
+  /** Cursors that a log keeps; one per reader. */
+  cursorsMax: 16,
+  /** UTF-16 units of a cursor's name. */
+  cursorNameLengthMax: 64,
+  /** Ranges of dropped positions that are not trimmed yet. They must fit into a slot of the state file. */
+  droppedRangesMax: 200,
+  /** Damaged bytes that are kept aside per log. What is damaged beyond it is reported only. */
+  damagedBytesMax: 64 * 1024 * 1024,
+} as const;

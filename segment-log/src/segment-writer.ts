@@ -1,0 +1,183 @@
+import { randomInt } from 'node:crypto';
+
+import type { CommitGroup } from './commit-group.ts';
+import { SegmentLogError, translated } from './errors.ts';
+import type { FileSystem, LogFile } from './file-system.ts';
+import { frameStart, HEADER_BYTES } from './format.ts';
+import { removeFile, Segment } from './segment.ts';
+
+/** How often the file that is written to is looked up, because somebody may have removed it. */
+const NAME_CHECK_MS = 1_000;
+
+/**
+ * Writes frames into the newest segment and begins new ones. An error of `sync` retires the file: nobody knows what of it is on the disk,
+ * so what was not acknowledged is written again into the next segment, and positions that a segment shares with the next one count there.
+ */
+export class SegmentWriter {
+  readonly #fileSystem: FileSystem;
+  readonly #directory: string;
+  readonly #powerSafe: boolean;
+  readonly #segmentBytesMax: number;
+  /** All segments, oldest first; the log and its writer share the list. */
+  readonly #segments: Segment[];
+  /** The newest segment's file, while it may be written to. */
+  #file: LogFile | undefined;
+  /** The newest segment may be written to, but its file is not open yet. */
+  #writable: boolean;
+  #nameCheckedAt = 0;
+
+  constructor(options: {
+    readonly fileSystem: FileSystem;
+    readonly directory: string;
+    readonly powerSafe: boolean;
+    readonly segmentBytesMax: number;
+    readonly segments: Segment[];
+    readonly writable: boolean;
+  }) {
+    this.#fileSystem = options.fileSystem;
+    this.#directory = options.directory;
+    this.#powerSafe = options.powerSafe;
+    this.#segmentBytesMax = options.segmentBytesMax;
+    this.#segments = options.segments;
+    this.#writable = options.writable;
+  }
+
+  /** Makes a frame of the group whose first item gets position `first`; it is safe when this resolves. */
+  async write(group: CommitGroup, first: number): Promise<void> {
+    const { segment, file } = await this.#segmentFor(group.bytes, first);
+    // The zeros up to the frame are written too, so that nothing of a longer write before it can remain.
+    const start = frameStart(segment.end, this.#powerSafe);
+    const bytes = group.seal(first, segment.seed, start - segment.end);
+    try {
+      await file.write(bytes, segment.end);
+    } catch (error) {
+      await this.#takeBack(segment, file);
+      throw translated(error, 'write-failed', segment.path);
+    }
+    if (this.#powerSafe) await this.#sync(segment, file);
+    segment.remember(first, start);
+    segment.end += bytes.length;
+    segment.next = first + group.items;
+  }
+
+  /** Removes what a failed write left; where even that fails, the file is not written to again. */
+  async #takeBack(segment: Segment, file: LogFile): Promise<void> {
+    try {
+      await file.truncate(segment.end);
+    } catch {
+      await this.#retire();
+    }
+  }
+
+  async #sync(segment: Segment, file: LogFile): Promise<void> {
+    try {
+      await file.sync();
+    } catch (error) {
+      // What is not safe must not look as if it were to the next start: the system may have forgotten that it never reached the disk.
+      await file.truncate(segment.end).catch(() => {});
+      await this.#retire();
+      throw translated(error, 'sync-failed', segment.path);
+    }
+  }
+
+  /** The newest segment is not written to any more. */
+  async #retire(): Promise<void> {
+    const file = this.#file;
+    this.#file = undefined;
+    this.#writable = false;
+    await file?.close().catch(() => {});
+  }
+
+  /** The newest segment if it takes `bytes` more, else a new one, whose name is durable before anything is written to it. */
+  async #segmentFor(bytes: number, first: number): Promise<{ readonly segment: Segment; readonly file: LogFile }> {
+    const newest = this.#segments.at(-1);
+    if (newest !== undefined) {
+      const file = await this.#open(newest);
+      const fits = frameStart(newest.end, this.#powerSafe) + bytes <= this.#segmentBytesMax;
+      if (file !== undefined && fits) return { segment: newest, file };
+      await this.#retire();
+      // What was written with `durability: process` is as safe as it gets; the system brings it to the disk in its own time.
+      if (newest.next === newest.first) await this.#discard(newest);
+    }
+    return this.#begin(first);
+  }
+
+  /** The newest segment's file, or undefined if it may not be written to, or is gone. */
+  async #open(newest: Segment): Promise<LogFile | undefined> {
+    if (!this.#writable) return undefined;
+    try {
+      this.#file ??= await this.#fileSystem.open(newest.path, 'change');
+      const now = performance.now();
+      if (now - this.#nameCheckedAt < NAME_CHECK_MS) return this.#file;
+      this.#nameCheckedAt = now;
+      return (await this.#file.hasName()) ? this.#file : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** A segment without items goes before the one that takes its place. */
+  async #discard(segment: Segment): Promise<void> {
+    try {
+      await removeFile(this.#fileSystem, segment.path);
+    } catch (error) {
+      throw translated(error, 'write-failed', segment.path);
+    }
+    this.#segments.pop();
+  }
+
+  async #begin(first: number): Promise<{ readonly segment: Segment; readonly file: LogFile }> {
+    const segment = new Segment(this.#directory, { first, seed: randomInt(1, 2 ** 32) });
+    let file: LogFile;
+    try {
+      file = await segment.create(this.#fileSystem);
+    } catch (error) {
+      throw translated(error, 'write-failed', segment.path);
+    }
+    try {
+      if (this.#powerSafe) await file.sync();
+      await this.#fileSystem.syncDirectory(this.#directory);
+    } catch (error) {
+      await file.close().catch(() => {});
+      await removeFile(this.#fileSystem, segment.path).catch(() => {});
+      throw translated(error, 'sync-failed', segment.path);
+    }
+    this.#segments.push(segment);
+    this.#file = file;
+    this.#writable = true;
+    this.#nameCheckedAt = performance.now();
+    return { segment, file };
+  }
+
+  /** Bytes that a group needs at most, with all that may come with it. */
+  bytesFor(group: CommitGroup): number {
+    const end = this.#segments.at(-1)?.end ?? HEADER_BYTES;
+    return frameStart(end, this.#powerSafe) - end + group.bytes + HEADER_BYTES;
+  }
+
+  /**
+   * Syncs and closes the file.
+   *
+   * @throws SegmentLogError `sync-failed`, with the file closed all the same.
+   */
+  async close(): Promise<void> {
+    const file = this.#file;
+    const segment = this.#segments.at(-1);
+    this.#file = undefined;
+    this.#writable = false;
+    if (file === undefined || segment === undefined) return;
+    try {
+      await file.sync();
+    } catch (error) {
+      throw translated(error, 'sync-failed', segment.path);
+    } finally {
+      await file.close().catch(() => {});
+    }
+  }
+}
+
+/** @throws SegmentLogError if no segment can hold a frame of so many bytes. */
+export function checkFrame(bytes: number, segmentBytesMax: number): void {
+  if (bytes <= segmentBytesMax - HEADER_BYTES) return;
+  throw new SegmentLogError('too-large', `an append of ${bytes} bytes does not fit a segment of ${segmentBytesMax}`);
+}
