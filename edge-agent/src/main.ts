@@ -6,9 +6,11 @@ import { Command, CommanderError } from 'commander';
 
 import { agentConfigSchema } from './config.ts';
 import { isUserName, userLine } from './ingest/broker-users.ts';
+import { inspect } from './inspect.ts';
 import { Pipeline } from './pipeline.ts';
 
 await runProgram(async (signal) => {
+  let code: number = EXIT.ok;
   const program = new Command('floorwatch-agent')
     .description(
       'Receives readings over MQTT, keeps moving statistics, finds anomalies, and forwards what matters over NATS.',
@@ -26,9 +28,16 @@ await runProgram(async (signal) => {
       'print the line of broker.usersFile for a user; reads the password from the first line of standard input',
     )
     .action(async (user: string) => hashPassword(user));
+  program
+    .command('inspect <dir>')
+    .description('print the segments, positions and damage of a segment log; exit code 1 if there is damage')
+    .option('--json', 'one JSON object, for programs', false)
+    .action(async (directory: string, options: { json: boolean }) => {
+      code = await inspect(directory, options);
+    });
   try {
     await program.parseAsync();
-    return EXIT.ok;
+    return code;
   } catch (error) {
     // Commander has said what there is to say; help and version are no failures.
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.cannotStart;

@@ -12,7 +12,7 @@ export {
 } from './http-server.ts';
 export { createLogger, type Logger, type LogLevel, logLevelSchema } from './logger.ts';
 export { connectNats, type NatsConfig, natsConfigSchema, pause } from './nats.ts';
-export { type LockAttempt, type ProcessLock, takeProcessLock } from './process-lock.ts';
+export { type LockAttempt, PROCESS_LOCK_NAME, type ProcessLock, takeProcessLock } from './process-lock.ts';
 export { runProgram } from './program.ts';
 export { readSecret } from './secret.ts';
 export { VERSION } from './version.ts';

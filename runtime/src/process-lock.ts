@@ -7,7 +7,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { systemCodeOf } from './errors.ts';
 
-const NAME = 'process.lock';
+/** The name of the lock in its folder; there only while the lock is held, or after a holder was killed. */
+export const PROCESS_LOCK_NAME = 'process.lock';
 /** Two programs that find the same dead lock take it over within microseconds of each other; the loser sees it after this long. */
 const TAKE_OVER_MS = 50;
 /** A holder that does not tell its process id in this time is described without it. */
@@ -60,12 +61,12 @@ export async function takeProcessLock(folder: string): Promise<LockAttempt> {
 }
 
 function lockAddress(folder: string, opened: FileHandle | undefined): string {
-  const socket = path.join(path.resolve(folder), NAME);
+  const socket = path.join(path.resolve(folder), PROCESS_LOCK_NAME);
   const short = `floorwatch-${createHash('sha256').update(socket).digest('hex').slice(0, 32)}`;
   if (opened === undefined) return `\\\\.\\pipe\\${short}`;
   if (Buffer.byteLength(socket) < ADDRESS_BYTES_MAX) return socket;
   // Linux lets a longer path be reached through the open folder.
-  return process.platform === 'linux' ? `/proc/self/fd/${opened.fd}/${NAME}` : path.join(tmpdir(), short);
+  return process.platform === 'linux' ? `/proc/self/fd/${opened.fd}/${PROCESS_LOCK_NAME}` : path.join(tmpdir(), short);
 }
 
 /** Listens, or returns undefined if something is at the address already. */

@@ -35,7 +35,7 @@ export class CommitGroup {
   }
 
   /** Resolves with the position of the first of the items when all are safe. */
-  async add(items: readonly Uint8Array[], bytes: number): Promise<number> {
+  add(items: readonly Uint8Array[], bytes: number): Promise<number> {
     if (this.#end + bytes > this.#buffer.length) {
       const larger = Buffer.alloc(Math.max(this.#end + bytes, Math.min(this.#buffer.length * 2, GROUP_BUFFER_BYTES)));
       this.#buffer.copy(larger, 0, 0, this.#end);

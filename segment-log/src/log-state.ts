@@ -6,7 +6,7 @@ import type { FileSystem, LogFile } from './file-system.ts';
 import { limits } from './limits.ts';
 import type { PositionRange } from './position-ranges.ts';
 
-export const STATE_NAME = 'state';
+const STATE_NAME = 'state';
 /** Bytes of one of the two slots. */
 const SLOT_BYTES = 16 * 1024;
 const SLOT_HEADER_BYTES = 24;

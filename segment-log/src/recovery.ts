@@ -10,7 +10,7 @@ import { type Damage, scanLog, type SegmentScan } from './scan.ts';
 import { readTolerant, removeFile, Segment } from './segment.ts';
 
 /** Where damaged bytes are kept for a person to look at. */
-export const DAMAGED_DIRECTORY = 'damaged';
+const DAMAGED_DIRECTORY = 'damaged';
 
 /** What opening a log found. */
 export interface Recovery {

@@ -120,7 +120,7 @@ async function readSegment(fileSystem: FileSystem, file: string): Promise<Buffer
  *
  * @param before the first position of the next segment: what this one holds from there on was written again in that one.
  */
-export function scanSegment(bytes: Buffer, { first, seed }: SegmentHeader, before: number): SegmentScan {
+function scanSegment(bytes: Buffer, { first, seed }: SegmentHeader, before: number): SegmentScan {
   const name = segmentName({ first, seed });
   const damage: Damage[] = [];
   const frames: FrameLocation[] = [];

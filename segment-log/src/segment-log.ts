@@ -3,13 +3,13 @@ import type { ProcessLock } from '@floorwatch/runtime';
 import { CommitGroup, GROUP_BUFFER_BYTES_MIN } from './commit-group.ts';
 import { SegmentLogError } from './errors.ts';
 import { type FileSystem, nodeFileSystem } from './file-system.ts';
-import { bodyBytes, FRAME_HEADER_BYTES } from './format.ts';
+import { bodyBytes, FRAME_HEADER_BYTES, HEADER_BYTES } from './format.ts';
 import { limits } from './limits.ts';
 import { checkCursor, LogState } from './log-state.ts';
 import { type PositionRange, without, withRange } from './position-ranges.ts';
 import { recover, type Recovery } from './recovery.ts';
 import { type Frame, removeFile, type Segment } from './segment.ts';
-import { checkFrame, SegmentWriter } from './segment-writer.ts';
+import { SegmentWriter } from './segment-writer.ts';
 
 /** `power`: what is acknowledged survives a power cut. `process`: it survives the end of the process, however it ends. */
 export type Durability = 'power' | 'process';
@@ -171,18 +171,14 @@ export class SegmentLog {
    *
    * @throws SegmentLogError and keeps nothing of the items.
    */
-  async append(
-    items: readonly Uint8Array[],
-    { now = false, reserve = false }: AppendOptions = NO_OPTIONS,
-  ): Promise<number> {
+  append(items: readonly Uint8Array[], { now = false, reserve = false }: AppendOptions = NO_OPTIONS): Promise<number> {
     const bytes = bodyBytes(items);
-    try {
-      this.#checkAppend(items.length, bytes);
-    } catch (error) {
+    const fault = this.#faultOf(items.length, bytes);
+    if (fault !== undefined) {
       this.counts.refused += items.length;
-      throw error;
+      return Promise.reject(fault);
     }
-    if (items.length === 0) return this.#next;
+    if (items.length === 0) return Promise.resolve(this.#next);
     const group = this.#groupFor(bytes, reserve);
     const safe = group.add(items, bytes);
     this.#pendingBytes += bytes;
@@ -192,17 +188,23 @@ export class SegmentLog {
     return safe;
   }
 
-  #checkAppend(items: number, bytes: number): void {
+  /** Why so many items of so many bytes can't be appended, if they can't. */
+  #faultOf(items: number, bytes: number): SegmentLogError | undefined {
     const { directory } = this.#options;
-    if (this.#closed !== undefined) throw new SegmentLogError('closed', `the log in ${directory} is closed`);
-    checkFrame(FRAME_HEADER_BYTES + bytes, this.#segmentBytesMax);
+    if (this.#closed !== undefined) return new SegmentLogError('closed', `the log in ${directory} is closed`);
+    const max = this.#segmentBytesMax - HEADER_BYTES - FRAME_HEADER_BYTES;
+    if (bytes > max) {
+      const message = `an append of ${bytes} bytes does not fit a segment of ${this.#segmentBytesMax}; the most is ${max}`;
+      return new SegmentLogError('too-large', message);
+    }
     if (this.#pendingBytes + bytes > limits.pendingBytesMax && this.#pendingBytes > 0) {
       const message = `${this.#pendingBytes} bytes wait for the disk of the log in ${directory}; append less at a time`;
-      throw new SegmentLogError('overloaded', message);
+      return new SegmentLogError('overloaded', message);
     }
     if (this.#next + this.#pendingItems + items > Number.MAX_SAFE_INTEGER) {
-      throw new SegmentLogError('format', `the log in ${directory} has no positions left`);
+      return new SegmentLogError('format', `the log in ${directory} has no positions left`);
     }
+    return undefined;
   }
 
   #groupFor(bytes: number, reserve: boolean): CommitGroup {

@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 
 import type { CommitGroup } from './commit-group.ts';
-import { SegmentLogError, translated } from './errors.ts';
+import { translated } from './errors.ts';
 import type { FileSystem, LogFile } from './file-system.ts';
 import { frameStart, HEADER_BYTES } from './format.ts';
 import { removeFile, Segment } from './segment.ts';
@@ -174,10 +174,4 @@ export class SegmentWriter {
       await file.close().catch(() => {});
     }
   }
-}
-
-/** @throws SegmentLogError if no segment can hold a frame of so many bytes. */
-export function checkFrame(bytes: number, segmentBytesMax: number): void {
-  if (bytes <= segmentBytesMax - HEADER_BYTES) return;
-  throw new SegmentLogError('too-large', `an append of ${bytes} bytes does not fit a segment of ${segmentBytesMax}`);
 }

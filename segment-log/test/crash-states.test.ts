@@ -1,11 +1,12 @@
 import { describe, expect, it, vi } from 'vitest';
 
+import type * as Format from '../src/format.ts';
 import { enumerateCrashStates, enumerateDamage } from './crash-states.ts';
 
 const planted = vi.hoisted(() => ({ acceptsTornFrames: false }));
 
 vi.mock('../src/format.ts', async (importOriginal) => {
-  const original = await importOriginal<typeof import('../src/format.ts')>();
+  const original = await importOriginal<typeof Format>();
   /** Finds frames by their magic and trusts what their headers say. */
   const unchecked: typeof original.nextFrame = (bytes, offset, seed) => {
     for (let at = original.alignUp(offset, 8); at + 24 <= bytes.length; at += 8) {

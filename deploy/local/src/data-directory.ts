@@ -1,8 +1,7 @@
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { messageOf, StartError } from '@floorwatch/runtime';
-import { type ProcessLock, takeProcessLock } from '@floorwatch/servers';
+import { messageOf, PROCESS_LOCK_NAME, type ProcessLock, StartError, takeProcessLock } from '@floorwatch/runtime';
 
 /** Marks a folder as ours: only such a folder is ever emptied. */
 const MARKER = 'floorwatch-data.txt';
@@ -25,7 +24,9 @@ export interface DataDirectory {
  * @throws StartError if another process runs there, or if it holds files that are not ours.
  */
 export async function openDataDirectory(path: string, fresh: boolean): Promise<DataDirectory> {
-  const taken = await takeProcessLock(path);
+  const taken = await takeProcessLock(path).catch((error: unknown) => {
+    throw new StartError('usage', `--data: ${path} can't be used: ${messageOf(error)}`, { cause: error });
+  });
   if (!('lock' in taken)) {
     const holder = taken.holder === undefined ? 'another process' : `process ${taken.holder}`;
     throw new StartError(
@@ -44,7 +45,7 @@ export async function openDataDirectory(path: string, fresh: boolean): Promise<D
 async function prepare(path: string, fresh: boolean): Promise<boolean> {
   try {
     await mkdir(path, { recursive: true });
-    const names = await readdir(path);
+    const names = (await readdir(path)).filter((name) => name !== PROCESS_LOCK_NAME);
     const isOurs = names.includes(MARKER);
     if (names.length > 0 && !isOurs) {
       throw new StartError(

@@ -1,0 +1,172 @@
+import { open, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+
+import { SegmentLog, type SegmentLogOptions } from '@floorwatch/segment-log';
+import { expect, it } from 'vitest';
+
+import { resourcesPerSuite } from '../support/index.ts';
+import { publish } from './report.ts';
+
+const RECORD_BYTES = 60;
+const ROUNDS = 3;
+const MIB = 1024 * 1024;
+
+const resources = resourcesPerSuite();
+const record = Buffer.alloc(RECORD_BYTES, 7);
+
+interface Figures {
+  readonly perSecond: number;
+  /** Of one core, in the whole process: the log's own work and what the system does for it. */
+  readonly perCoreSecond: number;
+}
+
+const options = (directory: string, more: Partial<SegmentLogOptions> = {}): SegmentLogOptions => ({
+  directory,
+  durability: 'process',
+  bytesMax: 4_096 * MIB,
+  ...more,
+});
+
+/** Times `run`, which handles `records`. */
+async function timed(records: number, run: () => Promise<void>): Promise<Figures> {
+  const cpu = process.cpuUsage();
+  const begun = performance.now();
+  await run();
+  const seconds = (performance.now() - begun) / 1_000;
+  const { user, system } = process.cpuUsage(cpu);
+  return { perSecond: records / seconds, perCoreSecond: records / ((user + system) / 1e6) };
+}
+
+const best = (rounds: readonly Figures[], by: keyof Figures): number =>
+  Math.max(...rounds.map((figures) => figures[by]));
+const millions = (value: number): string => `${(value / 1e6).toFixed(2)} M`;
+
+/** Appends `count` records, `perAppend` of them at a time, and lets `onTheWay` records be on the way at once. */
+async function appendAll(log: SegmentLog, count: number, perAppend: number, onTheWay = 20_000): Promise<void> {
+  const items = Array.from({ length: perAppend }, () => record);
+  for (let done = 0; done < count;) {
+    const appends: Promise<number>[] = [];
+    for (; appends.length * perAppend < onTheWay && done < count; done += perAppend) appends.push(log.append(items));
+    await Promise.all(appends);
+  }
+}
+
+it('records per second and core with durability process', async () => {
+  const rows: string[][] = [];
+  for (const perAppend of [1, 10, 100]) {
+    const rounds: Figures[] = [];
+    for (let round = 0; round <= ROUNDS; round++) {
+      const directory = path.join(await resources.directory(), 'log');
+      const { log } = await SegmentLog.open(options(directory));
+      const count = 1_000_000;
+      const figures = await timed(count, async () => appendAll(log, count, perAppend));
+      await log.close();
+      await rm(directory, { recursive: true });
+      // The first round warms up.
+      if (round > 0) rounds.push(figures);
+    }
+    rows.push([String(perAppend), millions(best(rounds, 'perSecond')), millions(best(rounds, 'perCoreSecond'))]);
+  }
+  expect(rows).toHaveLength(3);
+  publish({ name: 'segment-log-process', columns: ['records per append', 'records/s', 'records/s and core'], rows });
+});
+
+it('groups per second with durability power, against the disk alone', async () => {
+  const rows: string[][] = [];
+  for (const records of [10, 100, 1_000]) {
+    const rounds: { readonly disk: number; readonly log: number }[] = [];
+    for (let round = 0; round <= ROUNDS; round++) {
+      const figures = await measureDisk(records);
+      if (round > 0) rounds.push(figures);
+    }
+    // Of one round each: the disk's own speed changes from moment to moment.
+    const shares = rounds.map(({ disk, log }) => log / disk).toSorted((a, b) => a - b);
+    const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
+    rows.push([
+      String(records),
+      String((records * (RECORD_BYTES + 4) + 24 + 4_095) & ~4_095),
+      median(rounds.map(({ disk }) => disk)).toFixed(0),
+      median(rounds.map(({ log }) => log)).toFixed(0),
+      `${(100 * (shares[shares.length >> 1] ?? 0)).toFixed(0)} %`,
+    ]);
+  }
+  expect(rows).toHaveLength(3);
+  const columns = ['records per group', 'bytes per group', 'fdatasync/s of the disk', 'groups/s of the log', 'share'];
+  publish({ name: 'segment-log-power', columns, rows });
+});
+
+/**
+ * Writes groups behind one another and syncs each: through the log, where the next group gathers while one is being synced, and plainly.
+ * They take turns every 20 groups.
+ */
+async function measureDisk(records: number): Promise<{ readonly disk: number; readonly log: number }> {
+  const turns = 15;
+  const groupsPerTurn = 20;
+  const directory = await resources.directory();
+  const { log } = await SegmentLog.open(options(path.join(directory, 'log'), { durability: 'power' }));
+  const plain = await open(path.join(directory, 'plain'), 'w');
+  const items = Array.from({ length: records }, () => record);
+  const group = Buffer.alloc((records * (RECORD_BYTES + 4) + 24 + 4_095) & ~4_095, 7);
+  let logMs = 0;
+  let diskMs = 0;
+  let offset = 0;
+  for (let turn = 0; turn < turns; turn++) {
+    const begun = performance.now();
+    let previous = log.append(items);
+    for (let i = 1; i < groupsPerTurn; i++) {
+      const next = log.append(items);
+      await previous;
+      previous = next;
+    }
+    await previous;
+    const between = performance.now();
+    for (let i = 0; i < groupsPerTurn; i++) {
+      await plain.write(group, 0, group.length, offset);
+      await plain.datasync();
+      offset += group.length;
+    }
+    logMs += between - begun;
+    diskMs += performance.now() - between;
+  }
+  const { commits } = log.counts;
+  await plain.close();
+  await log.close();
+  await rm(directory, { recursive: true });
+  return { disk: (turns * groupsPerTurn * 1_000) / diskMs, log: (commits * 1_000) / logMs };
+}
+
+it('recovery of 256 MiB', async () => {
+  const rows: string[][] = [];
+  // A busy gateway writes large groups, a quiet one some records at a time.
+  for (const perGroup of [60, 20_000]) {
+    const directory = path.join(await resources.directory(), 'log');
+    const { log } = await SegmentLog.open(options(directory));
+    while (log.bytes < 256 * MIB) await appendAll(log, 100_000, 20, perGroup);
+    const { next } = log;
+    await log.close();
+    // As after a crash: the end is torn.
+    const newest =
+      (await readdir(directory))
+        .filter((name) => name.endsWith('.seg'))
+        .toSorted()
+        .at(-1) ?? '';
+    const { size } = await stat(path.join(directory, newest));
+    await writeFile(path.join(directory, newest), Buffer.alloc(3_000, 7), { flag: 'a' });
+    const rounds: number[] = [];
+    for (let round = 0; round < ROUNDS; round++) {
+      const begun = performance.now();
+      const { log: again, recovery } = await SegmentLog.open(options(directory));
+      rounds.push(performance.now() - begun);
+      expect(again.next).toBe(next);
+      expect(recovery.damage).toEqual([]);
+      await again.close();
+    }
+    expect((await stat(path.join(directory, newest))).size).toBe(size);
+    rows.push([
+      String(log.counts.commits),
+      (log.bytes / MIB).toFixed(0),
+      `${(Math.max(...rounds) / 1_000).toFixed(2)} s`,
+    ]);
+  }
+  publish({ name: 'segment-log-recovery', columns: ['frames', 'MiB', 'slowest of three'], rows });
+});
