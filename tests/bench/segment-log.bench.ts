@@ -74,20 +74,16 @@ it('records per second and core with durability process', async () => {
 it('groups per second with durability power, against the disk alone', async () => {
   const rows: string[][] = [];
   for (const records of [10, 100, 1_000]) {
-    const rounds: { readonly disk: number; readonly log: number }[] = [];
-    for (let round = 0; round <= ROUNDS; round++) {
-      const figures = await measureDisk(records);
-      if (round > 0) rounds.push(figures);
-    }
-    // Of one round each: the disk's own speed changes from moment to moment.
-    const shares = rounds.map(({ disk, log }) => log / disk).toSorted((a, b) => a - b);
-    const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
+    const turns = await measureDisk(records);
+    // Of one turn each, because the disk's own speed changes from moment to moment; the first ones warm up.
+    const counted = turns.slice(turns.length / 5);
+    const shares = counted.map(({ disk, log }) => log / disk);
     rows.push([
       String(records),
-      String((records * (RECORD_BYTES + 4) + 24 + 4_095) & ~4_095),
-      median(rounds.map(({ disk }) => disk)).toFixed(0),
-      median(rounds.map(({ log }) => log)).toFixed(0),
-      `${(100 * (shares[shares.length >> 1] ?? 0)).toFixed(0)} %`,
+      String(groupBytes(records)),
+      median(counted.map(({ disk }) => disk)).toFixed(0),
+      median(counted.map(({ log }) => log)).toFixed(0),
+      `${(100 * median(shares)).toFixed(0)} %`,
     ]);
   }
   expect(rows).toHaveLength(3);
@@ -95,44 +91,45 @@ it('groups per second with durability power, against the disk alone', async () =
   publish({ name: 'segment-log-power', columns, rows });
 });
 
+const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
+/** Bytes that a group takes on the disk: whole pages. */
+const groupBytes = (records: number): number => Math.ceil((records * (RECORD_BYTES + 4) + 24) / 4_096) * 4_096;
+
 /**
- * Writes groups behind one another and syncs each: through the log, where the next group gathers while one is being synced, and plainly.
- * They take turns every 20 groups.
+ * Groups per second, turn by turn: ten through the log, where the next group gathers while one is being synced, then ten written plainly
+ * behind one another, each with an fdatasync.
  */
-async function measureDisk(records: number): Promise<{ readonly disk: number; readonly log: number }> {
-  const turns = 15;
-  const groupsPerTurn = 20;
+async function measureDisk(records: number): Promise<{ readonly disk: number; readonly log: number }[]> {
+  const groups = 10;
   const directory = await resources.directory();
   const { log } = await SegmentLog.open(options(path.join(directory, 'log'), { durability: 'power' }));
   const plain = await open(path.join(directory, 'plain'), 'w');
   const items = Array.from({ length: records }, () => record);
-  const group = Buffer.alloc((records * (RECORD_BYTES + 4) + 24 + 4_095) & ~4_095, 7);
-  let logMs = 0;
-  let diskMs = 0;
+  const group = Buffer.alloc(groupBytes(records), 7);
+  const turns: { readonly disk: number; readonly log: number }[] = [];
   let offset = 0;
-  for (let turn = 0; turn < turns; turn++) {
+  while (turns.length < 150) {
     const begun = performance.now();
     let previous = log.append(items);
-    for (let i = 1; i < groupsPerTurn; i++) {
+    for (let i = 1; i < groups; i++) {
       const next = log.append(items);
       await previous;
       previous = next;
     }
     await previous;
     const between = performance.now();
-    for (let i = 0; i < groupsPerTurn; i++) {
+    for (let i = 0; i < groups; i++) {
       await plain.write(group, 0, group.length, offset);
       await plain.datasync();
       offset += group.length;
     }
-    logMs += between - begun;
-    diskMs += performance.now() - between;
+    const perSecond = (ms: number): number => (groups * 1_000) / ms;
+    turns.push({ log: perSecond(between - begun), disk: perSecond(performance.now() - between) });
   }
-  const { commits } = log.counts;
   await plain.close();
   await log.close();
   await rm(directory, { recursive: true });
-  return { disk: (turns * groupsPerTurn * 1_000) / diskMs, log: (commits * 1_000) / logMs };
+  return turns;
 }
 
 it('recovery of 256 MiB', async () => {
