@@ -79,6 +79,12 @@ export const processorConfigSchema = z
       .default(everyPartition),
     /** Folder of the checkpoints; made if it is missing. One processor owns it. */
     dataDir: z.string().min(1),
+    deadLetters: z
+      .strictObject({
+        /** MiB of disk for batches and rows that could not be used; the oldest go first. */
+        sizeMaxMb: z.number().int().min(16).max(65_536).default(64),
+      })
+      .prefault({}),
     windows: z
       .strictObject({
         sizes: z
@@ -123,8 +129,9 @@ export const processorConfigSchema = z
       });
     }
   })
-  .transform(({ stream, windows, checkpoint, live, ...rest }) => ({
+  .transform(({ stream, windows, checkpoint, live, deadLetters, ...rest }) => ({
     ...rest,
+    deadLetterBytesMax: deadLetters.sizeMaxMb * MIB,
     stream: {
       bytesMax: stream.sizeMaxMb * MIB,
       ageMax: hours(stream.ageMaxHours),

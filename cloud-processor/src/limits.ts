@@ -8,12 +8,16 @@ export const processorLimits = {
   outboxRowsResume: 10_000,
   /** Rows in one request: an upsert of 1,000 windows keeps an embedded store busy for about 10 ms. */
   writeRowsMax: 1_000,
-  /** Rows that the store refused and that stay readable, per partition. */
-  refusedRowsKept: 100,
-  /** Batches that could not be read and that stay readable, over all partitions. */
-  rejectsKept: 100,
-  /** Bytes of such a batch that are kept. */
-  rejectExcerptBytes: 512,
+  /** Bytes that are kept of a batch that can't be used; four times what a gateway may send, and what a server takes by default. */
+  deadBatchBytesMax: 1024 * 1024,
+  /** Bytes of a segment of the dead letters. The largest letter fits twice. */
+  deadLetterSegmentBytes: 4 * 1024 * 1024,
+  /** Bytes of dead letters that wait for a disk that does not take them. Reading stops here. */
+  deadLettersUnsavedBytesMax: 8 * 1024 * 1024,
+  /** How long an attempt to bring a refused row into the store waits for its checkpoint. */
+  retryLetterMsMax: seconds(60),
+  /** Dead letters that the status shows. */
+  deadLettersShown: 20,
   /** Messages asked of the server ahead of work, per partition: 16 partitions × 16 × 256 KiB = 64 MiB at worst. */
   prefetchMessages: 16,
   /** Gateways of one partition. */

@@ -13,7 +13,8 @@ import {
 } from '@floorwatch/runtime';
 import { Command, CommanderError } from 'commander';
 
-import { processorConfigSchema } from './config.ts';
+import { type ProcessorConfig, processorConfigSchema } from './config.ts';
+import { listDeadLetters, settleDeadLetters, showDeadLetter } from './dead-letters/command.ts';
 import { createMetrics, statusOf } from './metrics.ts';
 import { Pipeline } from './pipeline.ts';
 import { createServeApp, FloorView } from './serve/index.ts';
@@ -44,15 +45,52 @@ await runProgram(async (signal) => {
     .requiredOption(...CONFIG_OPTION)
     .option('--json', 'print what was done as JSON')
     .action(async (options: { config: string; json?: true }) => setUp(options.config, options.json === true));
+  let code: number = EXIT.ok;
+  addDeadLetters(program, (ended) => (code = ended));
   try {
     await program.parseAsync();
-    return EXIT.ok;
+    return code;
   } catch (error) {
     // Commander has said what there is to say; help and version are no failures.
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.cannotStart;
     throw error;
   }
 });
+
+/** A declaration, because `main` runs before the module has been read to its end. */
+function addDeadLetters(program: Command, ended: (code: number) => void): void {
+  interface Options {
+    readonly config: string;
+    readonly json: boolean;
+  }
+  const letters = program
+    .command('dead-letters')
+    .description(
+      'batches and rows that could not be used; asks the running processor, or reads its folder if none runs',
+    );
+  const add = (
+    usage: string,
+    what: string,
+    act: (config: ProcessorConfig, json: boolean, ids: readonly string[]) => Promise<number>,
+  ): void => {
+    const command = letters.command(usage).description(what);
+    command.requiredOption('--config <file>', "the processor's configuration file");
+    command.option('--json', 'print JSON, one object per line', false);
+    command.action(async (...args: unknown[]) => {
+      const { config, json } = command.opts<Options>();
+      const ids = [args[0]].flat().filter((id) => typeof id === 'string');
+      ended(await act(await loadConfig(config, processorConfigSchema), json, ids));
+    });
+  };
+  add('list', 'the newest first', async (config, json) => listDeadLetters(config, json));
+  add('show <id>', 'one with all that is kept of it', async (config, json, [id]) =>
+    showDeadLetter(config, id ?? '', json),
+  );
+  add('retry <id...>', 'try them again; needs the running processor', async (config, json, ids) =>
+    settleDeadLetters(config, ids, 'retry', json),
+  );
+  add('drop <id...>', 'forget them', async (config, json, ids) => settleDeadLetters(config, ids, 'drop', json));
+}
 
 async function run(configFile: string, signal: AbortSignal): Promise<void> {
   const config = await loadConfig(configFile, processorConfigSchema);
@@ -73,6 +111,7 @@ async function run(configFile: string, signal: AbortSignal): Promise<void> {
   });
   try {
     await pipeline.open();
+    const { deadLetters } = pipeline;
     const app = createServeApp({
       store,
       view,
@@ -81,6 +120,9 @@ async function run(configFile: string, signal: AbortSignal): Promise<void> {
       metrics: createMetrics(pipeline),
       health: () => pipeline.health(),
       processor: () => statusOf(pipeline),
+      ...(deadLetters === undefined
+        ? {}
+        : { deadLetters: { letters: deadLetters, retry: async (id: string) => pipeline.retryDeadLetter(id) } }),
       windowSizes: config.windows.sizes,
       logger,
     });

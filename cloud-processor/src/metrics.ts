@@ -1,6 +1,7 @@
 import { gatewayKey, sizeLabel } from '@floorwatch/contracts';
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
 
+import { processorLimits } from './limits.ts';
 import type { Pipeline } from './pipeline.ts';
 
 type Labels = Readonly<Record<string, string>>;
@@ -65,8 +66,15 @@ export function createMetrics(pipeline: Pipeline): Registry {
     sum(({ runner }) => runner.partition.forgottenEpochs),
   );
   counter('rejected_batches', 'Messages that could not be used', ['reason'], () =>
-    [...pipeline.rejects.counts].map(([reason, value]) => [{ reason }, value] as const),
+    [...(pipeline.deadLetters?.rejected ?? [])].map(([reason, value]) => [{ reason }, value] as const),
   );
+  gauge('dead_letters', 'Dead letters that wait for a person', [], () => [[{}, pipeline.deadLetters?.open ?? 0]]);
+  gauge('dead_letter_bytes', 'Size of the dead letters on the disk', [], () => [
+    [{}, pipeline.deadLetters?.bytes ?? 0],
+  ]);
+  counter('dead_letters_dropped', 'Dead letters that went because their log was full', [], () => [
+    [{}, pipeline.deadLetters?.dropped ?? 0],
+  ]);
   counter('late_readings', 'Readings behind the seal of their window', ['site', 'gateway', 'size'], function* late() {
     for (const { runner } of pipeline.lanes) {
       for (const { site, gateway, size, readings } of runner.partition.windows.shared.lateReadings.values()) {
@@ -205,8 +213,11 @@ export function createMetrics(pipeline: Pipeline): Registry {
 export function statusOf(pipeline: Pipeline): unknown {
   return {
     ...pipeline.health(),
-    rejected: { byReason: Object.fromEntries(pipeline.rejects.counts), newest: pipeline.rejects.kept },
-    refusedRows: pipeline.lanes.flatMap(({ writer }) => writer.refusedRows),
+    deadLetters: {
+      open: pipeline.deadLetters?.open ?? 0,
+      rejectedByReason: Object.fromEntries(pipeline.deadLetters?.rejected ?? []),
+      newest: pipeline.deadLetters?.list(processorLimits.deadLettersShown).items ?? [],
+    },
     partitions: pipeline.lanes.map(({ runner: { partition, checkpoints, heldBack }, writer }) => ({
       partition: partition.number,
       stream: partition.cursor,

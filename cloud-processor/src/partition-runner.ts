@@ -1,8 +1,9 @@
 import { epochMs } from '@floorwatch/contracts';
-import { type Logger, messageOf } from '@floorwatch/runtime';
+import { type Logger, messageOf, pause } from '@floorwatch/runtime';
 
 import type { CheckpointFile } from './checkpoint/checkpoint-file.ts';
 import type { ReadTarget } from './consume/partition-reader.ts';
+import type { DeadLetters } from './dead-letters/dead-letters.ts';
 import { processorLimits } from './limits.ts';
 import type { Partition } from './partition.ts';
 
@@ -24,6 +25,7 @@ export interface CheckpointFigures {
 export class PartitionRunner {
   readonly partition: Partition;
   readonly #file: CheckpointFile;
+  readonly #deadLetters: DeadLetters;
   readonly #logger: Logger;
   readonly checkpoints: CheckpointFigures = {
     saved: 0,
@@ -38,9 +40,10 @@ export class PartitionRunner {
   backPressure = 0;
   heldBack = false;
 
-  constructor(partition: Partition, file: CheckpointFile, logger: Logger) {
+  constructor(partition: Partition, file: CheckpointFile, deadLetters: DeadLetters, logger: Logger) {
     this.partition = partition;
     this.#file = file;
+    this.#deadLetters = deadLetters;
     this.#logger = logger;
   }
 
@@ -51,6 +54,8 @@ export class PartitionRunner {
     const state = this.partition.capture();
     this.checkpoints.pauseMs = performance.now() - begun;
     try {
+      // What this checkpoint passes over as unusable must be on the disk before it.
+      await this.#deadLetters.flush();
       this.checkpoints.bytes = await this.#file.save(state);
       this.partition.outbox.saved(state.ordinal);
       this.checkpoints.saved++;
@@ -78,12 +83,18 @@ export class PartitionRunner {
       },
       moveTo: (cursor) => partition.moveTo(cursor),
       apply: ({ subject, data, seq }) => partition.apply({ subject, data, sequence: seq }, epochMs(Date.now())),
-      hasRoom: () => partition.outbox.size < processorLimits.outboxRowsMax,
+      hasRoom: () => partition.outbox.size < processorLimits.outboxRowsMax && this.#deadLetters.hasRoom,
       roomAgain: async (signal) => this.#roomAgain(signal),
     };
   }
 
   async #roomAgain(signal: AbortSignal): Promise<void> {
+    while (!this.#deadLetters.hasRoom && !signal.aborted) {
+      this.heldBack = true;
+      // Its failure is told by the checkpoints, which need it too.
+      await this.#deadLetters.flush().catch(async () => pause(processorLimits.retryPauseMs, signal));
+    }
+    this.heldBack = false;
     const { outbox, number } = this.partition;
     if (outbox.size < processorLimits.outboxRowsMax) return;
     this.backPressure++;

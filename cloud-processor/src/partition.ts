@@ -15,9 +15,9 @@ import {
 
 import type { CheckpointState } from './checkpoint/format.ts';
 import type { StreamCursor } from './consume/generation.ts';
+import type { DeadLetterSink } from './dead-letters/dead-letters.ts';
 import type { FloorObserver } from './floor-observer.ts';
 import { processorLimits } from './limits.ts';
-import type { Rejects } from './rejects.ts';
 import { anomalyRow, gatewayRow } from './rows.ts';
 import { Sequencer } from './sequence/sequencer.ts';
 import type { WindowConfig } from './window/window-config.ts';
@@ -66,7 +66,7 @@ export class Partition {
   readonly windows: WindowOperator;
   readonly #sequencer: Sequencer;
   readonly #observer: FloorObserver;
-  readonly #rejects: Rejects;
+  readonly #deadLetters: DeadLetterSink;
   readonly #out = { emit: (row: Row): void => this.outbox.put(row) };
   #cursor: StreamCursor;
   #dirty = false;
@@ -75,13 +75,13 @@ export class Partition {
     readonly number: number;
     readonly windows: WindowConfig;
     readonly observer: FloorObserver;
-    readonly rejects: Rejects;
+    readonly deadLetters: DeadLetterSink;
     readonly from: CheckpointState | undefined;
   }) {
     const { from } = options;
     this.number = options.number;
     this.#observer = options.observer;
-    this.#rejects = options.rejects;
+    this.#deadLetters = options.deadLetters;
     this.#cursor = from?.cursor ?? { created: null, position: 0, digest: null };
     this.#sequencer = new Sequencer(processorLimits.epochsPerSourceMax, from?.sources);
     this.windows = new WindowOperator(options.windows, from?.windows);
@@ -114,6 +114,12 @@ export class Partition {
     this.#dirty = true;
   }
 
+  /** Puts a row into the outbox that the store had refused. */
+  putAgain(row: Row): void {
+    this.outbox.put(row);
+    this.#dirty = true;
+  }
+
   /** Settles the rows that were last taken from the outbox. */
   settle(): void {
     this.outbox.settle();
@@ -131,7 +137,8 @@ export class Partition {
     const decoded = decodeBatch(data);
     const fault = this.#faultOf(address, decoded);
     if (decoded.ok && address !== undefined && fault === undefined) this.#applyBatch(address, decoded.batch, now);
-    else if (fault !== undefined) this.#rejects.add({ at: now, subject, streamSequence: sequence, ...fault }, data);
+    else if (fault !== undefined)
+      this.#deadLetters.addBatch({ at: now, subject, streamSequence: sequence, ...fault }, data);
     this.#cursor = { created: this.#cursor.created, position: sequence, digest: crc32(data) };
     this.#dirty = true;
   }

@@ -19,11 +19,12 @@ import { CheckpointError, type CheckpointState } from './checkpoint/format.ts';
 import type { ProcessorConfig } from './config.ts';
 import { ensureIngestStream } from './consume/ingest-stream.ts';
 import { PartitionReader } from './consume/partition-reader.ts';
+import { DeadLetters } from './dead-letters/dead-letters.ts';
+import { type RetryOutcome, retryLetter } from './dead-letters/retry.ts';
 import type { FloorObserver, OpenWindows } from './floor-observer.ts';
 import { processorLimits } from './limits.ts';
 import { PartitionRunner } from './partition-runner.ts';
 import { Partition } from './partition.ts';
-import { Rejects } from './rejects.ts';
 import { LiveWriter } from './write/live-writer.ts';
 import { OutboxWriter } from './write/outbox-writer.ts';
 import { type Store, StoreError } from './write/store.ts';
@@ -43,13 +44,13 @@ interface Lane {
  * is told to stop, `close` lets go.
  */
 export class Pipeline implements OpenWindows {
-  readonly rejects = new Rejects();
   readonly live: LiveWriter;
   readonly #config: ProcessorConfig;
   readonly #store: Store;
   readonly #observer: FloorObserver;
   readonly #logger: Logger;
   readonly #tellStoreConnected: (() => void) | undefined;
+  #deadLetters: DeadLetters | undefined;
   #lanes: readonly Lane[] = [];
   #lock: ProcessLock | undefined;
   #connection: NatsConnection | undefined;
@@ -73,6 +74,11 @@ export class Pipeline implements OpenWindows {
     this.live = new LiveWriter(options.store, options.logger);
   }
 
+  /** Undefined before `open`. */
+  get deadLetters(): DeadLetters | undefined {
+    return this.#deadLetters;
+  }
+
   get lanes(): readonly Readonly<Lane>[] {
     return this.#lanes;
   }
@@ -84,12 +90,14 @@ export class Pipeline implements OpenWindows {
    */
   async open(): Promise<void> {
     this.#lock = await lockDataDir(this.#config.dataDir);
+    const deadLetters = await DeadLetters.open(this.#config.dataDir, this.#config.deadLetterBytesMax).catch(cannotOpen);
+    this.#deadLetters = deadLetters;
     const lanes: Lane[] = [];
-    for (const number of this.#config.partitions) lanes.push(await this.#openLane(number));
+    for (const number of this.#config.partitions) lanes.push(await this.#openLane(number, deadLetters));
     this.#lanes = lanes;
   }
 
-  async #openLane(number: number): Promise<Lane> {
+  async #openLane(number: number, deadLetters: DeadLetters): Promise<Lane> {
     const file = new CheckpointFile(this.#config.dataDir, number, VERSION);
     const partition = new Partition({
       number,
@@ -102,11 +110,17 @@ export class Pipeline implements OpenWindows {
         lateWindowsMax: processorLimits.lateWindowsPerPartitionMax,
       },
       observer: this.#observer,
-      rejects: this.rejects,
+      deadLetters,
       from: await this.#load(file, number),
     });
-    const runner = new PartitionRunner(partition, file, this.#logger);
-    const writer = new OutboxWriter(partition.outbox, this.#store, this.#logger, () => partition.settle());
+    const runner = new PartitionRunner(partition, file, deadLetters, this.#logger);
+    const writer = new OutboxWriter({
+      outbox: partition.outbox,
+      store: this.#store,
+      deadLetters,
+      logger: this.#logger,
+      settle: () => partition.settle(),
+    });
     return { runner, writer, reader: undefined };
   }
 
@@ -303,8 +317,12 @@ export class Pipeline implements OpenWindows {
     this.#connected = false;
     if (this.#storeConnected) await this.#store.close();
     this.#storeConnected = false;
-    await this.#lock?.release();
-    this.#lock = undefined;
+    try {
+      await this.#deadLetters?.close();
+    } finally {
+      await this.#lock?.release();
+      this.#lock = undefined;
+    }
   }
 
   /** The windows of one sensor that are still open, oldest first. */
@@ -315,6 +333,18 @@ export class Pipeline implements OpenWindows {
     const partition = partitionOf(sensor);
     const lane = this.#lanes.find(({ runner }) => runner.partition.number === partition);
     return lane?.runner.partition.windows.open(sensor, size) ?? [];
+  }
+
+  /** Tries a dead letter again. */
+  async retryDeadLetter(id: string): Promise<RetryOutcome> {
+    if (this.#deadLetters === undefined) return { kind: 'not-now', message: 'the processor is starting' };
+    const connection = this.#connected ? this.#connection : undefined;
+    const publish =
+      connection === undefined
+        ? undefined
+        : async (subject: string, data: Uint8Array) => jetstream(connection).publish(subject, data);
+    const runners = this.#lanes.map(({ runner }) => runner);
+    return retryLetter(this.#deadLetters, id, runners, publish);
   }
 
   /** How each part is, in a few words; `ok` while everything works. */
@@ -344,4 +374,10 @@ async function lockDataDir(dataDir: string): Promise<ProcessLock> {
     'locked',
     `dataDir: ${dataDir} is in use by another processor (process ${attempt.holder ?? 'unknown'}); stop that one first, or give this one a folder of its own`,
   );
+}
+
+function cannotOpen(error: unknown): never {
+  throw new StartError('config-invalid', `dataDir: the dead letters can't be opened: ${messageOf(error)}`, {
+    cause: error,
+  });
 }

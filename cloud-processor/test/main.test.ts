@@ -2,10 +2,11 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
 import { durationMs, type WindowView } from '@floorwatch/contracts';
+import { freePort } from '@floorwatch/servers';
 import { describe, expect, it, vi } from 'vitest';
 
 import { type ChildProgram, programs, resourcesPerTest, waitFor } from '../../tests/support/index.ts';
-import { anomaly, BASE, batchOf, BUCKET, GATEWAY, rollups, tick } from './support/floor.ts';
+import { anomaly, BASE, batchOf, BUCKET, GATEWAY, messageOf, rollups, tick } from './support/floor.ts';
 import { connectPublisher, hasStream } from './support/running.ts';
 
 // Servers and programs start slowly on a busy machine.
@@ -153,10 +154,57 @@ describe('floorwatch-processor', () => {
       { timeoutMs: 10_000 },
     );
     expect(episodes).toHaveLength(minutes);
-    const status = await get<{ ok: boolean; rejected: { newest: unknown[] } }>(address, '/api/v1/processor');
-    expect(status).toMatchObject({ ok: true, rejected: { newest: [] } });
+    const status = await get<{ ok: boolean; deadLetters: { newest: unknown[] } }>(address, '/api/v1/processor');
+    expect(status).toMatchObject({ ok: true, deadLetters: { open: 0, newest: [] } });
     const metrics = await (await fetch(`${address}/metrics`)).text();
     expect(metrics).toMatch(/^floorwatch_processor_rows_written_total \d+/m);
     expect(await program.stop('SIGINT')).toEqual({ code: 0, signal: null });
+  });
+
+  it('lists, shows, tries again and drops dead letters, of the running processor and of its folder', async () => {
+    const { url } = await resources.nats();
+    const publisher = await connectPublisher(resources, url);
+    const free = await freePort();
+    const file = await configured(url, { http: { port: free } });
+    const program = run('run', '--config', file);
+    await addressOf(program);
+    await waitFor('the stream exists', () => hasStream(publisher));
+    const { subject } = messageOf(batchOf([tick(1, BASE)]), 1);
+    for (const text of ['no JSON', 'nor this']) await publisher.client.publish(subject, text);
+    const letters = async (...parameters: string[]): Promise<{ code: number | null; lines: string[] }> => {
+      const command = run('dead-letters', ...parameters, '--config', file, '--json');
+      const { code } = await command.exited;
+      return {
+        code,
+        lines: command.stdout
+          .trim()
+          .split('\n')
+          .filter((line) => line !== ''),
+      };
+    };
+    const ids = async (): Promise<string[]> =>
+      (await letters('list')).lines.map((line) => (JSON.parse(line) as { id: string }).id);
+    const [second = '', first = ''] = await waitFor('both are dead letters', async () => {
+      const found = await ids();
+      return found.length === 2 && found;
+    });
+    const shown = JSON.parse((await letters('show', first)).lines[0] ?? '') as { data: string };
+    expect(Buffer.from(shown.data, 'base64').toString()).toBe('no JSON');
+    // Published once more, it is as bad as before, at another place of the stream.
+    expect(await letters('retry', first)).toMatchObject({ code: 0 });
+    const [again = ''] = await waitFor('it comes back', async () => {
+      const found = await ids();
+      return found.length === 2 && !found.includes(first) && found;
+    });
+    expect(await letters('drop', second, 'batch-0-none')).toMatchObject({ code: 1 });
+    expect(await ids()).toEqual([again]);
+    const foreign = { method: 'DELETE', headers: { origin: 'http://elsewhere.example' } };
+    expect((await fetch(`http://127.0.0.1:${free}/api/v1/dead-letters/${again}`, foreign)).status).toBe(403);
+    await program.stop('SIGINT');
+
+    expect(await ids()).toEqual([again]);
+    expect(await letters('retry', again)).toMatchObject({ code: 1 });
+    expect(await letters('drop', again)).toMatchObject({ code: 0 });
+    expect(await ids()).toEqual([]);
   });
 });

@@ -4,7 +4,6 @@ import { describe, expect, it } from 'vitest';
 
 import { decodeCheckpoint, encodeCheckpoint } from '../src/checkpoint/format.ts';
 import { Partition, type StreamMessage } from '../src/partition.ts';
-import { Rejects } from '../src/rejects.ts';
 import { BASE, batchOf, deaf, messageOf, rollups, tick, windowConfig } from './support/floor.ts';
 import { MemoryStore } from './support/memory-store.ts';
 import { scriptedStream } from './support/script.ts';
@@ -16,7 +15,7 @@ const KEPT = ['window', 'anomaly', 'late', 'gateway'] as const;
 /** A processor of one partition, without its I/O: every step that can be interrupted is a call of its own. */
 class Bench {
   readonly store: MemoryStore;
-  readonly rejects = new Rejects();
+  readonly rejected: { readonly reason: string; readonly streamSequence: number }[] = [];
   readonly #messages: readonly StreamMessage[];
   partition: Partition;
   #saved: readonly string[] | undefined;
@@ -29,9 +28,13 @@ class Bench {
     this.partition = this.#start();
   }
 
+  addBatch(fault: { readonly reason: string; readonly streamSequence: number }): void {
+    this.rejected.push(fault);
+  }
+
   #start(): Partition {
     const from = this.#saved === undefined ? undefined : decodeCheckpoint(this.#saved);
-    return new Partition({ number: 3, windows: windowConfig(), observer: deaf, rejects: this.rejects, from });
+    return new Partition({ number: 3, windows: windowConfig(), observer: deaf, deadLetters: this, from });
   }
 
   /** Everything that was not saved is gone, a request under way included. */
@@ -120,10 +123,7 @@ describe('a partition', () => {
       gaps: 4,
       epochs: 4,
     });
-    expect(Object.fromEntries(one.rejects.counts)).toEqual({ subject: 1 });
-    expect(one.rejects.kept).toMatchObject([
-      { reason: 'subject', streamSequence: 17, bytes: 11, excerpt: 'not a batch' },
-    ]);
+    expect(one.rejected).toMatchObject([{ reason: 'subject', streamSequence: 17 }]);
     const tables = Object.keys(rows).map((key) => key.slice(0, key.indexOf('/')));
     const count = (table: string): number => tables.filter((name) => name === table).length;
     expect({
@@ -197,28 +197,13 @@ describe('a partition', () => {
     ],
     ['a foreign subject', { subject: 'ingest.v1.99.a.b.telemetry' }, 'subject'],
     ['a batch that is too large', { data: new Uint8Array(262_145) }, 'too-large'],
-  ])('rejects %s, keeps it readable, and goes on behind it', async (_what, wrong, reason) => {
+  ])('hands %s to the dead letters, and goes on behind it', async (_what, wrong, reason) => {
     const good = messageOf(batchOf([rollups(1, [{ sensor: 0, at: BASE, value: 1 }])]), 6);
     const one = await bench([{ ...messageOf(batchOf([tick(1, BASE)]), 5), ...wrong }, good]);
     await one.step('apply');
-    expect(Object.fromEntries(one.rejects.counts)).toEqual({ [reason]: 1 });
-    expect(one.rejects.kept).toMatchObject([{ reason, streamSequence: 5 }]);
+    expect(one.rejected).toMatchObject([{ reason, streamSequence: 5 }]);
     await one.step('apply');
     expect(one.partition.cursor.position).toBe(6);
     expect(one.partition.windows.openWindows).toBe(3);
-  });
-
-  it('keeps a bounded number of rejected messages, the newest', async () => {
-    const junk = Array.from({ length: 150 }, (_, i) => ({
-      subject: `junk.${i}`,
-      data: new Uint8Array(9_999),
-      sequence: i + 1,
-    }));
-    const one = await bench(junk);
-    await one.finish();
-    expect(one.rejects.counts.get('subject')).toBe(150);
-    expect(one.rejects.kept).toHaveLength(100);
-    expect(one.rejects.kept.at(-1)).toMatchObject({ subject: 'junk.149', bytes: 9_999 });
-    expect(one.rejects.kept.at(-1)!.excerpt.length).toBeLessThanOrEqual(512);
   });
 });

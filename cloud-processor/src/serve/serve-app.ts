@@ -12,6 +12,7 @@ import { apiRoutes, BusyError, readQuery } from './api-routes.ts';
 import { ConsoleFiles } from './console-files.ts';
 import type { FloorView } from './floor-view.ts';
 import { serveLimits } from './limits.ts';
+import { type DeadLetterDesk, deadLetterRoutes } from './dead-letter-routes.ts';
 import { LiveFeed, type LiveLimits } from './live-feed.ts';
 import { QueryError } from './query-reader.ts';
 import { loopbackNamesOnly, noStore, securityHeaders } from './security.ts';
@@ -35,8 +36,10 @@ export interface ServeOptions {
   /** Read for `/metrics`. Gets the metrics of this stage. */
   readonly metrics: Registry;
   readonly health: () => HealthReport;
-  /** What `GET /api/v1/processor` answers: positions, counters, rejected batches and refused rows. */
+  /** What `GET /api/v1/processor` answers: positions, counters, newest dead letters. */
   readonly processor?: () => unknown;
+  /** Answers `/api/v1/dead-letters`. */
+  readonly deadLetters?: DeadLetterDesk;
   readonly logger: Logger;
   /** The sizes that the processor makes. */
   readonly windowSizes?: readonly DurationMs[];
@@ -49,7 +52,7 @@ const CONSOLE_DIR_DEFAULT = fileURLToPath(new URL('../../../dashboards/console/d
 
 /**
  * Everything the processor answers over HTTP: `/healthz`, `/metrics`, the API under `/api/v1` with its live feed, and the console
- * page. Read-only. With a token everything but the page's own files and the bare `/healthz` needs it.
+ * page. Read-only but for dead letters. With a token everything but the page's own files and the bare `/healthz` needs it.
  */
 export function createServeApp(options: ServeOptions): Hono {
   const { view, token, metrics, health } = options;
@@ -77,6 +80,7 @@ export function createServeApp(options: ServeOptions): Hono {
   app.get('/api/v1/live', (context) => openFeed(context, feed));
   const { processor } = options;
   if (processor !== undefined) app.get('/api/v1/processor', (context) => context.json({ ...Object(processor()) }));
+  if (options.deadLetters !== undefined) app.route('/api/v1/dead-letters', deadLetterRoutes(options.deadLetters));
   app.route('/api/v1', apiRoutes({ ...options, windowSizes: options.windowSizes ?? SIZES_DEFAULT }));
   app.all('/api/*', (context) =>
     context.json({ error: `${context.req.method} ${context.req.path} is not part of the API; see docs/api.md` }, 404),

@@ -1,12 +1,13 @@
 import type { Row } from '@floorwatch/contracts';
 import { type Logger, messageOf, pause } from '@floorwatch/runtime';
 
+import type { DeadLetters } from '../dead-letters/dead-letters.ts';
 import { processorLimits } from '../limits.ts';
 import type { Outbox } from './outbox.ts';
 import { type Store, StoreError } from './store.ts';
 
 /** A row that the store will never take. */
-export interface RefusedRow {
+interface RefusedRow {
   readonly row: Row;
   readonly reason: string;
 }
@@ -28,24 +29,26 @@ export class OutboxWriter {
   readonly #outbox: Outbox;
   readonly #store: Store;
   readonly #logger: Logger;
+  readonly #deadLetters: Pick<DeadLetters, 'addRows'>;
   readonly #settle: () => void;
-  #refused: RefusedRow[] = [];
   written = 0;
   refused = 0;
   failures = 0;
   trouble: StoreTrouble | undefined;
 
-  /** @param settle settles the outbox; the partition does it, because its checkpoint changes. */
-  constructor(outbox: Outbox, store: Store, logger: Logger, settle: () => void) {
-    this.#outbox = outbox;
-    this.#store = store;
-    this.#logger = logger;
-    this.#settle = settle;
-  }
-
-  /** The newest refused rows, at most `processorLimits.refusedRowsKept`, oldest first. */
-  get refusedRows(): readonly RefusedRow[] {
-    return this.#refused;
+  constructor(options: {
+    readonly outbox: Outbox;
+    readonly store: Store;
+    readonly deadLetters: Pick<DeadLetters, 'addRows'>;
+    readonly logger: Logger;
+    /** Settles the outbox; the partition does it, because its checkpoint changes. */
+    readonly settle: () => void;
+  }) {
+    this.#outbox = options.outbox;
+    this.#store = options.store;
+    this.#deadLetters = options.deadLetters;
+    this.#logger = options.logger;
+    this.#settle = options.settle;
   }
 
   /** Writes until `signal` aborts. What is unsent then stays in the outbox. */
@@ -63,7 +66,8 @@ export class OutboxWriter {
       try {
         const outcome = await this.#store.write(batch, signal);
         const refused = outcome.kind === 'partial' ? outcome.refused : [];
-        this.#keepRefused(refused.map(({ index, reason }) => ({ row: batch[index]!, reason })));
+        const rows = refused.map(({ index, reason }) => ({ row: batch[index]!, reason }));
+        if (!(await this.#keepRefused(rows, signal))) return false;
         this.written += batch.length - refused.length;
         if (this.trouble !== undefined) this.#logger.info({ rows: batch.length }, 'the store takes rows again');
         this.trouble = undefined;
@@ -99,13 +103,23 @@ export class OutboxWriter {
     return wait;
   }
 
-  #keepRefused(rows: readonly RefusedRow[]): void {
-    if (rows.length === 0) return;
-    this.refused += rows.length;
-    this.#refused = [...this.#refused, ...rows].slice(-processorLimits.refusedRowsKept);
-    this.#logger.error(
-      { rows: rows.length, reason: rows[0]?.reason },
-      'the store will never take these rows; they are counted and left out',
-    );
+  /** Returns false if `signal` aborted before the rows were safe; then the batch stays in the outbox. */
+  async #keepRefused(rows: readonly RefusedRow[], signal: AbortSignal): Promise<boolean> {
+    if (rows.length === 0) return true;
+    while (!signal.aborted) {
+      try {
+        await this.#deadLetters.addRows(rows, Date.now());
+        this.refused += rows.length;
+        this.#logger.error(
+          { rows: rows.length, reason: rows[0]?.reason },
+          'the store will never take these rows; they are dead letters now',
+        );
+        return true;
+      } catch (error) {
+        this.#logger.error({ error: messageOf(error) }, 'the dead letters can not be saved; trying again');
+        await pause(processorLimits.retryPauseMsMax / 10, signal);
+      }
+    }
+    return false;
   }
 }

@@ -65,6 +65,6 @@ describe('the scripted stream through a real server', () => {
     await waitFor('all windows are stored', () => Object.keys(store.contents('window')).length === 40 * 3);
     await one.stop();
     for (const text of Object.values(store.contents('window'))) expect(text).toContain('"n":6');
-    expect(one.pipeline.rejects.counts.size).toBe(0);
+    expect(one.pipeline.deadLetters?.rejected.size).toBe(0);
   });
 });
