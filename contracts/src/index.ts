@@ -3,6 +3,7 @@ export {
   ANOMALY_PHASES,
   type AnomalyPhase,
   type AnomalyRecord,
+  type CloseReason,
   PROVENANCES,
   type Provenance,
   SCORE_MAX,

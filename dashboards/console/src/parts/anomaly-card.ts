@@ -86,7 +86,7 @@ export class AnomalyCard {
         ? null
         : formatTerm(row.closeReason).toLowerCase(),
       row.provenance === 'backlog' ? 'from a backlog' : null,
-      row.clock === 'synchronised' ? null : 'the gateway’s clock was not synchronised',
+      row.clock === 'unsynchronised' ? 'the gateway’s clock was not synchronised' : null,
     ].filter((note) => note !== null);
     return h(
       'dl',
