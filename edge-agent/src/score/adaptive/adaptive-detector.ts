@@ -35,9 +35,9 @@ const RANGE_READINGS = 6;
 const COUNT = 0;
 const LAST_TIME = 1;
 const LAST_VALUE = 2;
-/** Exponentially weighted mean of the value, N = 6. */
+/** Short moving mean of the value. */
 const SHORT_MEAN = 3;
-/** Exponentially weighted mean of |change|, N = 40, and mean square of the change, as long as a scale. */
+/** Moving mean of |change|, and moving mean square of the change, as long as a scale. */
 const CHANGE_MEAN = 4;
 const CHANGE_SQUARE = 5;
 /** Smoothed distance from the profile of the day. */
@@ -55,16 +55,11 @@ const NOVELTIES = PROFILE + PROFILE_FIELDS;
 const TAILS = NOVELTIES + 3 * NOVELTY_FIELDS;
 const FIELDS = TAILS + 4 * TAIL_FIELDS;
 
-const NEW_VALUE = NOVELTIES;
-const NEW_CHANGE = NOVELTIES + NOVELTY_FIELDS;
-const NEW_FOR_HOUR = NOVELTIES + 2 * NOVELTY_FIELDS;
-const JUMP_UP = TAILS;
-const JUMP_DOWN = TAILS + TAIL_FIELDS;
-const FAST_CHANGE = TAILS + 2 * TAIL_FIELDS;
-const OFF_AVERAGE = TAILS + 3 * TAIL_FIELDS;
-
 /** A change is at least compared with this part of its long-term root mean square: after a quiet hour a normal one is not fast. */
 const CHANGE_FLOOR = 0.02;
+/** N of the short mean and of the usual change. */
+const SHORT_N = 6;
+const CHANGE_N = 40;
 /** Readings before there is a usual change. */
 const RATIO_READINGS_MIN = 10;
 /** A ratio of changes is cut here, or one change after a constant stretch would leave all others in one cell. */
@@ -76,7 +71,20 @@ const RESOLUTION = 1e-9;
 
 const GATE_FACTOR = Math.log1p(-1 / GATE_DECAY_READINGS);
 
-const weight = (count: number, n: number): number => Math.max(1 / count, 2 / (n + 1));
+// The channels, as places in the lists of features and contributions.
+const NEW_VALUE = 0;
+const NEW_CHANGE = 1;
+const NEW_FOR_HOUR = 2;
+const JUMP_UP = 3;
+const JUMP_DOWN = 4;
+const FAST_CHANGE = 5;
+const OFF_AVERAGE = 6;
+const FIRST_TAIL = JUMP_UP;
+const NOVELTY_CHANNELS = 3;
+const TAIL_CHANNELS = 4;
+
+/** Weight of the newest of `count` readings in a mean that remembers `n`. */
+const weight = (count: number, n: number): number => (count < (n + 1) / 2 ? 1 / count : 2 / (n + 1));
 
 /**
  * The adaptive detector: how improbable is this reading, given everything that its sensor has shown so far? One instance holds all
@@ -95,8 +103,16 @@ export class AdaptiveDetector {
 
   /** Decades of each channel for the reading accepted last, unweighted, in the order of {@link CHANNELS}. */
   readonly contributions = new Float64Array(CHANNELS.length);
+  /**
+   * What each channel judged in the reading accepted last, in the order of {@link CHANNELS}: the value, the change over the usual
+   * change, the smoothed distance from the usual value of this hour (NaN: unknown), the jump upwards and downwards out of the last
+   * readings' range, the change over the usual change again, the distance from the short mean. In the sensor's unit, but for the ratios.
+   */
+  readonly features = new Float64Array(CHANNELS.length);
 
   readonly #table: SensorTable;
+  /** The smallest difference of each feature that means something. */
+  readonly #resolutions = new Float64Array(CHANNELS.length);
   /** Whether `contributions` holds anything but zeros. */
   #contributed = false;
 
@@ -106,26 +122,35 @@ export class AdaptiveDetector {
   }
 
   /**
-   * Scores a reading of the sensor in `slot`, then learns it.
+   * Scores the reading at `index` of the columns for the sensor in `slot`, then learns it. Columns, because a number passed by
+   * itself is a heap object to the engine, and this is called for every reading.
    *
-   * @param timeMs event time, epoch milliseconds; not before the sensor's newest, or the answer is {@link NOT_SCORED}
-   * @param value finite, in the sensor's unit
+   * @param times event times, epoch milliseconds; not before the sensor's newest, or the answer is {@link NOT_SCORED}
+   * @param values finite, in the sensor's unit; else the answer is {@link NOT_SCORED}
    * @returns decades of improbability, 0 and up; 0 also for a reading that is no news (see the gate); {@link WARMING_UP} for the
    *   first readings of a sensor
    */
-  accept(slot: number, timeMs: number, value: number): number {
+  accept(slot: number, times: Float64Array, values: Float64Array, index: number): number {
     const o = this.#table.rowOf(slot);
     const s = this.#table.state;
+    const value = values[index]!;
     const count = s[o + COUNT]! + 1;
-    if (!Number.isFinite(value) || (count > 1 && !(timeMs >= s[o + LAST_TIME]!))) return NOT_SCORED;
+    if (!Number.isFinite(value) || (count > 1 && !(times[index]! >= s[o + LAST_TIME]!))) return NOT_SCORED;
     s[o + COUNT] = count;
     if (this.#contributed) {
       this.contributions.fill(0);
       this.#contributed = false;
     }
-    if (count === 1) startRow(s, o, timeMs, value);
-    else this.#acceptNext(s, o, timeMs, value, count);
-    s[o + LAST_TIME] = timeMs;
+    if (count === 1) {
+      s[o + SHORT_MEAN] = value;
+      s[o + LAST_VALUE] = value;
+      s.fill(value, o + RECENT, o + RECENT + RANGE_READINGS);
+    }
+    this.#measure(s, o, times, values, index, count);
+    this.#judge(s, o, count);
+    this.#learn(s, o, count);
+    if (count > 1) learnProfile(s, o + PROFILE, times, values, index, o + LAST_TIME);
+    s[o + LAST_TIME] = times[index]!;
     s[o + LAST_VALUE] = value;
     if (count <= NOVELTY_WARM_UP) return WARMING_UP;
     return this.#contributed ? this.#emit(s, o, count) : 0;
@@ -151,9 +176,9 @@ export class AdaptiveDetector {
   expected(slot: number): { readonly low: number; readonly high: number } | null {
     const o = this.#table.rowOf(slot);
     const s = this.#table.state;
-    const margin = usualMaximum(s, o + OFF_AVERAGE, s[o + BLOCKS]!);
+    const margin = usualMaximum(s, o + TAILS + (OFF_AVERAGE - FIRST_TAIL) * TAIL_FIELDS, s[o + BLOCKS]!);
     if (Number.isNaN(margin)) return null;
-    const middle = s[o + SHORT_MEAN]! + tailMean(s, o + OFF_AVERAGE);
+    const middle = s[o + SHORT_MEAN]! + tailMean(s, o + TAILS + (OFF_AVERAGE - FIRST_TAIL) * TAIL_FIELDS);
     return { low: middle - margin, high: middle + margin };
   }
 
@@ -172,60 +197,64 @@ export class AdaptiveDetector {
     this.#table.restore(bytes);
   }
 
-  /** Features, channels and learning for every reading but the first. */
-  #acceptNext(s: Float64Array, o: number, timeMs: number, value: number, count: number): void {
-    const change = value - s[o + LAST_VALUE]!;
-    const size = Math.abs(change);
+  /** The features of a reading, from the row as it was before it. */
+  #measure(s: Float64Array, o: number, times: Float64Array, values: Float64Array, index: number, count: number): void {
+    const features = this.features;
+    const value = values[index]!;
+    const size = Math.abs(value - s[o + LAST_VALUE]!);
     const usual = s[o + CHANGE_MEAN]! + CHANGE_FLOOR * Math.sqrt(s[o + CHANGE_SQUARE]!);
     const ratio = count > RATIO_READINGS_MIN && size > 0 ? Math.min(size / usual, RATIO_MAX) : 0;
-    const off = value - s[o + SHORT_MEAN]!;
-    const jump = jumpOut(s, o + RECENT, value);
+    const offHour = offProfile(s, o + PROFILE, times, values, index);
+    features[NEW_VALUE] = value;
+    features[NEW_CHANGE] = ratio;
+    features[NEW_FOR_HOUR] = s[o + HOUR_RESIDUAL]! + HOUR_SMOOTHING * (offHour - s[o + HOUR_RESIDUAL]!);
+    features[FAST_CHANGE] = ratio;
+    features[OFF_AVERAGE] = value - s[o + SHORT_MEAN]!;
+    measureJump(s, o + RECENT, features);
+    const resolution = RESOLUTION * Math.abs(value);
+    this.#resolutions.fill(resolution);
+    this.#resolutions[NEW_CHANGE] = RESOLUTION;
+    this.#resolutions[FAST_CHANGE] = RESOLUTION;
+  }
 
-    this.#novelty(s, o, timeMs, value, ratio, count);
-    const up = jump > 0 ? jump : 0;
-    const down = jump < 0 ? -jump : 0;
+  /** The channels' decades. Novelty channels learn in the same step, because a visit is the thing learned. */
+  #judge(s: Float64Array, o: number, count: number): void {
+    const { features, contributions } = this;
+    let contributed = false;
+    for (let channel = NEW_VALUE; channel < NOVELTY_CHANNELS; channel += 1) {
+      if (channel === NEW_CHANGE && count <= RATIO_READINGS_MIN) continue;
+      if (channel === NEW_FOR_HOUR && Number.isNaN(features[channel]!)) continue;
+      const row = o + NOVELTIES + channel * NOVELTY_FIELDS;
+      if (acceptNovelty(s, row, channel, features, this.#resolutions, contributions)) contributed = true;
+    }
     if (count > SCALE_READINGS_MIN) {
-      const resolution = RESOLUTION * value;
-      const floor = resolution * resolution + Number.MIN_VALUE;
       const blocks = s[o + BLOCKS]!;
-      this.#contribute(3, scoreTail(s, o + JUMP_UP, up, floor, blocks));
-      this.#contribute(4, scoreTail(s, o + JUMP_DOWN, down, floor, blocks));
-      this.#contribute(5, scoreTail(s, o + FAST_CHANGE, ratio, RESOLUTION * RESOLUTION, blocks));
-      this.#contribute(6, scoreTail(s, o + OFF_AVERAGE, off, floor, blocks));
+      for (let tail = 0; tail < TAIL_CHANNELS; tail += 1) {
+        const row = o + TAILS + tail * TAIL_FIELDS;
+        if (scoreTail(s, row, FIRST_TAIL + tail, features, this.#resolutions, contributions, blocks))
+          contributed = true;
+      }
       const fill = s[o + BLOCK_FILL]! + 1;
       s[o + BLOCK_FILL] = fill;
       if (fill === BLOCK_READINGS) closeBlocks(s, o);
     }
-    const alpha = weight(count - 1, SCALE_N);
-    const bounded = count > SCALE_READINGS_MIN;
-    learnTail(s, o + JUMP_UP, up, alpha, bounded);
-    learnTail(s, o + JUMP_DOWN, down, alpha, bounded);
-    learnTail(s, o + FAST_CHANGE, ratio, alpha, bounded);
-    learnTail(s, o + OFF_AVERAGE, off, alpha, bounded);
-    s[o + SHORT_MEAN] = s[o + SHORT_MEAN]! + weight(count, 6) * off;
-    s[o + CHANGE_MEAN] = s[o + CHANGE_MEAN]! + weight(count - 1, 40) * (size - s[o + CHANGE_MEAN]!);
+    this.#contributed = contributed;
+  }
+
+  #learn(s: Float64Array, o: number, count: number): void {
+    const features = this.features;
+    if (!Number.isNaN(features[NEW_FOR_HOUR]!)) s[o + HOUR_RESIDUAL] = features[NEW_FOR_HOUR]!;
+    if (count === 1) return;
+    const changes = count - 1;
+    for (let tail = 0; tail < TAIL_CHANNELS; tail += 1) {
+      learnTail(s, o + TAILS + tail * TAIL_FIELDS, FIRST_TAIL + tail, features, changes);
+    }
+    const change = features[NEW_VALUE]! - s[o + LAST_VALUE]!;
+    s[o + SHORT_MEAN] = s[o + SHORT_MEAN]! + weight(count, SHORT_N) * features[OFF_AVERAGE]!;
+    s[o + CHANGE_MEAN] = s[o + CHANGE_MEAN]! + weight(changes, CHANGE_N) * (Math.abs(change) - s[o + CHANGE_MEAN]!);
     const square = s[o + CHANGE_SQUARE]!;
-    const learned =
-      bounded && square > 0 ? Math.min(change * change, LEARN_SD_MAX * LEARN_SD_MAX * square) : change * change;
-    s[o + CHANGE_SQUARE] = square + alpha * (learned - square);
-    learnProfile(s, o + PROFILE, timeMs, timeMs - s[o + LAST_TIME]!, value);
-  }
-
-  #novelty(s: Float64Array, o: number, timeMs: number, value: number, ratio: number, count: number): void {
-    const resolution = RESOLUTION * Math.abs(value);
-    this.#contribute(0, acceptNovelty(s, o + NEW_VALUE, value, resolution));
-    if (count > RATIO_READINGS_MIN) this.#contribute(1, acceptNovelty(s, o + NEW_CHANGE, ratio, RESOLUTION));
-    const offHour = offProfile(s, o + PROFILE, timeMs, value);
-    if (Number.isNaN(offHour)) return;
-    const smoothed = s[o + HOUR_RESIDUAL]! + HOUR_SMOOTHING * (offHour - s[o + HOUR_RESIDUAL]!);
-    s[o + HOUR_RESIDUAL] = smoothed;
-    this.#contribute(2, acceptNovelty(s, o + NEW_FOR_HOUR, smoothed, resolution));
-  }
-
-  #contribute(channel: number, decades: number): void {
-    if (decades === 0) return;
-    this.contributions[channel] = decades;
-    this.#contributed = true;
+    const bound = changes >= SCALE_READINGS_MIN && square > 0 ? LEARN_SD_MAX * LEARN_SD_MAX * square : Infinity;
+    s[o + CHANGE_SQUARE] = square + weight(changes, SCALE_N) * (Math.min(change * change, bound) - square);
   }
 
   /** Combines the channels; a score that the gate holds back is 0. */
@@ -248,13 +277,6 @@ function clearRow(s: Float64Array, o: number): void {
   for (let tail = TAILS; tail < FIELDS; tail += TAIL_FIELDS) clearTail(s, o + tail);
 }
 
-function startRow(s: Float64Array, o: number, timeMs: number, value: number): void {
-  s[o + SHORT_MEAN] = value;
-  s.fill(value, o + RECENT, o + RECENT + RANGE_READINGS);
-  acceptNovelty(s, o + NEW_VALUE, value, RESOLUTION * Math.abs(value));
-  learnProfile(s, o + PROFILE, timeMs, 0, value);
-}
-
 function closeBlocks(s: Float64Array, o: number): void {
   const blocks = s[o + BLOCKS]! + 1;
   s[o + BLOCKS] = blocks;
@@ -263,10 +285,11 @@ function closeBlocks(s: Float64Array, o: number): void {
 }
 
 /**
- * How far `value` lies above (positive) or below (negative) the range of the last values, which begin at `recent`; 0 inside. Then it
- * becomes the newest of them.
+ * How far the value lies above or below the range of the last values, which begin at `recent`; 0 inside. Then it becomes the newest of
+ * them.
  */
-function jumpOut(s: Float64Array, recent: number, value: number): number {
+function measureJump(s: Float64Array, recent: number, features: Float64Array): void {
+  const value = features[NEW_VALUE]!;
   let low = Infinity;
   let high = -Infinity;
   let newer = value;
@@ -277,6 +300,6 @@ function jumpOut(s: Float64Array, recent: number, value: number): number {
     s[i] = newer;
     newer = earlier;
   }
-  if (value > high) return value - high;
-  return value < low ? value - low : 0;
+  features[JUMP_UP] = value > high ? value - high : 0;
+  features[JUMP_DOWN] = value < low ? low - value : 0;
 }

@@ -18,25 +18,40 @@ const LEARNED_PER_HOUR = 0.4;
 /** Hours since the last midnight, 0 to 24. `%` of large numbers costs ten times as much. */
 const hourOfDay = (timeMs: number): number => (timeMs - Math.floor(timeMs / DAY_MS) * DAY_MS) / HOUR_MS;
 
-/** `value` minus the profile at `timeMs`, or NaN while one of the two hours was never seen. */
-export function offProfile(s: Float64Array, o: number, timeMs: number, value: number): number {
-  let position = hourOfDay(timeMs) - 0.5;
+/** The value at `values[index]` minus the profile at the time `times[index]`, or NaN while one of the two hours was never seen. */
+export function offProfile(
+  s: Float64Array,
+  o: number,
+  times: Float64Array,
+  values: Float64Array,
+  index: number,
+): number {
+  let position = hourOfDay(times[index]!) - 0.5;
   if (position < 0) position += HOURS;
   const hour = Math.floor(position);
   const share = position - hour;
   const before = o + hour;
   const after = hour === HOURS - 1 ? o : before + 1;
   if (s[before + WEIGHTS] === 0 || s[after + WEIGHTS] === 0) return Number.NaN;
-  return value - (s[before]! * (1 - share) + s[after]! * share);
+  return values[index]! - (s[before]! * (1 - share) + s[after]! * share);
 }
 
-/** Learns `value`, which came `sinceMs` after the one before. */
-export function learnProfile(s: Float64Array, o: number, timeMs: number, sinceMs: number, value: number): void {
+/** Learns the value at `values[index]`, measured at `times[index]`; the reading before it has its time at `s[previous]`. */
+export function learnProfile(
+  s: Float64Array,
+  o: number,
+  times: Float64Array,
+  values: Float64Array,
+  index: number,
+  previous: number,
+): void {
+  const timeMs = times[index]!;
+  const sinceMs = timeMs - s[previous]!;
   if (sinceMs <= 0) return;
   const hours = sinceMs < HOUR_MS ? sinceMs / HOUR_MS : 1;
   const hour = o + Math.floor(hourOfDay(timeMs));
   const weight = s[hour + WEIGHTS]! + hours;
   const alpha = weight < 1 + hours ? Math.max(LEARNED_PER_HOUR * hours, hours / weight) : LEARNED_PER_HOUR * hours;
-  s[hour] = s[hour]! + alpha * (value - s[hour]!);
+  s[hour] = s[hour]! + alpha * (values[index]! - s[hour]!);
   s[hour + WEIGHTS] = weight;
 }

@@ -13,7 +13,10 @@ const LOG_MEAN = 4;
 const LOG_VARIANCE = 5;
 /** Intervals above this many means are improbable. */
 const RATIO_MAX = 6;
-const FIELDS = 7;
+/** Intervals in the current block, and closed blocks. */
+const BLOCK_FILL = 7;
+const BLOCKS = 8;
+const FIELDS = 9;
 
 /** Below this many usual intervals nobody calls a sensor silent. */
 const RATIO_MIN = 4;
@@ -38,8 +41,9 @@ export class IntervalDetector {
     this.#table = new SensorTable(FIELDS, slots, clearRow);
   }
 
-  /** Decades of improbability of the interval that the reading at `timeMs` (epoch ms, not before the last one) ends, 0 if usual. */
-  accept(slot: number, timeMs: number): number {
+  /** Decades of improbability of the interval that the reading at `times[index]` (epoch ms) ends, 0 if usual. */
+  accept(slot: number, times: Float64Array, index: number): number {
+    const timeMs = times[index]!;
     const o = this.#table.rowOf(slot);
     const s = this.#table.state;
     const interval = timeMs - s[o + LAST_TIME]!;
@@ -55,8 +59,10 @@ export class IntervalDetector {
     let decades = 0;
     if (intervals > INTERVALS_MIN) {
       if (interval > s[o + BLOCK_MAX]! * mean) s[o + BLOCK_MAX] = interval / mean;
-      if (interval > s[o + RATIO_MAX]! * mean) decades = score(s, o, interval / mean, intervals);
-      if (intervals % BLOCK_READINGS === 0) closeBlock(s, o, intervals / BLOCK_READINGS);
+      if (interval > s[o + RATIO_MAX]! * mean) decades = score(s, o, interval / mean);
+      const fill = s[o + BLOCK_FILL]! + 1;
+      s[o + BLOCK_FILL] = fill;
+      if (fill === BLOCK_READINGS) closeBlock(s, o);
     }
     const alpha = Math.max(1 / intervals, 2 / (MEAN_N + 1));
     const learned = intervals > INTERVALS_MIN ? Math.min(interval, RATIO_MIN * mean) : interval;
@@ -99,14 +105,17 @@ function clearRow(s: Float64Array, o: number): void {
   s[o + RATIO_MAX] = EARLY_RATIO_MIN;
 }
 
-function score(s: Float64Array, o: number, ratio: number, intervals: number): number {
-  const blocks = Math.floor((intervals - 1) / BLOCK_READINGS);
+function score(s: Float64Array, o: number, ratio: number): number {
+  const blocks = s[o + BLOCKS]!;
   if (blocks >= BLOCKS_MIN) return maximumDecades(Math.log1p(ratio), s[o + LOG_MEAN]!, s[o + LOG_VARIANCE]!, blocks);
   s[o + RATIO_MAX] = Math.max(s[o + RATIO_MAX]!, EARLY_FACTOR * ratio);
   return INTERVAL_DECADES_MIN;
 }
 
-function closeBlock(s: Float64Array, o: number, blocks: number): void {
+function closeBlock(s: Float64Array, o: number): void {
+  const blocks = s[o + BLOCKS]! + 1;
+  s[o + BLOCKS] = blocks;
+  s[o + BLOCK_FILL] = 0;
   const delta = Math.log1p(s[o + BLOCK_MAX]!) - s[o + LOG_MEAN]!;
   s[o + LOG_MEAN] = s[o + LOG_MEAN]! + delta / blocks;
   s[o + LOG_VARIANCE] = s[o + LOG_VARIANCE]! + (delta * delta * (1 - 1 / blocks) - s[o + LOG_VARIANCE]!) / blocks;

@@ -35,24 +35,35 @@ const CONSTANT_RANGE_AT_ZERO = 1e-6;
 const DOUBLINGS_MAX = 1100;
 
 /**
- * Scores `value` and learns it: decades of novelty, 0 to {@link DECADES_MAX}; 0 during the warm-up. Differences below `resolution`
- * mean nothing (rounding of a constant sensor).
+ * Scores `features[channel]` and learns it. Writes decades of novelty, above 0 and up to {@link DECADES_MAX}, to `decades[channel]` and
+ * answers true; or answers false, always during the warm-up. Differences below `resolutions[channel]` mean nothing (rounding of a
+ * constant sensor).
  */
-export function acceptNovelty(s: Float64Array, o: number, value: number, resolution: number): number {
+export function acceptNovelty(
+  s: Float64Array,
+  o: number,
+  channel: number,
+  features: Float64Array,
+  resolutions: Float64Array,
+  decades: Float64Array,
+): boolean {
+  const value = features[channel]!;
   const count = s[o + COUNT]! + 1;
   s[o + COUNT] = count;
   if (count <= NOVELTY_WARM_UP) {
-    warmUp(s, o, value, count, resolution);
-    return 0;
+    warmUp(s, o, value, count, resolutions[channel]!);
+    return false;
   }
   const cell = Math.floor((value - s[o + LOW]!) / s[o + WIDTH]!);
   const bits = s[o + BITS]!;
-  if (cell >= 0 && cell < CELLS && ((bits >>> cell) & 1) === 1) return 0;
-  const decades =
+  if (cell >= 0 && cell < CELLS && ((bits >>> cell) & 1) === 1) return false;
+  const novelty =
     Math.log10(count / s[o + VISITS]!) + 0.5 * Math.log2(distanceToVisited(bits, cell)) - 0.3 * Math.log10(count / 100);
   s[o + VISITS] = s[o + VISITS]! + 1;
   visit(s, o, 1, value);
-  return decades < 0 ? 0 : Math.min(decades, DECADES_MAX);
+  if (novelty <= 0) return false;
+  decades[channel] = Math.min(novelty, DECADES_MAX);
+  return true;
 }
 
 /** Cells between `cell`, which may lie outside, and the nearest visited one; at least 1. */

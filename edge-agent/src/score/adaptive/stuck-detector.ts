@@ -18,7 +18,9 @@ const LONGEST = 7;
 const LONGEST_COUNT = 8;
 /** The reading up to which nothing is reported, because a run was. */
 const QUIET_UNTIL = 9;
-const FIELDS = 10;
+/** Readings in the current block. */
+const BLOCK_FILL = 10;
+const FIELDS = 11;
 
 /** Shorter runs are never reported. */
 const RUN_MIN = 5;
@@ -44,8 +46,9 @@ export class StuckDetector {
     this.#table = new SensorTable(FIELDS, slots, clearRow);
   }
 
-  /** Decades of improbability when the run that `value` extends has just become improbable, else 0. */
-  accept(slot: number, value: number): number {
+  /** Decades of improbability when the run that `values[index]` extends has just become improbable, else 0. */
+  accept(slot: number, values: Float64Array, index: number): number {
+    const value = values[index]!;
     const o = this.#table.rowOf(slot);
     const s = this.#table.state;
     const count = s[o + COUNT]! + 1;
@@ -61,7 +64,9 @@ export class StuckDetector {
       s[o + RUN] = 0;
       s[o + LAST_VALUE] = value;
     }
-    if (count % BLOCK_READINGS === 0) closeBlock(s, o, count);
+    const fill = s[o + BLOCK_FILL]! + 1;
+    s[o + BLOCK_FILL] = fill;
+    if (fill === BLOCK_READINGS) closeBlock(s, o, count);
     return decades;
   }
 
@@ -123,6 +128,7 @@ function endRun(s: Float64Array, o: number, count: number): void {
 
 function closeBlock(s: Float64Array, o: number, count: number): void {
   const blocks = count / BLOCK_READINGS;
+  s[o + BLOCK_FILL] = 0;
   const delta = Math.log1p(s[o + BLOCK_MAX]!) - s[o + LOG_MEAN]!;
   s[o + LOG_MEAN] = s[o + LOG_MEAN]! + delta / blocks;
   s[o + LOG_VARIANCE] = s[o + LOG_VARIANCE]! + (delta * delta * (1 - 1 / blocks) - s[o + LOG_VARIANCE]!) / blocks;

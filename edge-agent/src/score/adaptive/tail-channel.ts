@@ -1,5 +1,5 @@
 import { maximumDecades, robustDelta, sizeAbove } from './block-maxima.ts';
-import { LEARN_SD_MAX } from './parameters.ts';
+import { LEARN_SD_MAX, SCALE_N, SCALE_READINGS_MIN } from './parameters.ts';
 
 /**
  * One feature of one sensor, judged by how far it lies from its mean in standard deviations, against the largest such distance of
@@ -27,27 +27,42 @@ export function clearTail(s: Float64Array, o: number): void {
 }
 
 /**
- * Decades of `feature`, before it is learned. `floor` is the smallest variance that means something at the sensor's magnitude;
- * `blocks` is the number of closed blocks. 0 for all but a few readings per thousand.
+ * Scores `features[channel]` before it is learned. Writes decades above 0 to `decades[channel]` and answers true for a few readings per
+ * thousand, else answers false. `resolutions[channel]` is the smallest distance that means something; `blocks` counts closed blocks.
  */
-export function scoreTail(s: Float64Array, o: number, feature: number, floor: number, blocks: number): number {
-  const distance = feature - s[o + MEAN]!;
+export function scoreTail(
+  s: Float64Array,
+  o: number,
+  channel: number,
+  features: Float64Array,
+  resolutions: Float64Array,
+  decades: Float64Array,
+  blocks: number,
+): boolean {
+  const distance = features[channel]! - s[o + MEAN]!;
   const square = distance * distance;
-  const variance = s[o + VARIANCE]! + floor;
+  const resolution = resolutions[channel]!;
+  const variance = s[o + VARIANCE]! + resolution * resolution + Number.MIN_VALUE;
   if (square > s[o + BLOCK_MAX]! * variance) s[o + BLOCK_MAX] = Math.min(square / variance, SQUARE_MAX);
-  if (square <= s[o + CANDIDATE]! * variance) return 0;
+  if (square <= s[o + CANDIDATE]! * variance) return false;
   const logSize = Math.log1p(Math.sqrt(Math.min(square / variance, SQUARE_MAX)));
-  return maximumDecades(logSize, s[o + LOG_MEAN]!, s[o + LOG_VARIANCE]!, blocks);
+  const found = maximumDecades(logSize, s[o + LOG_MEAN]!, s[o + LOG_VARIANCE]!, blocks);
+  if (found <= 0) return false;
+  decades[channel] = found;
+  return true;
 }
 
-/** Learns `feature` with weight `alpha`; `bounded` once the scale is trusted, so that one reading cannot spoil it. */
-export function learnTail(s: Float64Array, o: number, feature: number, alpha: number, bounded: boolean): void {
+/**
+ * Learns `features[channel]`, the `count`-th of the sensor. Once the scale is trusted one reading teaches it only so much; a series
+ * that was constant has no scale yet, so its first change is learned as it is.
+ */
+export function learnTail(s: Float64Array, o: number, channel: number, features: Float64Array, count: number): void {
+  const alpha = count < SCALE_N / 2 ? 1 / count : 2 / (SCALE_N + 1);
   const variance = s[o + VARIANCE]!;
-  let distance = feature - s[o + MEAN]!;
-  if (bounded && distance * distance > LEARN_SD_MAX * LEARN_SD_MAX * variance) {
+  let distance = features[channel]! - s[o + MEAN]!;
+  if (count >= SCALE_READINGS_MIN && distance * distance > LEARN_SD_MAX * LEARN_SD_MAX * variance && variance > 0) {
     const bound = LEARN_SD_MAX * Math.sqrt(variance);
-    // A series that was constant has no scale yet, so its first change is learned as it is.
-    if (bound > 0) distance = distance > 0 ? bound : -bound;
+    distance = distance > 0 ? bound : -bound;
   }
   s[o + MEAN] = s[o + MEAN]! + alpha * distance;
   s[o + VARIANCE] = (1 - alpha) * (variance + alpha * distance * distance);
