@@ -1,4 +1,4 @@
-import { learnProfile, offProfile, PROFILE_FIELDS } from './day-profile.ts';
+import { learnProfile, measureOffProfile, PROFILE_FIELDS } from './day-profile.ts';
 import { acceptNovelty, NOVELTY_FIELDS } from './novelty-channel.ts';
 import {
   type AdaptiveChannel,
@@ -57,9 +57,10 @@ const FIELDS = TAILS + 4 * TAIL_FIELDS;
 
 /** A change is at least compared with this part of its long-term root mean square: after a quiet hour a normal one is not fast. */
 const CHANGE_FLOOR = 0.02;
-/** N of the short mean and of the usual change. */
-const SHORT_N = 6;
-const CHANGE_N = 40;
+/** Weight of the newest reading in the short mean (N = 6), in the usual change (N = 40) and in its scale. */
+const SHORT_ALPHA = 2 / 7;
+const CHANGE_ALPHA = 2 / 41;
+const SCALE_ALPHA = 2 / (SCALE_N + 1);
 /** Readings before there is a usual change. */
 const RATIO_READINGS_MIN = 10;
 /** A ratio of changes is cut here, or one change after a constant stretch would leave all others in one cell. */
@@ -82,9 +83,6 @@ const OFF_AVERAGE = 6;
 const FIRST_TAIL = JUMP_UP;
 const NOVELTY_CHANNELS = 3;
 const TAIL_CHANNELS = 4;
-
-/** Weight of the newest of `count` readings in a mean that remembers `n`. */
-const weight = (count: number, n: number): number => (count < (n + 1) / 2 ? 1 / count : 2 / (n + 1));
 
 /**
  * The adaptive detector: how improbable is this reading, given everything that its sensor has shown so far? One instance holds all
@@ -204,17 +202,18 @@ export class AdaptiveDetector {
     const size = Math.abs(value - s[o + LAST_VALUE]!);
     const usual = s[o + CHANGE_MEAN]! + CHANGE_FLOOR * Math.sqrt(s[o + CHANGE_SQUARE]!);
     const ratio = count > RATIO_READINGS_MIN && size > 0 ? Math.min(size / usual, RATIO_MAX) : 0;
-    const offHour = offProfile(s, o + PROFILE, times, values, index);
     features[NEW_VALUE] = value;
     features[NEW_CHANGE] = ratio;
-    features[NEW_FOR_HOUR] = s[o + HOUR_RESIDUAL]! + HOUR_SMOOTHING * (offHour - s[o + HOUR_RESIDUAL]!);
+    measureOffProfile(s, o + PROFILE, times, values, index, features, NEW_FOR_HOUR);
+    features[NEW_FOR_HOUR] = s[o + HOUR_RESIDUAL]! + HOUR_SMOOTHING * (features[NEW_FOR_HOUR]! - s[o + HOUR_RESIDUAL]!);
     features[FAST_CHANGE] = ratio;
     features[OFF_AVERAGE] = value - s[o + SHORT_MEAN]!;
     measureJump(s, o + RECENT, features);
     const resolution = RESOLUTION * Math.abs(value);
-    this.#resolutions.fill(resolution);
-    this.#resolutions[NEW_CHANGE] = RESOLUTION;
-    this.#resolutions[FAST_CHANGE] = RESOLUTION;
+    const resolutions = this.#resolutions;
+    for (let channel = 0; channel < CHANNELS.length; channel += 1) resolutions[channel] = resolution;
+    resolutions[NEW_CHANGE] = RESOLUTION;
+    resolutions[FAST_CHANGE] = RESOLUTION;
   }
 
   /** The channels' decades. Novelty channels learn in the same step, because a visit is the thing learned. */
@@ -250,11 +249,12 @@ export class AdaptiveDetector {
       learnTail(s, o + TAILS + tail * TAIL_FIELDS, FIRST_TAIL + tail, features, changes);
     }
     const change = features[NEW_VALUE]! - s[o + LAST_VALUE]!;
-    s[o + SHORT_MEAN] = s[o + SHORT_MEAN]! + weight(count, SHORT_N) * features[OFF_AVERAGE]!;
-    s[o + CHANGE_MEAN] = s[o + CHANGE_MEAN]! + weight(changes, CHANGE_N) * (Math.abs(change) - s[o + CHANGE_MEAN]!);
+    s[o + SHORT_MEAN] = s[o + SHORT_MEAN]! + Math.max(1 / count, SHORT_ALPHA) * features[OFF_AVERAGE]!;
+    s[o + CHANGE_MEAN] =
+      s[o + CHANGE_MEAN]! + Math.max(1 / changes, CHANGE_ALPHA) * (Math.abs(change) - s[o + CHANGE_MEAN]!);
     const square = s[o + CHANGE_SQUARE]!;
     const bound = changes >= SCALE_READINGS_MIN && square > 0 ? LEARN_SD_MAX * LEARN_SD_MAX * square : Infinity;
-    s[o + CHANGE_SQUARE] = square + weight(changes, SCALE_N) * (Math.min(change * change, bound) - square);
+    s[o + CHANGE_SQUARE] = square + Math.max(1 / changes, SCALE_ALPHA) * (Math.min(change * change, bound) - square);
   }
 
   /** Combines the channels; a score that the gate holds back is 0. */

@@ -18,22 +18,27 @@ const LEARNED_PER_HOUR = 0.4;
 /** Hours since the last midnight, 0 to 24. `%` of large numbers costs ten times as much. */
 const hourOfDay = (timeMs: number): number => (timeMs - Math.floor(timeMs / DAY_MS) * DAY_MS) / HOUR_MS;
 
-/** The value at `values[index]` minus the profile at the time `times[index]`, or NaN while one of the two hours was never seen. */
-export function offProfile(
+/**
+ * Writes to `features[feature]` the value at `values[index]` minus the profile at the time `times[index]`, or NaN while one of the two
+ * hours was never seen.
+ */
+export function measureOffProfile(
   s: Float64Array,
   o: number,
   times: Float64Array,
   values: Float64Array,
   index: number,
-): number {
+  features: Float64Array,
+  feature: number,
+): void {
   let position = hourOfDay(times[index]!) - 0.5;
   if (position < 0) position += HOURS;
   const hour = Math.floor(position);
   const share = position - hour;
   const before = o + hour;
   const after = hour === HOURS - 1 ? o : before + 1;
-  if (s[before + WEIGHTS] === 0 || s[after + WEIGHTS] === 0) return Number.NaN;
-  return values[index]! - (s[before]! * (1 - share) + s[after]! * share);
+  const known = s[before + WEIGHTS] !== 0 && s[after + WEIGHTS] !== 0;
+  features[feature] = known ? values[index]! - (s[before]! * (1 - share) + s[after]! * share) : Number.NaN;
 }
 
 /** Learns the value at `values[index]`, measured at `times[index]`; the reading before it has its time at `s[previous]`. */

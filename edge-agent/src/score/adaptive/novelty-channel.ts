@@ -47,18 +47,29 @@ export function acceptNovelty(
   resolutions: Float64Array,
   decades: Float64Array,
 ): boolean {
-  const value = features[channel]!;
   const count = s[o + COUNT]! + 1;
   s[o + COUNT] = count;
   if (count <= NOVELTY_WARM_UP) {
-    warmUp(s, o, value, count, resolutions[channel]!);
+    warmUp(s, o, features[channel]!, count, resolutions[channel]!);
     return false;
   }
-  const cell = Math.floor((value - s[o + LOW]!) / s[o + WIDTH]!);
-  const bits = s[o + BITS]!;
-  if (cell >= 0 && cell < CELLS && ((bits >>> cell) & 1) === 1) return false;
-  const novelty =
-    Math.log10(count / s[o + VISITS]!) + 0.5 * Math.log2(distanceToVisited(bits, cell)) - 0.3 * Math.log10(count / 100);
+  const cell = Math.floor((features[channel]! - s[o + LOW]!) / s[o + WIDTH]!);
+  if (cell >= 0 && cell < CELLS && ((s[o + BITS]! >>> cell) & 1) === 1) return false;
+  return firstVisit(s, o, channel, features, decades);
+}
+
+/** Scores and marks a cell that was never visited. Apart from the common path, so that the latter stays free of allocations. */
+function firstVisit(
+  s: Float64Array,
+  o: number,
+  channel: number,
+  features: Float64Array,
+  decades: Float64Array,
+): boolean {
+  const value = features[channel]!;
+  const count = s[o + COUNT]!;
+  const distance = distanceToVisited(s[o + BITS]!, Math.floor((value - s[o + LOW]!) / s[o + WIDTH]!));
+  const novelty = Math.log10(count / s[o + VISITS]!) + 0.5 * Math.log2(distance) - 0.3 * Math.log10(count / 100);
   s[o + VISITS] = s[o + VISITS]! + 1;
   visit(s, o, 1, value);
   if (novelty <= 0) return false;
