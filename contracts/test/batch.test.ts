@@ -123,9 +123,7 @@ describe('batch', () => {
   ])('refuses columns with %s', (_what, change, message) => {
     const text = JSON.stringify({ ...batch, records: [{ ...rollups, columns: { ...rollups.columns, ...change } }] });
     const decoded = decodeBatch(new TextEncoder().encode(text.replace('"max":[null,', '"max":[1e999,')));
-    expect(decoded.ok ? 'none' : decoded.fault.message).toContain(
-      message.replace('is not', 'has the entry Infinity at 0'),
-    );
+    expect(decoded.ok ? 'none' : decoded.fault.message).toContain(message);
   });
 
   it.each([undefined, null, 7, 'text', [], {}])('refuses %j in the place of columns', (columns) => {

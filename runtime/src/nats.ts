@@ -66,7 +66,8 @@ export async function connectNats(
       void logStatus(connection, logger);
       return connection;
     } catch (error) {
-      logger.warn(
+      // Said once: a gateway may be without its cloud for days.
+      logger[attempt === 1 ? 'warn' : 'debug'](
         { servers: config.servers, attempt, error: messageOf(error) },
         'NATS cannot be reached; trying again',
       );

@@ -1,1 +1,10 @@
-export {};
+export { createFloor, type FloorOptions, rateOf } from './generate/floor.ts';
+export { FloorGenerator } from './generate/floor-generator.ts';
+export { FAULT_TYPE_NAMES, type Fault, type FaultTypeName, type PlannedFault } from './inject/fault.ts';
+export { Injector } from './inject/injector.ts';
+export { demoSchedule } from './inject/schedule.ts';
+export { type TruthLine, truthOf } from './inject/truth.ts';
+export { floorBatches } from './run-floor.ts';
+export type { FloorSensor, PublishedSensor, SourceReading } from './sensor.ts';
+export { Recording, type RecordingCounts, type RecordingOptions } from './replay/recording.ts';
+export type { RecordingSummary, Summary } from './report.ts';

@@ -1,1 +1,4 @@
-export {};
+export { ChildProgram, type ChildProgramOptions, type ProgramExit } from './child-program.ts';
+export { datasetPath, programs, repositoryRoot } from './repository.ts';
+export { onboardInfluxd, Resources, resourcesPerSuite, resourcesPerTest } from './resources.ts';
+export { waitFor } from './wait-for.ts';

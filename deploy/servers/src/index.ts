@@ -1,1 +1,9 @@
-export {};
+export { type FindOptions, findServer, lookForServer } from './find-server.ts';
+export { freePort, isFreePort } from './free-port.ts';
+export { spawnGuarded } from './guarded-child.ts';
+export { startInfluxd } from './influxd.ts';
+export type { LoopbackServer, LoopbackServerOptions } from './loopback-server.ts';
+export { type NatsServerOptions, startNatsServer } from './nats-server.ts';
+export { type ProcessLock, takeProcessLock } from './process-lock.ts';
+export { type FoundServer, SERVER_NAMES, type ServerName } from './server-program.ts';
+export { type ServerExit, ServerProcess } from './server-process.ts';

@@ -1,0 +1,203 @@
+import type { Row } from '@floorwatch/contracts';
+import { z } from 'zod';
+
+import type { StreamCursor } from '../consume/generation.ts';
+import type { SourceSnapshot } from '../sequence/sequencer.ts';
+import type { PaneSnapshot } from '../window/pane.ts';
+import type { WindowSnapshot } from '../window/window-operator.ts';
+
+/** Everything that one partition must know to go on. */
+export interface CheckpointState {
+  /** Counts the checkpoints of the partition. */
+  readonly ordinal: number;
+  readonly partition: number;
+  readonly cursor: StreamCursor;
+  readonly sources: readonly SourceSnapshot[];
+  readonly windows: WindowSnapshot;
+  /** Output that the store has not confirmed, one row per key. */
+  readonly unsent: readonly Row[];
+}
+
+/**
+ * Version of the format below. Counts up when an older release could misread what is written; every release reads all versions up to
+ * its own.
+ */
+export const CHECKPOINT_VERSION = 1;
+
+/** Entries in one line, so that encoding one never holds up the program for long. */
+const ENTRIES_PER_LINE = 500;
+
+/**
+ * The lines of a checkpoint, each one JSON value:
+ *
+ * - `{"kind":"checkpoint","version":1,"codeVersion":…,"ordinal":…,"partition":…,"cursor":{…}}`, always first
+ * - `{"kind":"sources","sources":[…]}`, any number of times
+ * - `{"kind":"gateway",…}`: watermark and sensors of a gateway; its windows follow
+ * - `{"kind":"pane","size":…,"start":…,"slots":…,"cells":…}`: open windows of the gateway before it. `slots` are indices into the gateway's
+ *   sensors as little-endian 32-bit integers, `cells` 16 little-endian doubles per window (see `window/cells.ts`), both in base64: every
+ *   bit of every double comes back, and a tenth of the time is needed that decimal digits take
+ * - `{"kind":"late","late":[…]}` and `{"kind":"unsent","rows":[…]}`, any number of times
+ *
+ * The last line, which {@link CheckpointFile} adds, holds a checksum of all before it.
+ */
+export function* encodeCheckpoint(state: CheckpointState, codeVersion: string): Generator<string> {
+  const { ordinal, partition, cursor } = state;
+  yield line({ kind: 'checkpoint', version: CHECKPOINT_VERSION, codeVersion, ordinal, partition, cursor });
+  for (const sources of chunks(state.sources)) yield line({ kind: 'sources', sources });
+  for (const { panes, ...gateway } of state.windows.gateways) {
+    yield line({ kind: 'gateway', ...gateway });
+    for (const { size, start, slots, cells } of panes) {
+      yield line({ kind: 'pane', size, start, slots: toBase64(slots), cells: toBase64(cells) });
+    }
+  }
+  for (const late of chunks(state.windows.late)) yield line({ kind: 'late', late });
+  for (const rows of chunks(state.unsent)) yield line({ kind: 'unsent', rows });
+}
+
+const line = (value: Readonly<Record<string, unknown>>): string => `${JSON.stringify(value)}\n`;
+
+function* chunks<T>(items: readonly T[]): Generator<readonly T[]> {
+  for (let from = 0; from < items.length; from += ENTRIES_PER_LINE) yield items.slice(from, from + ENTRIES_PER_LINE);
+}
+
+const toBase64 = (array: Int32Array | Float64Array): string =>
+  Buffer.from(array.buffer, array.byteOffset, array.byteLength).toString('base64');
+
+const base64 = z.string().transform((text) => Buffer.from(text, 'base64'));
+const pair = <A extends z.ZodType, B extends z.ZodType>(a: A, b: B) => z.tuple([a, b]);
+const instant = z.number().int();
+
+const lineSchema = z.discriminatedUnion('kind', [
+  z.object({
+    kind: z.literal('checkpoint'),
+    version: z.number().int().min(1),
+    codeVersion: z.string(),
+    ordinal: z.number().int().min(1),
+    partition: z.number().int().min(0),
+    cursor: z.object({
+      created: z.string().nullable(),
+      position: z.number().int().min(0),
+      digest: z.number().int().nullable(),
+    }),
+  }),
+  z.object({
+    kind: z.literal('sources'),
+    sources: z.array(
+      z.object({
+        site: z.string(),
+        gateway: z.string(),
+        lane: z.enum(['anomaly', 'telemetry']),
+        epochs: z.array(pair(z.string(), z.number().int().min(0))),
+      }),
+    ),
+  }),
+  z.object({
+    kind: z.literal('gateway'),
+    site: z.string(),
+    gateway: z.string(),
+    watermark: instant.nullable(),
+    sealedTo: instant,
+    newestEnd: instant,
+    lostSince: instant.nullable(),
+    lost: z.array(pair(instant, instant)),
+    completeFrom: z.array(pair(instant, instant)),
+    sensors: z.array(z.object({ device: z.string(), metric: z.string(), unit: z.string().exactOptional() })),
+  }),
+  z.object({ kind: z.literal('pane'), size: z.number().int().min(1), start: instant, slots: base64, cells: base64 }),
+  z.object({ kind: z.literal('late'), late: z.array(pair(z.string(), z.number().int())) }),
+  // The rows are our own and covered by the checksum; the store checks them again before it takes them.
+  z.object({
+    kind: z.literal('unsent'),
+    rows: z.array(z.custom<Row>((row) => typeof row === 'object' && row !== null)),
+  }),
+]);
+
+type Line = z.infer<typeof lineSchema>;
+
+/** A checkpoint can't be read. `newer`: a later release wrote it. `damaged`: anything else. */
+export class CheckpointError extends Error {
+  override readonly name = 'CheckpointError';
+  readonly code: 'newer' | 'damaged';
+
+  constructor(code: 'newer' | 'damaged', message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/**
+ * The state that {@link encodeCheckpoint} wrote as `lines`.
+ *
+ * @throws CheckpointError
+ */
+export function decodeCheckpoint(lines: readonly string[]): CheckpointState {
+  const [first, ...rest] = lines.map(parseLine);
+  if (first?.kind !== 'checkpoint')
+    throw new CheckpointError('damaged', 'it does not begin with the line "checkpoint"');
+  const sources: SourceSnapshot[] = [];
+  const late: (readonly [string, number])[] = [];
+  const unsent: Row[] = [];
+  const gateways: (Omit<WindowSnapshot['gateways'][number], 'panes'> & { panes: PaneSnapshot[] })[] = [];
+  for (const value of rest) {
+    switch (value.kind) {
+      case 'checkpoint':
+        throw new CheckpointError('damaged', 'it holds the line "checkpoint" twice');
+      case 'sources':
+        sources.push(...value.sources);
+        break;
+      case 'gateway': {
+        const { kind: _kind, ...gateway } = value;
+        gateways.push({ ...gateway, panes: [] });
+        break;
+      }
+      case 'pane':
+        addPane(gateways.at(-1), value);
+        break;
+      case 'late':
+        late.push(...value.late);
+        break;
+      case 'unsent':
+        unsent.push(...value.rows);
+        break;
+    }
+  }
+  const { ordinal, partition, cursor } = first;
+  return { ordinal, partition, cursor, sources, windows: { gateways, late }, unsent };
+}
+
+function parseLine(text: string): Line {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new CheckpointError('damaged', `a line is not JSON: ${text.slice(0, 80)}`, { cause: error });
+  }
+  const version = typeof value === 'object' && value !== null && 'version' in value ? value.version : undefined;
+  if (typeof version === 'number' && version > CHECKPOINT_VERSION) {
+    throw new CheckpointError('newer', `it has version ${version}, this release reads up to ${CHECKPOINT_VERSION}`);
+  }
+  const parsed = lineSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new CheckpointError('damaged', `${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'invalid'}`);
+}
+
+function addPane(
+  gateway: { readonly sensors: readonly unknown[]; readonly panes: PaneSnapshot[] } | undefined,
+  pane: Extract<Line, { kind: 'pane' }>,
+): void {
+  const slots = new Int32Array(aligned(pane.slots));
+  const cells = new Float64Array(aligned(pane.cells));
+  if (gateway === undefined) throw new CheckpointError('damaged', 'windows stand before their gateway');
+  if (cells.length !== slots.length * 16 || slots.some((slot) => slot < 0 || slot >= gateway.sensors.length)) {
+    throw new CheckpointError('damaged', `the windows at ${pane.start} do not fit their gateway`);
+  }
+  gateway.panes.push({ size: pane.size, start: pane.start, slots, cells });
+}
+
+/** The bytes in a buffer of their own: a pooled one may begin at any offset, and doubles need a multiple of 8. */
+function aligned(bytes: Buffer): ArrayBuffer {
+  const copy = new ArrayBuffer(bytes.length - (bytes.length % 4));
+  new Uint8Array(copy).set(bytes.subarray(0, copy.byteLength));
+  return copy;
+}

@@ -1,0 +1,38 @@
+import { durationMs, seconds } from '@floorwatch/contracts';
+
+/** Every queue, list and retry of the processor, with the reason for its limit. Reaching one is counted and visible. */
+export const processorLimits = {
+  /** Rows of one partition that wait for the store. Reading of that partition stops here: about 20 MiB, and 10 s of a slow store. */
+  outboxRowsMax: 20_000,
+  /** Reading goes on below this many, so that a slow store does not make a consumer per row. */
+  outboxRowsResume: 10_000,
+  /** Rows in one request: an upsert of 1,000 windows keeps an embedded store busy for about 10 ms. */
+  writeRowsMax: 1_000,
+  /** Rows that the store refused and that stay readable, per partition. */
+  refusedRowsKept: 100,
+  /** Batches that could not be read and that stay readable, over all partitions. */
+  rejectsKept: 100,
+  /** Bytes of such a batch that are kept. */
+  rejectExcerptBytes: 512,
+  /** Messages asked of the server ahead of work, per partition: 16 partitions × 16 × 256 KiB = 64 MiB at worst. */
+  prefetchMessages: 16,
+  /** Gateways of one partition. */
+  gatewaysPerPartitionMax: 10_000,
+  /** Sensors of one gateway whose windows can be open at the same time; five times an agent's own limit. */
+  sensorsPerGatewayMax: 100_000,
+  /** Open windows of one partition: at about 150 bytes each, 150 MB. */
+  openWindowsPerPartitionMax: 1_000_000,
+  /** Windows of one partition whose late readings are being counted; the oldest are forgotten first. */
+  lateWindowsPerPartitionMax: 100_000,
+  /** Stretches of lost readings remembered per gateway; the closest ones are joined beyond it. */
+  lostRangesPerGatewayMax: 1_000,
+  /** Starts of one agent whose numbers are remembered: one every ten minutes for the week that the stream can hold. */
+  epochsPerSourceMax: 1_000,
+  /** Running values written per partition and round; the others follow in the next round. */
+  liveRowsPerRoundMax: 5_000,
+  /** Pause between attempts to reach a store or a stream that fails, doubled each time up to the second number. */
+  retryPauseMs: durationMs(250),
+  retryPauseMsMax: seconds(30),
+  /** How long a clean stop waits for the store to take what is unsent. What is left stays in the checkpoint. */
+  drainMsMax: durationMs(2_500),
+} as const;

@@ -1,0 +1,119 @@
+#!/usr/bin/env node
+import { seconds } from '@floorwatch/contracts';
+import {
+  createLogger,
+  EXIT,
+  httpToken,
+  loadConfig,
+  messageOf,
+  runProgram,
+  serveHttp,
+  StartError,
+  VERSION,
+} from '@floorwatch/runtime';
+import { Command, CommanderError } from 'commander';
+
+import { processorConfigSchema } from './config.ts';
+import { createMetrics, statusOf } from './metrics.ts';
+import { Pipeline } from './pipeline.ts';
+import { createServeApp, FloorView } from './serve/index.ts';
+import { createStore } from './write/create-store.ts';
+import { setUpStore } from './write/set-up.ts';
+import { StoreError } from './write/store.ts';
+
+/** Six of an agent's ticks: a gateway that is silent for longer is shown as unknown. */
+const SILENT_AFTER = seconds(30);
+
+const CONFIG_OPTION = ['--config <file>', 'configuration file; config.example.yaml explains every field'] as const;
+
+await runProgram(async (signal) => {
+  const program = new Command('floorwatch-processor')
+    .description(
+      'Folds what gateways send over NATS into windows in a store, and answers pages and programs over HTTP.',
+    )
+    .version(VERSION)
+    .exitOverride();
+  program
+    .command('run', { isDefault: true })
+    .description('run the processor until it is told to stop (Ctrl-C, SIGTERM)')
+    .requiredOption(...CONFIG_OPTION)
+    .action(async ({ config }: { config: string }) => run(config, signal));
+  program
+    .command('set-up')
+    .description('make what the store needs, such as the buckets of InfluxDB; doing it again changes nothing')
+    .requiredOption(...CONFIG_OPTION)
+    .option('--json', 'print what was done as JSON')
+    .action(async (options: { config: string; json?: true }) => setUp(options.config, options.json === true));
+  try {
+    await program.parseAsync();
+    return EXIT.ok;
+  } catch (error) {
+    // Commander has said what there is to say; help and version are no failures.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.cannotStart;
+    throw error;
+  }
+});
+
+async function run(configFile: string, signal: AbortSignal): Promise<void> {
+  const config = await loadConfig(configFile, processorConfigSchema);
+  const token = await httpToken(config.http);
+  const logger = createLogger('processor', config.logLevel);
+  const store = createStore(config.store, logger);
+  const view = new FloorView({ silentAfterMs: SILENT_AFTER });
+  const pipeline = new Pipeline({
+    config,
+    store,
+    observer: view,
+    logger,
+    storeConnected: () => {
+      view.restore(store).catch((error: unknown) => {
+        logger.warn({ error: messageOf(error) }, 'pages begin without what the store knows of earlier runs');
+      });
+    },
+  });
+  try {
+    await pipeline.open();
+    const app = createServeApp({
+      store,
+      view,
+      openWindows: pipeline,
+      token,
+      metrics: createMetrics(pipeline),
+      health: () => pipeline.health(),
+      processor: () => statusOf(pipeline),
+      windowSizes: config.windows.sizes,
+      logger,
+    });
+    const server = await serveHttp(app, config.http);
+    logger.info(
+      {
+        version: VERSION,
+        http: `http://${config.http.host}:${server.port}`,
+        bearerToken: token === undefined ? 'not needed' : 'needed',
+        store: config.store.kind,
+      },
+      'processor is running',
+    );
+    try {
+      await pipeline.run(signal);
+      logger.info({}, 'stopped');
+    } finally {
+      await server.close();
+    }
+  } finally {
+    await pipeline.close();
+  }
+}
+
+async function setUp(configFile: string, json: boolean): Promise<void> {
+  const config = await loadConfig(configFile, processorConfigSchema);
+  try {
+    const steps = await setUpStore(config.store, createLogger('processor', 'warn'));
+    const lines = json ? [JSON.stringify(steps)] : steps.map(({ what, done }) => `${what}: ${done}`);
+    process.stdout.write(`${lines.join('\n')}\n`);
+  } catch (error) {
+    if (error instanceof StoreError)
+      throw new StartError('config-invalid', `store: ${error.message}`, { cause: error });
+    throw error;
+  }
+}

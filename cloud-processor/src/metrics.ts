@@ -1,0 +1,222 @@
+import { gatewayKey, sizeLabel } from '@floorwatch/contracts';
+import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
+
+import type { Pipeline } from './pipeline.ts';
+
+type Labels = Readonly<Record<string, string>>;
+type Reading = () => Iterable<readonly [labels: Labels, value: number]>;
+
+const PREFIX = 'floorwatch_processor_';
+
+/**
+ * The processor's Prometheus metrics. The parts count in plain fields; these read them when somebody asks, so that nothing on the way
+ * of a record knows of metrics.
+ */
+export function createMetrics(pipeline: Pipeline): Registry {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry, prefix: PREFIX });
+  const registers = [registry];
+
+  const counter = (name: string, help: string, labelNames: string[], read: Reading): void => {
+    void new Counter({
+      name: `${PREFIX}${name}_total`,
+      help,
+      labelNames,
+      registers,
+      collect() {
+        this.reset();
+        for (const [labels, value] of read()) this.inc(labels, value);
+      },
+    });
+  };
+  const gauge = (name: string, help: string, labelNames: string[], read: Reading): void => {
+    void new Gauge({
+      name: `${PREFIX}${name}`,
+      help,
+      labelNames,
+      registers,
+      collect() {
+        this.reset();
+        for (const [labels, value] of read()) this.set(labels, value);
+      },
+    });
+  };
+  const sum = (of: (lane: Pipeline['lanes'][number]) => number): Reading => {
+    return () => [[{}, pipeline.lanes.reduce((total, lane) => total + of(lane), 0)]];
+  };
+  const perPartition = (of: (lane: Pipeline['lanes'][number]) => number): Reading => {
+    return () => pipeline.lanes.map((lane) => [{ partition: String(lane.runner.partition.number) }, of(lane)] as const);
+  };
+  const counts = (name: keyof Pipeline['lanes'][number]['runner']['partition']['counts']): Reading =>
+    sum(({ runner }) => runner.partition.counts[name]);
+
+  counter('batches', 'Batches applied', [], counts('batches'));
+  counter('records', 'Records applied', [], counts('records'));
+  counter('rollups', 'Rollups applied', [], counts('rollups'));
+  counter('readings', 'Readings in the rollups applied', [], counts('readings'));
+  counter('duplicates', 'Record numbers that came again and were ignored', [], counts('duplicates'));
+  counter('missing', 'Record numbers that never came', [], counts('missing'));
+  counter('gaps', 'Record numbers that gateways declared lost', [], counts('gaps'));
+  counter('epochs', 'Starts of agents that were heard of for the first time', [], counts('epochs'));
+  counter(
+    'epochs_forgotten',
+    'Starts of agents forgotten at the limit',
+    [],
+    sum(({ runner }) => runner.partition.forgottenEpochs),
+  );
+  counter('rejected_batches', 'Messages that could not be used', ['reason'], () =>
+    [...pipeline.rejects.counts].map(([reason, value]) => [{ reason }, value] as const),
+  );
+  counter('late_readings', 'Readings behind the seal of their window', ['site', 'gateway', 'size'], function* late() {
+    for (const { runner } of pipeline.lanes) {
+      for (const { site, gateway, size, readings } of runner.partition.windows.shared.lateReadings.values()) {
+        yield [{ site, gateway, size: sizeLabel(size) }, readings];
+      }
+    }
+  });
+  counter(
+    'late_windows_forgotten',
+    'Windows whose count of late readings was forgotten at the limit',
+    [],
+    sum(({ runner }) => runner.partition.windows.shared.late.forgotten),
+  );
+  counter('refused_readings', 'Readings that found no place in a window', ['reason'], () => {
+    const reasons = new Map<string, number>();
+    for (const { runner } of pipeline.lanes) {
+      for (const [reason, readings] of runner.partition.windows.shared.refusedReadings) {
+        reasons.set(reason, (reasons.get(reason) ?? 0) + readings);
+      }
+    }
+    return [...reasons].map(([reason, value]) => [{ reason }, value] as const);
+  });
+  gauge(
+    'open_windows',
+    'Windows that readings may still join',
+    ['partition'],
+    perPartition(({ runner }) => runner.partition.windows.openWindows),
+  );
+  gauge('watermark_seconds', 'Watermark of each gateway, Unix time', ['site', 'gateway'], function* watermarks() {
+    for (const { runner } of pipeline.lanes) {
+      for (const { site, gateway, watermark } of runner.partition.windows.watermarks()) {
+        if (watermark !== undefined) yield [{ site, gateway }, watermark / 1_000];
+      }
+    }
+  });
+  gauge(
+    'position',
+    'Stream sequence of the last message applied',
+    ['partition'],
+    perPartition(({ runner }) => runner.partition.cursor.position),
+  );
+  counter('stream_moves', 'Times that reading began elsewhere than behind its position', ['why'], () => {
+    const moves = new Map<string, number>();
+    for (const { reader } of pipeline.lanes) {
+      for (const [why, times] of reader?.moves ?? []) moves.set(why, (moves.get(why) ?? 0) + times);
+    }
+    return [...moves].map(([why, value]) => [{ why }, value] as const);
+  });
+  counter(
+    'back_pressure',
+    'Times that reading stopped because the store was behind',
+    [],
+    sum(({ runner }) => runner.backPressure),
+  );
+  gauge(
+    'held_back',
+    '1 while reading waits for the store',
+    ['partition'],
+    perPartition(({ runner }) => (runner.heldBack ? 1 : 0)),
+  );
+  gauge(
+    'outbox_rows',
+    'Rows that the store has not confirmed',
+    ['partition'],
+    perPartition(({ runner }) => runner.partition.outbox.size),
+  );
+  counter(
+    'rows_written',
+    'Rows that the store confirmed',
+    [],
+    sum(({ writer }) => writer.written),
+  );
+  counter(
+    'rows_refused',
+    'Rows that the store will never take',
+    [],
+    sum(({ writer }) => writer.refused),
+  );
+  counter(
+    'store_failures',
+    'Requests to the store that failed and were sent again',
+    [],
+    sum(({ writer }) => writer.failures),
+  );
+  counter('live_rows_written', 'Running values written', [], () => [[{}, pipeline.live.written]]);
+  counter('live_rows_dropped', 'Running values that the store did not take', [], () => [[{}, pipeline.live.dropped]]);
+  counter('live_rounds_left_out', 'Rounds of running values left out because the store was slow', [], () => [
+    [{}, pipeline.live.roundsLeftOut],
+  ]);
+  counter(
+    'checkpoints',
+    'Checkpoints saved',
+    [],
+    sum(({ runner }) => runner.checkpoints.saved),
+  );
+  counter(
+    'checkpoint_failures',
+    'Checkpoints that could not be saved',
+    [],
+    sum(({ runner }) => runner.checkpoints.failed),
+  );
+  gauge(
+    'checkpoint_bytes',
+    'Size of the last checkpoint',
+    ['partition'],
+    perPartition(({ runner }) => runner.checkpoints.bytes),
+  );
+  gauge(
+    'checkpoint_pause_seconds',
+    'How long the last checkpoint held up everything else',
+    ['partition'],
+    perPartition(({ runner }) => runner.checkpoints.pauseMs / 1_000),
+  );
+  gauge(
+    'checkpoint_duration_seconds',
+    'How long the last checkpoint took in all',
+    ['partition'],
+    perPartition(({ runner }) => runner.checkpoints.durationMs / 1_000),
+  );
+  gauge('checkpoint_saved_seconds', 'When the last checkpoint was safe, Unix time', ['partition'], function* saved() {
+    for (const { runner } of pipeline.lanes) {
+      const { savedAt } = runner.checkpoints;
+      if (savedAt !== undefined) yield [{ partition: String(runner.partition.number) }, savedAt / 1_000];
+    }
+  });
+  return registry;
+}
+
+/** What a person or a program may want to know of the processor itself: positions, counters, and what was rejected or refused. */
+export function statusOf(pipeline: Pipeline): unknown {
+  return {
+    ...pipeline.health(),
+    rejected: { byReason: Object.fromEntries(pipeline.rejects.counts), newest: pipeline.rejects.kept },
+    refusedRows: pipeline.lanes.flatMap(({ writer }) => writer.refusedRows),
+    partitions: pipeline.lanes.map(({ runner: { partition, checkpoints, heldBack }, writer }) => ({
+      partition: partition.number,
+      stream: partition.cursor,
+      counts: partition.counts,
+      openWindows: partition.windows.openWindows,
+      watermarks: Object.fromEntries(
+        partition.windows.watermarks().map((gateway) => [gatewayKey(gateway), gateway.watermark ?? null]),
+      ),
+      outbox: { rows: partition.outbox.size, ready: partition.outbox.readySize, heldBack },
+      store: {
+        written: writer.written,
+        refused: writer.refused,
+        failures: writer.failures,
+        trouble: writer.trouble ?? null,
+      },
+      checkpoints,
+    })),
+  };
+}

@@ -1,0 +1,99 @@
+import { epochMs } from '@floorwatch/contracts';
+import { type Logger, messageOf } from '@floorwatch/runtime';
+
+import type { CheckpointFile } from './checkpoint/checkpoint-file.ts';
+import type { ReadTarget } from './consume/partition-reader.ts';
+import { processorLimits } from './limits.ts';
+import type { Partition } from './partition.ts';
+
+/** What one partition's checkpoints have cost. */
+export interface CheckpointFigures {
+  saved: number;
+  failed: number;
+  /** The last one could not be saved. */
+  failing: boolean;
+  bytes: number;
+  /** How long the last one held up everything else, and how long it took in all, in milliseconds. */
+  pauseMs: number;
+  durationMs: number;
+  /** The processor's clock when the last one was safe, epoch milliseconds. */
+  savedAt: number | undefined;
+}
+
+/** Joins a partition with its checkpoint file, and gives the reader its view of both. */
+export class PartitionRunner {
+  readonly partition: Partition;
+  readonly #file: CheckpointFile;
+  readonly #logger: Logger;
+  readonly checkpoints: CheckpointFigures = {
+    saved: 0,
+    failed: 0,
+    failing: false,
+    bytes: 0,
+    pauseMs: 0,
+    durationMs: 0,
+    savedAt: undefined,
+  };
+  /** Times that reading stopped because the outbox was full. */
+  backPressure = 0;
+  heldBack = false;
+
+  constructor(partition: Partition, file: CheckpointFile, logger: Logger) {
+    this.partition = partition;
+    this.#file = file;
+    this.#logger = logger;
+  }
+
+  /** Saves a checkpoint if anything changed. A failure is logged and the next one tried in its time; what waits for it goes on waiting. */
+  async checkpoint(): Promise<void> {
+    if (!this.partition.dirty) return;
+    const begun = performance.now();
+    const state = this.partition.capture();
+    this.checkpoints.pauseMs = performance.now() - begun;
+    try {
+      this.checkpoints.bytes = await this.#file.save(state);
+      this.partition.outbox.saved(state.ordinal);
+      this.checkpoints.saved++;
+      this.checkpoints.failing = false;
+      this.checkpoints.savedAt = Date.now();
+    } catch (error) {
+      this.partition.markDirty();
+      this.checkpoints.failed++;
+      this.checkpoints.failing = true;
+      this.#logger.error(
+        { partition: this.partition.number, file: this.#file.path, error: messageOf(error) },
+        'the checkpoint can not be saved; trying again, a restart would begin at the one before',
+      );
+    }
+    this.checkpoints.durationMs = performance.now() - begun;
+  }
+
+  /** The partition as the reader sees it. */
+  get target(): ReadTarget {
+    const { partition } = this;
+    return {
+      number: partition.number,
+      get cursor() {
+        return partition.cursor;
+      },
+      moveTo: (cursor) => partition.moveTo(cursor),
+      apply: ({ subject, data, seq }) => partition.apply({ subject, data, sequence: seq }, epochMs(Date.now())),
+      hasRoom: () => partition.outbox.size < processorLimits.outboxRowsMax,
+      roomAgain: async (signal) => this.#roomAgain(signal),
+    };
+  }
+
+  async #roomAgain(signal: AbortSignal): Promise<void> {
+    const { outbox, number } = this.partition;
+    if (outbox.size < processorLimits.outboxRowsMax) return;
+    this.backPressure++;
+    this.heldBack = true;
+    this.#logger.warn(
+      { partition: number, unsent: outbox.size },
+      'the store is behind: reading waits until it has caught up',
+    );
+    while (outbox.size > processorLimits.outboxRowsResume && !signal.aborted) await outbox.changed(signal);
+    this.heldBack = false;
+    this.#logger.info({ partition: number, unsent: outbox.size }, 'the store has caught up: reading goes on');
+  }
+}

@@ -1,0 +1,249 @@
+import { crc32 } from 'node:zlib';
+
+import {
+  type Batch,
+  decodeBatch,
+  durationMs,
+  type EpochMs,
+  type FloorRecord,
+  type IngestAddress,
+  parseIngestSubject,
+  rollupAggregate,
+  rollupMoving,
+  rollupStart,
+  type Row,
+} from '@floorwatch/contracts';
+
+import type { CheckpointState } from './checkpoint/format.ts';
+import type { StreamCursor } from './consume/generation.ts';
+import type { FloorObserver } from './floor-observer.ts';
+import { processorLimits } from './limits.ts';
+import type { Rejects } from './rejects.ts';
+import { anomalyRow, gatewayRow } from './rows.ts';
+import { Sequencer } from './sequence/sequencer.ts';
+import type { WindowConfig } from './window/window-config.ts';
+import { WindowOperator } from './window/window-operator.ts';
+import { Outbox } from './write/outbox.ts';
+
+/** A message of the stream. */
+export interface StreamMessage {
+  readonly subject: string;
+  readonly data: Uint8Array;
+  /** Its sequence in the stream. */
+  readonly sequence: number;
+}
+
+/** What happened since the start. */
+export interface PartitionCounts {
+  batches: number;
+  records: number;
+  rollups: number;
+  readings: number;
+  duplicates: number;
+  /** Numbers that never came. */
+  missing: number;
+  /** Numbers that gateways declared lost. */
+  gaps: number;
+  epochs: number;
+}
+
+/**
+ * All that one partition knows and does between the stream and the store: decode → sequence → window → outbox. A state machine without
+ * a clock of its own and without I/O; started from a checkpoint and given the messages behind its position, it makes the same rows again.
+ */
+export class Partition {
+  readonly number: number;
+  readonly outbox: Outbox;
+  readonly counts: PartitionCounts = {
+    batches: 0,
+    records: 0,
+    rollups: 0,
+    readings: 0,
+    duplicates: 0,
+    missing: 0,
+    gaps: 0,
+    epochs: 0,
+  };
+  readonly windows: WindowOperator;
+  readonly #sequencer: Sequencer;
+  readonly #observer: FloorObserver;
+  readonly #rejects: Rejects;
+  readonly #out = { emit: (row: Row): void => this.outbox.put(row) };
+  #cursor: StreamCursor;
+  #dirty = false;
+
+  constructor(options: {
+    readonly number: number;
+    readonly windows: WindowConfig;
+    readonly observer: FloorObserver;
+    readonly rejects: Rejects;
+    readonly from: CheckpointState | undefined;
+  }) {
+    const { from } = options;
+    this.number = options.number;
+    this.#observer = options.observer;
+    this.#rejects = options.rejects;
+    this.#cursor = from?.cursor ?? { created: null, position: 0, digest: null };
+    this.#sequencer = new Sequencer(processorLimits.epochsPerSourceMax, from?.sources);
+    this.windows = new WindowOperator(options.windows, from?.windows);
+    this.outbox = new Outbox(from?.ordinal, from?.unsent);
+    this.tellWatermarks();
+  }
+
+  /** Where reading goes on. */
+  get cursor(): StreamCursor {
+    return this.#cursor;
+  }
+
+  /** Whether anything changed since the last capture. */
+  get dirty(): boolean {
+    return this.#dirty;
+  }
+
+  get forgottenEpochs(): number {
+    return this.#sequencer.forgottenEpochs;
+  }
+
+  /** The last capture could not be saved. */
+  markDirty(): void {
+    this.#dirty = true;
+  }
+
+  /** The stream is another one than remembered, or begins behind the position. */
+  moveTo(cursor: StreamCursor): void {
+    this.#cursor = cursor;
+    this.#dirty = true;
+  }
+
+  /** Settles the rows that were last taken from the outbox. */
+  settle(): void {
+    this.outbox.settle();
+    this.#dirty = true;
+  }
+
+  /**
+   * Applies one message. Never throws: what cannot be used is rejected.
+   *
+   * @param now the processor's clock; only shown to people, no result depends on it.
+   */
+  apply(message: StreamMessage, now: EpochMs): void {
+    const { subject, data, sequence } = message;
+    const address = parseIngestSubject(subject);
+    const decoded = decodeBatch(data);
+    const fault = this.#faultOf(address, decoded);
+    if (decoded.ok && address !== undefined && fault === undefined) this.#applyBatch(address, decoded.batch, now);
+    else if (fault !== undefined) this.#rejects.add({ at: now, subject, streamSequence: sequence, ...fault }, data);
+    this.#cursor = { created: this.#cursor.created, position: sequence, digest: crc32(data) };
+    this.#dirty = true;
+  }
+
+  #faultOf(
+    address: IngestAddress | undefined,
+    decoded: ReturnType<typeof decodeBatch>,
+  ): { readonly reason: string; readonly message: string } | undefined {
+    if (address === undefined) {
+      return { reason: 'subject', message: 'the subject is not one that a gateway publishes to' };
+    }
+    if (!decoded.ok) return decoded.fault;
+    const { site, gateway, lane } = decoded.batch;
+    if (site !== address.site || gateway !== address.gateway || lane !== address.lane) {
+      const message = `the batch says ${site}/${gateway} ${lane}, its subject ${address.site}/${address.gateway} ${address.lane}`;
+      return { reason: 'address', message };
+    }
+    if (this.#sequencer.isFull(address, processorLimits.gatewaysPerPartitionMax)) {
+      const message = `partition ${this.number} already has ${processorLimits.gatewaysPerPartitionMax} gateways`;
+      return { reason: 'too-many-gateways', message };
+    }
+    return undefined;
+  }
+
+  #applyBatch(address: IngestAddress, batch: Batch, now: EpochMs): void {
+    const { from, duplicates, missing, newEpoch } = this.#sequencer.accept(address, batch.epoch, batch.records);
+    this.counts.batches++;
+    this.counts.duplicates += duplicates;
+    this.counts.missing += missing;
+    if (newEpoch) this.counts.epochs++;
+    if (missing > 0 && address.lane === 'telemetry') this.windows.lose(address, null);
+    for (let index = from; index < batch.records.length; index++) {
+      this.counts.records++;
+      this.#applyRecord(address, batch, batch.records[index]!);
+    }
+    this.#observer.heard(address, now);
+  }
+
+  #applyRecord(address: IngestAddress, batch: Batch, record: FloorRecord): void {
+    switch (record.kind) {
+      case 'rollups':
+        this.windows.merge(address, batch.sensors, record, this.#out);
+        this.#observeRollups(address, batch, record);
+        break;
+      case 'tick':
+        this.windows.advance(address, record.watermark, this.#out);
+        this.#observer.watermark(address, record.watermark);
+        break;
+      case 'anomaly': {
+        const row = anomalyRow(address, record);
+        this.outbox.put(row);
+        this.#observer.anomaly(row);
+        break;
+      }
+      case 'status': {
+        const row = gatewayRow(address, record);
+        this.outbox.put(row);
+        this.#observer.gateway(row);
+        break;
+      }
+      case 'gap':
+        this.counts.gaps += record.to - record.number + 1;
+        if (address.lane === 'telemetry') this.#loseFrames(address, record);
+        break;
+    }
+  }
+
+  #loseFrames(address: IngestAddress, gap: Extract<FloorRecord, { kind: 'gap' }>): void {
+    if (gap.frames.length === 0) this.windows.lose(address, null);
+    for (const { readings, eventTimes } of gap.frames) {
+      if (eventTimes !== null) this.windows.lose(address, [eventTimes.from, eventTimes.to]);
+      else if (readings > 0) this.windows.lose(address, null);
+    }
+  }
+
+  #observeRollups(address: IngestAddress, batch: Batch, record: Extract<FloorRecord, { kind: 'rollups' }>): void {
+    const { sensor, n } = record.columns;
+    for (let index = 0; index < sensor.length; index++) {
+      const name = batch.sensors[sensor[index]!];
+      this.counts.readings += n[index]!;
+      if (name === undefined) continue;
+      const ref = { site: address.site, gateway: address.gateway, device: name.device, metric: name.metric };
+      const moving = rollupMoving(record, index);
+      this.#observer.rollup(ref, name.unit, rollupStart(record, index), rollupAggregate(record, index), moving);
+    }
+    this.counts.rollups += sensor.length;
+  }
+
+  /** After a start: pages know how far every gateway had come. */
+  tellWatermarks(): void {
+    for (const { site, gateway, watermark } of this.windows.watermarks()) {
+      if (watermark !== undefined) this.#observer.watermark({ site, gateway }, watermark);
+    }
+  }
+
+  /** Everything that a checkpoint must hold, copied at one instant. */
+  capture(): CheckpointState {
+    this.#dirty = false;
+    const { ordinal, rows } = this.outbox.capture();
+    return {
+      ordinal,
+      partition: this.number,
+      cursor: this.#cursor,
+      sources: this.#sequencer.snapshot(),
+      windows: this.windows.snapshot(),
+      unsent: rows,
+    };
+  }
+
+  /** The open windows of one sensor, for pages. */
+  openWindows(sensor: Parameters<WindowOperator['open']>[0], size: number): ReturnType<WindowOperator['open']> {
+    return this.windows.open(sensor, durationMs(size));
+  }
+}

@@ -1,0 +1,326 @@
+import { setMaxListeners } from 'node:events';
+
+import { type DurationMs, partitionOf } from '@floorwatch/contracts';
+import { connectNats, type Logger, messageOf, pause, StartError, VERSION } from '@floorwatch/runtime';
+import { jetstream, jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
+import type { NatsConnection } from '@nats-io/transport-node';
+
+import { CheckpointFile } from './checkpoint/checkpoint-file.ts';
+import { type DataDirLock, lockDataDir } from './checkpoint/data-dir-lock.ts';
+import { CheckpointError, type CheckpointState } from './checkpoint/format.ts';
+import type { ProcessorConfig } from './config.ts';
+import { ensureIngestStream } from './consume/ingest-stream.ts';
+import { PartitionReader } from './consume/partition-reader.ts';
+import type { FloorObserver, OpenWindows } from './floor-observer.ts';
+import { processorLimits } from './limits.ts';
+import { PartitionRunner } from './partition-runner.ts';
+import { Partition } from './partition.ts';
+import { Rejects } from './rejects.ts';
+import { LiveWriter } from './write/live-writer.ts';
+import { OutboxWriter } from './write/outbox-writer.ts';
+import { type Store, StoreError } from './write/store.ts';
+
+/** A checkpoint that took long is followed by a pause of this many times its duration, so that saving never takes most of the time. */
+const CHECKPOINT_DUTY = 4;
+
+/** One partition at work. */
+interface Lane {
+  readonly runner: PartitionRunner;
+  readonly writer: OutboxWriter;
+  reader: PartitionReader | undefined;
+}
+
+/**
+ * consume → sequence → window → write for all partitions of this processor. `open` takes hold of the checkpoints, `run` works until it
+ * is told to stop, `close` lets go.
+ */
+export class Pipeline implements OpenWindows {
+  readonly rejects = new Rejects();
+  readonly live: LiveWriter;
+  readonly #config: ProcessorConfig;
+  readonly #store: Store;
+  readonly #observer: FloorObserver;
+  readonly #logger: Logger;
+  readonly #tellStoreConnected: (() => void) | undefined;
+  #lanes: readonly Lane[] = [];
+  #lock: DataDirLock | undefined;
+  #connection: NatsConnection | undefined;
+  #connected = false;
+  #storeConnected = false;
+  #storeProblem: string | undefined;
+
+  constructor(options: {
+    readonly config: ProcessorConfig;
+    readonly store: Store;
+    readonly observer: FloorObserver;
+    readonly logger: Logger;
+    /** Called when the store can be asked for the first time. */
+    readonly storeConnected?: () => void;
+  }) {
+    this.#config = options.config;
+    this.#store = options.store;
+    this.#observer = options.observer;
+    this.#logger = options.logger;
+    this.#tellStoreConnected = options.storeConnected;
+    this.live = new LiveWriter(options.store, options.logger);
+  }
+
+  get lanes(): readonly Readonly<Lane>[] {
+    return this.#lanes;
+  }
+
+  /**
+   * Locks the data folder and loads the checkpoints.
+   *
+   * @throws StartError if another processor owns the folder, or a checkpoint and the one before it are damaged.
+   */
+  async open(): Promise<void> {
+    this.#lock = await lockDataDir(this.#config.dataDir);
+    const lanes: Lane[] = [];
+    for (const number of this.#config.partitions) lanes.push(await this.#openLane(number));
+    this.#lanes = lanes;
+  }
+
+  async #openLane(number: number): Promise<Lane> {
+    const file = new CheckpointFile(this.#config.dataDir, number, VERSION);
+    const partition = new Partition({
+      number,
+      windows: {
+        ...this.#config.windows,
+        gatewaysMax: processorLimits.gatewaysPerPartitionMax,
+        sensorsPerGatewayMax: processorLimits.sensorsPerGatewayMax,
+        openWindowsMax: processorLimits.openWindowsPerPartitionMax,
+        lostRangesPerGatewayMax: processorLimits.lostRangesPerGatewayMax,
+        lateWindowsMax: processorLimits.lateWindowsPerPartitionMax,
+      },
+      observer: this.#observer,
+      rejects: this.rejects,
+      from: await this.#load(file, number),
+    });
+    const runner = new PartitionRunner(partition, file, this.#logger);
+    const writer = new OutboxWriter(partition.outbox, this.#store, this.#logger, () => partition.settle());
+    return { runner, writer, reader: undefined };
+  }
+
+  async #load(file: CheckpointFile, partition: number): Promise<CheckpointState | undefined> {
+    try {
+      const loaded = await file.load();
+      if (loaded.kind === 'none') return undefined;
+      if (loaded.kind === 'fallback') {
+        this.#logger.error(
+          { partition, problem: loaded.problem },
+          'the newest checkpoint is damaged; going on from the one before, which reads the last seconds again',
+        );
+      }
+      const { ordinal, cursor, unsent } = loaded.state;
+      this.#logger.info({ partition, ordinal, position: cursor.position, unsent: unsent.length }, 'checkpoint loaded');
+      return loaded.state;
+    } catch (error) {
+      if (!(error instanceof CheckpointError)) throw error;
+      const remedy =
+        error.code === 'newer'
+          ? 'start the release that wrote it, or a newer one'
+          : 'the checkpoint before it is damaged or missing too; move both out of the folder to begin at the first message of the stream';
+      throw new StartError('config-invalid', `dataDir: checkpoint ${error.message}; ${remedy}`, { cause: error });
+    }
+  }
+
+  /**
+   * Works until `signal` aborts, then stops reading, saves, and gives the store a moment to take what is unsent.
+   *
+   * @throws StartError if the store or the stream can't be used as configured.
+   */
+  async run(signal: AbortSignal): Promise<void> {
+    // Readers stop at `sources`; writers go on until `sinks`, so that the output of what was read can still leave.
+    const sources = new AbortController();
+    const sinks = new AbortController();
+    // Every partition listens to them.
+    setMaxListeners(0, sources.signal, sinks.signal);
+    const stop = (): void => sources.abort();
+    signal.addEventListener('abort', stop);
+    if (signal.aborted) stop();
+    const failed = (error: unknown): never => {
+      sources.abort();
+      throw error;
+    };
+    const reading = this.#read(sources.signal).catch(failed);
+    const saving = this.#saveRegularly(sources.signal);
+    const showing = this.#showLive(sources.signal);
+    const writing = this.#write(sinks.signal).catch(failed);
+    writing.catch(() => undefined);
+    try {
+      await Promise.all([reading, saving, showing]);
+      await this.#checkpointAll();
+      await this.#drain();
+    } finally {
+      signal.removeEventListener('abort', stop);
+      sources.abort();
+      sinks.abort();
+      await Promise.allSettled([reading, saving, showing, writing]);
+      await this.#checkpointAll();
+    }
+    await writing;
+  }
+
+  async #read(signal: AbortSignal): Promise<void> {
+    let connection: NatsConnection;
+    try {
+      connection = await connectNats(this.#config.nats, 'floorwatch-processor', this.#logger, signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      throw error;
+    }
+    this.#connection = connection;
+    this.#connected = true;
+    const manager = await jetstreamManager(connection, { checkAPI: false });
+    if (!(await this.#makeStream(manager, signal))) return;
+    const client = jetstream(connection);
+    for (const lane of this.#lanes) {
+      const { target } = lane.runner;
+      lane.reader = new PartitionReader({ client, manager, limits: this.#config.stream, target, logger: this.#logger });
+    }
+    void this.#watchConnection(connection);
+    await Promise.all(this.#lanes.map(async (lane) => lane.reader?.run(signal)));
+  }
+
+  /** Returns false if `signal` aborted first. */
+  async #makeStream(manager: JetStreamManager, signal: AbortSignal): Promise<boolean> {
+    for (let attempt = 0; !signal.aborted; attempt++) {
+      try {
+        const { config, state } = await ensureIngestStream(manager, this.#config.stream);
+        this.#logger.info(
+          { stream: config.name, messages: state.messages, bytes: state.bytes },
+          'the ingest stream is ready',
+        );
+        return true;
+      } catch (error) {
+        if (error instanceof StartError) throw error;
+        this.#logger.warn(
+          { error: messageOf(error), attempt },
+          'JetStream does not answer; trying again (is it enabled? nats-server needs -js)',
+        );
+        await pause(Math.min(5_000, processorLimits.retryPauseMs * 2 ** Math.min(attempt, 5)), signal);
+      }
+    }
+    return false;
+  }
+
+  async #watchConnection(connection: NatsConnection): Promise<void> {
+    for await (const { type } of connection.status()) {
+      if (type === 'disconnect') this.#connected = false;
+      if (type !== 'reconnect') continue;
+      this.#connected = true;
+      for (const { reader } of this.#lanes) reader?.lookAgain();
+    }
+  }
+
+  async #write(signal: AbortSignal): Promise<void> {
+    await this.#connectStore(signal);
+    await Promise.all(this.#lanes.map(async (lane) => lane.writer.run(signal)));
+  }
+
+  async #connectStore(signal: AbortSignal): Promise<void> {
+    for (let attempt = 0; !signal.aborted; attempt++) {
+      try {
+        await this.#store.connect(signal);
+        this.#storeConnected = true;
+        this.#tellStoreConnected?.();
+        return;
+      } catch (error) {
+        if (signal.aborted) return;
+        if (error instanceof StoreError && !error.retryable) {
+          throw new StartError('config-invalid', `store: ${error.message}`, { cause: error });
+        }
+        if (!(error instanceof StoreError)) throw error;
+        this.#storeProblem = error.message;
+        this.#logger.warn(
+          { code: error.code, error: error.message, attempt },
+          'the store can not be reached; trying again',
+        );
+        const { retryPauseMs, retryPauseMsMax } = processorLimits;
+        await pause(Math.min(retryPauseMsMax, retryPauseMs * 2 ** Math.min(attempt, 10)), signal);
+      }
+    }
+  }
+
+  async #saveRegularly(signal: AbortSignal): Promise<void> {
+    let wait: number = this.#config.checkpointInterval;
+    while (!signal.aborted) {
+      await pause(wait, signal);
+      const begun = performance.now();
+      await this.#checkpointAll();
+      wait = Math.max(this.#config.checkpointInterval, CHECKPOINT_DUTY * (performance.now() - begun));
+    }
+  }
+
+  /** One partition after the other: their files are on the same disk. */
+  async #checkpointAll(): Promise<void> {
+    for (const { runner } of this.#lanes) await runner.checkpoint();
+  }
+
+  async #showLive(signal: AbortSignal): Promise<void> {
+    const interval = this.#config.liveInterval;
+    if (interval === 0) return;
+    while (!signal.aborted) {
+      await pause(interval, signal);
+      if (signal.aborted || !this.#storeConnected) continue;
+      const slow = (lane: Lane): boolean =>
+        lane.writer.trouble !== undefined || lane.runner.partition.outbox.readySize > processorLimits.writeRowsMax;
+      const sources = this.#lanes.filter((lane) => !slow(lane)).map((lane) => lane.runner.partition.windows);
+      // Not awaited: a slow store leaves rounds out, and must not hold up a stop.
+      void this.live.round(sources, signal);
+    }
+  }
+
+  async #drain(): Promise<void> {
+    const unsent = (): number => this.#lanes.reduce((sum, { runner }) => sum + runner.partition.outbox.size, 0);
+    if (unsent() === 0 || !this.#storeConnected) return;
+    const deadline = AbortSignal.timeout(processorLimits.drainMsMax);
+    setMaxListeners(0, deadline);
+    await Promise.all(
+      this.#lanes.map(async ({ runner: { partition } }) => {
+        while (partition.outbox.size > 0 && !deadline.aborted) await partition.outbox.changed(deadline);
+      }),
+    );
+    if (unsent() > 0)
+      this.#logger.warn(
+        { rows: unsent() },
+        'stopping with rows that the store did not take; the checkpoint keeps them',
+      );
+  }
+
+  /** Lets go of everything. To be called after `run` has ended, in any state. */
+  async close(): Promise<void> {
+    await this.#connection?.close();
+    this.#connected = false;
+    if (this.#storeConnected) await this.#store.close();
+    this.#storeConnected = false;
+    await this.#lock?.release();
+    this.#lock = undefined;
+  }
+
+  /** The windows of one sensor that are still open, oldest first. */
+  openWindows(
+    sensor: Parameters<OpenWindows['openWindows']>[0],
+    size: DurationMs,
+  ): ReturnType<OpenWindows['openWindows']> {
+    const partition = partitionOf(sensor);
+    const lane = this.#lanes.find(({ runner }) => runner.partition.number === partition);
+    return lane?.runner.partition.windows.open(sensor, size) ?? [];
+  }
+
+  /** How each part is, in a few words; `ok` while everything works. */
+  health(): { readonly ok: boolean; readonly parts: Readonly<Record<string, string>> } {
+    const trouble = this.#lanes.find(({ writer }) => writer.trouble !== undefined)?.writer.trouble;
+    const heldBack = this.#lanes.filter(({ runner }) => runner.heldBack).length;
+    const parts = {
+      nats: this.#connected ? 'ok' : 'not connected',
+      stream: this.#lanes.some(({ reader }) => reader?.reading === true) || heldBack > 0 ? 'ok' : 'not reading',
+      store: this.#storeConnected ? (trouble?.message ?? 'ok') : (this.#storeProblem ?? 'not connected'),
+      outbox:
+        heldBack === 0 ? 'ok' : `full in ${heldBack} of ${this.#lanes.length} partitions: reading waits for the store`,
+      checkpoints: this.#lanes.some(({ runner }) => runner.checkpoints.failing) ? 'can not be saved' : 'ok',
+    };
+    return { ok: Object.values(parts).every((part) => part === 'ok'), parts };
+  }
+}

@@ -1,0 +1,167 @@
+import {
+  durationMs,
+  type DurationMs,
+  epochMs,
+  limits,
+  type Page,
+  parseSizeLabel,
+  SENSOR_STATES,
+  sensorId,
+  SEVERITIES,
+  shift,
+  sizeLabel,
+} from '@floorwatch/contracts';
+import { VERSION } from '@floorwatch/runtime';
+import { type Context, Hono } from 'hono';
+
+import type { OpenWindows } from '../floor-observer.ts';
+import type { Store } from '../write/store.ts';
+import type { FloorView } from './floor-view.ts';
+import { serveLimits } from './limits.ts';
+import { QueryError, QueryReader, required, SENSOR_REMEDY } from './query-reader.ts';
+import { listWindows } from './window-list.ts';
+
+export interface ApiOptions {
+  readonly store: Pick<Store, 'windows' | 'anomalies'>;
+  readonly view: FloorView;
+  readonly openWindows: OpenWindows;
+  /** The sizes that the processor makes. */
+  readonly windowSizes: readonly DurationMs[];
+}
+
+/** Too many questions to the store at once; the same one can be asked again in a moment. */
+export class BusyError extends Error {
+  override readonly name = 'BusyError';
+}
+
+/** The read-only JSON API. See docs/api.md for its addresses. */
+export function apiRoutes({ store, view, openWindows, windowSizes }: ApiOptions): Hono {
+  const api = new Hono();
+  const ask = limitConcurrency(serveLimits.storeQueriesMax);
+
+  api.get('/', (context) => {
+    readQuery(context, []);
+    return context.json({
+      name: 'floorwatch',
+      version: VERSION,
+      now: Date.now(),
+      windowSizes: windowSizes.map(sizeLabel),
+      silentAfterMs: view.silentAfterMs,
+      historyMs: serveLimits.historyMs,
+      counts: view.counts(),
+    });
+  });
+
+  api.get('/sites', (context) => {
+    const query = readQuery(context, ['limit', 'after']);
+    const after = query.text('after');
+    const sites = view.sites().filter(({ site }) => after === undefined || site > after);
+    return context.json(paged(sites, limitOf(query), ({ site }) => site));
+  });
+
+  api.get('/sensors', (context) => {
+    const names = ['sensor', 'site', 'gateway', 'device', 'state', 'search', 'limit', 'after'];
+    const query = readQuery(context, names);
+    const limit = limitOf(query);
+    const ids = query.sensorIds('sensor', serveLimits.sparklinesMax);
+    const filter = given({
+      ids: ids.length > 0 ? new Set(ids) : undefined,
+      site: query.text('site'),
+      gateway: query.text('gateway'),
+      device: query.text('device'),
+      state: query.oneOf('state', SENSOR_STATES),
+      search: query.text('search'),
+      after: readId(query, 'after'),
+    });
+    return context.json(paged(view.sensors(filter, limit + 1), limit, ({ id }) => id));
+  });
+
+  api.get('/rollups', (context) => {
+    const query = readQuery(context, ['sensor', 'from', 'to', 'limit', 'after']);
+    const id = sensorId(required('sensor', query.sensor('sensor'), SENSOR_REMEDY));
+    const { from, to } = query.range();
+    const after = query.instant('after');
+    const points = view.points(id, after === undefined ? from : Math.max(from, after + 1), to) ?? [];
+    return context.json(paged(points, limitOf(query), ({ start }) => String(start)));
+  });
+
+  api.get('/sparklines', (context) => {
+    const query = readQuery(context, ['sensor', 'points']);
+    const ids = query.sensorIds('sensor', serveLimits.sparklinesMax);
+    if (ids.length === 0) throw new QueryError('sensor', '', 'is missing', SENSOR_REMEDY);
+    const count = query.count('points', 60, serveLimits.pointsPerSensorMax);
+    const items = ids.map((id) => view.sparkline(id, count));
+    return context.json({ items, next: null });
+  });
+
+  api.get('/windows', async (context) => {
+    const query = readQuery(context, ['sensor', 'size', 'from', 'to', 'limit', 'after']);
+    const sensor = required('sensor', query.sensor('sensor'), SENSOR_REMEDY);
+    const size = readSize(query, windowSizes);
+    const range = query.range();
+    const after = query.instant('after');
+    const from = after === undefined ? range.from : epochMs(Math.max(range.from, shift(after, 1)));
+    const limit = limitOf(query);
+    if (from >= range.to) return context.json({ items: [], next: null });
+    return context.json(await ask(() => listWindows(store, openWindows, { sensor, size, from, to: range.to, limit })));
+  });
+
+  api.get('/anomalies', async (context) => {
+    const query = readQuery(context, ['sensor', 'severity', 'open', 'from', 'to', 'limit', 'after']);
+    const optional = given({
+      sensor: query.sensor('sensor'),
+      severity: query.oneOf('severity', SEVERITIES),
+      openOnly: query.oneOf('open', ['true']) === undefined ? undefined : true,
+      after: query.text('after', 512),
+    });
+    const asked = { ...query.range(), limit: limitOf(query), ...optional };
+    return context.json(await ask(() => store.anomalies(asked)));
+  });
+
+  return api;
+}
+
+/** The parameters of a request to an address that takes these names. */
+export const readQuery = (context: Context, known: readonly string[]): QueryReader =>
+  new QueryReader(context.req.queries(), known);
+
+const limitOf = (query: QueryReader): number => query.count('limit', serveLimits.pageRowsDefault, limits.pageRowsMax);
+
+function readId(query: QueryReader, name: string): string | undefined {
+  const ref = query.sensor(name);
+  return ref === undefined ? undefined : sensorId(ref);
+}
+
+function readSize(query: QueryReader, sizes: readonly DurationMs[]): DurationMs {
+  const labels = sizes.map(sizeLabel);
+  const remedy = `use one of: ${labels.join(', ')}`;
+  const size = parseSizeLabel(required('size', query.oneOf('size', labels), remedy));
+  return durationMs(required('size', size, remedy));
+}
+
+/** The first `limit` of `items`; `next` is the key of the last one if there are more. */
+function paged<T>(items: readonly T[], limit: number, keyOf: (item: T) => string): Page<T> {
+  const page = items.slice(0, limit);
+  const last = page.at(-1);
+  return { items: page, next: items.length > limit && last !== undefined ? keyOf(last) : null };
+}
+
+type Given<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
+
+/** Without the fields that are undefined: an optional field is either there or not. */
+const given = <T extends object>(fields: T): Given<T> =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Given<T>;
+
+/** Runs at most `max` at the same time and refuses the others. */
+function limitConcurrency(max: number): <T>(run: () => Promise<T>) => Promise<T> {
+  let running = 0;
+  return async (run) => {
+    if (running >= max) throw new BusyError(`${max} questions to the store are being answered already`);
+    running += 1;
+    try {
+      return await run();
+    } finally {
+      running -= 1;
+    }
+  };
+}

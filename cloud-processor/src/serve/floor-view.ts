@@ -1,0 +1,417 @@
+import {
+  type Aggregate,
+  type AnomalyRow,
+  type DurationMs,
+  type EpochMs,
+  epochMs,
+  type GatewayName,
+  type GatewayRow,
+  gatewayKey,
+  type GatewayView,
+  type MovingStatistics,
+  type RollupPoint,
+  sensorId,
+  type SensorRef,
+  type SensorState,
+  type SensorView,
+  type Severity,
+  type SiteView,
+} from '@floorwatch/contracts';
+
+import type { FloorObserver } from '../floor-observer.ts';
+import type { Store } from '../write/store.ts';
+import { serveLimits } from './limits.ts';
+import { SensorHistory } from './sensor-history.ts';
+
+/** What a page may want to hear at once. Called within the pipeline's call, so it returns at once and never throws. */
+export interface FloorListener {
+  anomaly(row: AnomalyRow): void;
+  /** Whether {@link rollup} should be called for this sensor. */
+  wants(id: string): boolean;
+  rollup(id: string, point: RollupPoint): void;
+}
+
+/** Which sensors to list, in the order of their ids. */
+export interface SensorFilter {
+  readonly ids?: ReadonlySet<string>;
+  readonly site?: string;
+  readonly gateway?: string;
+  readonly device?: string;
+  readonly state?: SensorState;
+  /** Part of an id, in any case. */
+  readonly search?: string;
+  /** Only sensors whose id sorts behind this one. */
+  readonly after?: string;
+}
+
+/** A small chart of one sensor: `last[i]` was read at `at[i]`. */
+export interface Sparkline {
+  readonly id: string;
+  readonly at: readonly number[];
+  readonly last: readonly number[];
+}
+
+export interface FloorViewOptions {
+  /** A gateway from which nothing came for so long makes its sensors `unknown`. At least three of its ticks. */
+  readonly silentAfterMs: DurationMs;
+  /** The processor's clock; Date.now unless a test says otherwise. */
+  readonly now?: () => number;
+}
+
+/** How much the view holds, and what it had to leave out since the start. */
+export interface FloorViewCounts {
+  readonly sensors: number;
+  readonly gateways: number;
+  readonly openAnomalies: number;
+  /** Rollups, reports and episodes of sensors and gateways beyond the limits. */
+  readonly leftOut: number;
+}
+
+interface GatewayEntry {
+  readonly name: GatewayName;
+  readonly sensors: SensorEntry[];
+  heardAt: EpochMs | null;
+  watermark: EpochMs | null;
+  report: GatewayRow | null;
+  /** As last told to pages. */
+  silent: boolean;
+}
+
+interface SensorEntry {
+  readonly id: string;
+  readonly ref: SensorRef;
+  readonly gateway: GatewayEntry;
+  readonly history: SensorHistory;
+  readonly open: Map<string, Severity>;
+  unit: string | null;
+  last: number;
+  lastAt: EpochMs;
+  moving: MovingStatistics;
+}
+
+const NO_STATISTICS: MovingStatistics = {
+  countMean: null,
+  countSd: null,
+  timeMean: null,
+  timeSd: null,
+  ewMean: null,
+  ewSd: null,
+};
+
+/**
+ * The floor as it is now: the newest value, the open episodes and the last half hour of every sensor. It lives in memory only, inside
+ * {@link serveLimits}; after a restart {@link restore} brings back what the store knows, and live records the rest.
+ */
+export class FloorView implements FloorObserver {
+  /** Hears changes as they come; one at a time (the live feed). */
+  listener: FloorListener | undefined;
+  readonly silentAfterMs: DurationMs;
+  readonly #now: () => number;
+  readonly #sensors = new Map<string, SensorEntry>();
+  readonly #gateways = new Map<string, GatewayEntry>();
+  /** Ids in order, until a sensor is added. */
+  #sorted: string[] | undefined;
+  readonly #changed = new Set<SensorEntry>();
+  #pointsLeft: number = serveLimits.pointsMax;
+  #openAnomalies = 0;
+  #leftOut = 0;
+  /** Episodes that closed before {@link restore} was done, so that the store's older word does not open them again. */
+  #closedMeanwhile: Set<string> | undefined = new Set();
+
+  constructor({ silentAfterMs, now = Date.now }: FloorViewOptions) {
+    this.silentAfterMs = silentAfterMs;
+    this.#now = now;
+  }
+
+  /**
+   * Fills the view with what the store knows. What the pipeline has told meanwhile is newer and stays.
+   *
+   * @throws StoreError if the store cannot be asked; the view is usable all the same, and this can be tried again.
+   */
+  async restore(store: Pick<Store, 'newestWindows' | 'anomalies' | 'gateways'>): Promise<void> {
+    const recent = this.#now() - serveLimits.restoreMs;
+    let since = recent;
+    let windows = await store.newestWindows(since, serveLimits.sensorsMax);
+    if (windows.length === 0) {
+      // A floor that only ever played back old recordings has nothing recent, but it has something to show.
+      since = 0;
+      windows = await store.newestWindows(since, serveLimits.sensorsMax);
+    }
+    for (const report of await store.gateways(recent)) {
+      const gateway = this.#gateway(report);
+      if (gateway === undefined) continue;
+      gateway.report ??= report;
+      gateway.heardAt ??= report.at;
+    }
+    for (const { sensor, unit, aggregate, moving } of windows) {
+      const entry = this.#sensor(sensor, aggregate.last, epochMs(aggregate.lastAt));
+      if (entry !== undefined) this.#take(entry, unit, aggregate, moving);
+    }
+    await this.#restoreOpenEpisodes(store, since);
+    this.#closedMeanwhile = undefined;
+  }
+
+  async #restoreOpenEpisodes(store: Pick<Store, 'anomalies'>, since: number): Promise<void> {
+    const query = { from: epochMs(since), to: epochMs(8.64e15), openOnly: true, limit: serveLimits.restorePageRows };
+    let after: string | null = null;
+    let rows = 0;
+    do {
+      const page: Awaited<ReturnType<Store['anomalies']>> = await store.anomalies(
+        after === null ? query : { ...query, after },
+      );
+      for (const row of page.items) {
+        if (row.phase === 'closed' || this.#closedMeanwhile?.has(row.id) === true) continue;
+        const entry = this.#sensor(row.sensor, row.value, row.openedAt);
+        if (entry !== undefined && !entry.open.has(row.id)) this.#openEpisode(entry, row);
+      }
+      rows += page.items.length;
+      after = page.next;
+    } while (after !== null && rows < serveLimits.openEpisodesMax);
+  }
+
+  heard(name: GatewayName, heardAt: EpochMs): void {
+    const gateway = this.#gateway(name);
+    if (gateway !== undefined) gateway.heardAt = heardAt;
+  }
+
+  watermark(name: GatewayName, watermark: EpochMs): void {
+    const gateway = this.#gateway(name);
+    if (gateway !== undefined) gateway.watermark = watermark;
+  }
+
+  rollup(
+    ref: SensorRef,
+    unit: string | undefined,
+    start: EpochMs,
+    aggregate: Readonly<Aggregate>,
+    moving: MovingStatistics,
+  ): void {
+    const entry = this.#sensor(ref, aggregate.last, epochMs(aggregate.lastAt));
+    if (entry === undefined) return;
+    this.#take(entry, unit, aggregate, moving);
+    const point = entry.history.add(start, aggregate, moving);
+    this.#changed.add(entry);
+    if (point !== undefined && this.listener?.wants(entry.id) === true) this.listener.rollup(entry.id, point);
+  }
+
+  anomaly(row: AnomalyRow): void {
+    const entry = this.#sensor(row.sensor, row.value, row.openedAt);
+    if (entry !== undefined) {
+      if (row.phase === 'closed') this.#closeEpisode(entry, row.id);
+      else this.#openEpisode(entry, row);
+      entry.unit ??= row.unit ?? null;
+      this.#changed.add(entry);
+    }
+    this.listener?.anomaly(row);
+  }
+
+  gateway(row: GatewayRow): void {
+    const gateway = this.#gateway(row);
+    if (gateway !== undefined) gateway.report = row;
+  }
+
+  /** Sites with their gateways, both in the order of their names. */
+  sites(): SiteView[] {
+    const sites = new Map<string, GatewayView[]>();
+    const entries = [...this.#gateways.entries()].sort(([a], [b]) => compare(a, b));
+    for (const [, { name, heardAt, watermark, report, sensors }] of entries) {
+      const views = sites.get(name.site) ?? [];
+      views.push({ site: name.site, gateway: name.gateway, heardAt, watermark, report, sensors: sensors.length });
+      sites.set(name.site, views);
+    }
+    return [...sites].map(([site, gateways]) => ({ site, gateways })).sort((a, b) => compare(a.site, b.site));
+  }
+
+  /** Up to `limit` sensors that match, in the order of their ids. */
+  sensors(filter: SensorFilter, limit: number): SensorView[] {
+    this.#sorted ??= [...this.#sensors.keys()].sort(compare);
+    const search = filter.search?.toLowerCase();
+    const found: SensorView[] = [];
+    for (let index = firstBehind(this.#sorted, filter.after); index < this.#sorted.length; index++) {
+      if (found.length >= limit) break;
+      const entry = this.#sensors.get(this.#sorted[index] ?? '');
+      if (entry === undefined || !matches(entry, filter, search)) continue;
+      if (filter.state === undefined || this.#stateOf(entry) === filter.state) found.push(this.#view(entry));
+    }
+    return found;
+  }
+
+  /** The points of a sensor with `from` ≤ start < `to`, oldest first; undefined if there is no such sensor. */
+  points(id: string, from: number, to: number): RollupPoint[] | undefined {
+    return this.#sensors.get(id)?.history.points(from, to);
+  }
+
+  /** When and what the newest `count` points of a sensor last read, oldest first: enough for a small chart. */
+  sparkline(id: string, count: number): Sparkline {
+    const { at, last } = this.#sensors.get(id)?.history.lasts(count) ?? { at: [], last: [] };
+    return { id, at, last };
+  }
+
+  /**
+   * Takes the sensors whose value or state changed since they were last taken, at most `limit`; the others stay for the next time. A
+   * gateway that fell silent, or came back, changes all of its sensors.
+   */
+  takeChanged(limit: number): SensorView[] {
+    for (const gateway of this.#gateways.values()) {
+      const silent = this.#isSilent(gateway);
+      if (silent === gateway.silent) continue;
+      gateway.silent = silent;
+      for (const entry of gateway.sensors) this.#changed.add(entry);
+    }
+    const taken: SensorView[] = [];
+    for (const entry of this.#changed) {
+      if (taken.length >= limit) break;
+      this.#changed.delete(entry);
+      taken.push(this.#view(entry));
+    }
+    return taken;
+  }
+
+  /** Forgets which sensors changed: a page that begins now reads them all first. */
+  forgetChanges(): void {
+    this.takeChanged(0);
+    this.#changed.clear();
+  }
+
+  counts(): FloorViewCounts {
+    return {
+      sensors: this.#sensors.size,
+      gateways: this.#gateways.size,
+      openAnomalies: this.#openAnomalies,
+      leftOut: this.#leftOut,
+    };
+  }
+
+  #view(entry: SensorEntry): SensorView {
+    return {
+      id: entry.id,
+      sensor: entry.ref,
+      unit: entry.unit,
+      state: this.#stateOf(entry),
+      last: entry.last,
+      lastAt: entry.lastAt,
+      moving: entry.moving,
+      openAnomalies: entry.open.size,
+    };
+  }
+
+  #stateOf(entry: SensorEntry): SensorState {
+    if (this.#isSilent(entry.gateway)) return 'unknown';
+    let state: SensorState = 'normal';
+    for (const severity of entry.open.values()) {
+      if (severity === 'critical') return severity;
+      state = severity;
+    }
+    return state;
+  }
+
+  #isSilent({ heardAt }: GatewayEntry): boolean {
+    return heardAt === null || this.#now() - heardAt > this.silentAfterMs;
+  }
+
+  #take(entry: SensorEntry, unit: string | undefined, aggregate: Readonly<Aggregate>, moving: MovingStatistics): void {
+    if (unit !== undefined) entry.unit = unit;
+    if (aggregate.lastAt < entry.lastAt) return;
+    entry.last = aggregate.last;
+    entry.lastAt = epochMs(aggregate.lastAt);
+    entry.moving = moving;
+  }
+
+  #openEpisode(entry: SensorEntry, { id, severity }: AnomalyRow): void {
+    if (!entry.open.has(id)) {
+      if (this.#openAnomalies >= serveLimits.openEpisodesMax) {
+        this.#leftOut += 1;
+        return;
+      }
+      this.#openAnomalies += 1;
+    }
+    entry.open.set(id, severity);
+  }
+
+  #closeEpisode(entry: SensorEntry, id: string): void {
+    if (entry.open.delete(id)) this.#openAnomalies -= 1;
+    const closed = this.#closedMeanwhile;
+    if (closed !== undefined && closed.size < serveLimits.openEpisodesMax) closed.add(id);
+  }
+
+  #gateway(name: GatewayName): GatewayEntry | undefined {
+    const key = gatewayKey(name);
+    const known = this.#gateways.get(key);
+    if (known !== undefined) return known;
+    if (this.#gateways.size >= serveLimits.gatewaysMax) {
+      this.#leftOut += 1;
+      return undefined;
+    }
+    const entry: GatewayEntry = {
+      name: { site: name.site, gateway: name.gateway },
+      sensors: [],
+      heardAt: null,
+      watermark: null,
+      report: null,
+      silent: true,
+    };
+    this.#gateways.set(key, entry);
+    return entry;
+  }
+
+  /** The sensor, made with this value if it is new; undefined beyond the limit. */
+  #sensor(ref: SensorRef, last: number, lastAt: EpochMs): SensorEntry | undefined {
+    const id = sensorId(ref);
+    const known = this.#sensors.get(id);
+    if (known !== undefined) return known;
+    if (this.#sensors.size >= serveLimits.sensorsMax) {
+      this.#leftOut += 1;
+      return undefined;
+    }
+    const gateway = this.#gateway(ref);
+    if (gateway === undefined) return undefined;
+    const entry: SensorEntry = {
+      id,
+      ref: { site: ref.site, gateway: ref.gateway, device: ref.device, metric: ref.metric },
+      gateway,
+      history: new SensorHistory(this.#budget),
+      open: new Map(),
+      unit: null,
+      last,
+      lastAt,
+      moving: NO_STATISTICS,
+    };
+    this.#sensors.set(id, entry);
+    gateway.sensors.push(entry);
+    this.#sorted = undefined;
+    return entry;
+  }
+
+  readonly #budget = {
+    take: (points: number): boolean => {
+      if (points > this.#pointsLeft) return false;
+      this.#pointsLeft -= points;
+      return true;
+    },
+  };
+}
+
+function matches({ id, ref }: SensorEntry, filter: SensorFilter, search: string | undefined): boolean {
+  return (
+    (filter.ids === undefined || filter.ids.has(id)) &&
+    (filter.site === undefined || filter.site === ref.site) &&
+    (filter.gateway === undefined || filter.gateway === ref.gateway) &&
+    (filter.device === undefined || filter.device === ref.device) &&
+    (search === undefined || id.toLowerCase().includes(search))
+  );
+}
+
+/** By code units, which is what `after` relies on: the order of a language could call two ids equal. */
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+/** The index of the first id that sorts behind `after`. */
+function firstBehind(sorted: readonly string[], after: string | undefined): number {
+  if (after === undefined) return 0;
+  let [low, high] = [0, sorted.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((sorted[middle] ?? '') <= after) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

@@ -1,0 +1,52 @@
+import { durationMs, minutes, ROLLUP_MS, seconds } from '@floorwatch/contracts';
+
+/** Limits of what pages and other programs can make this process hold or do. */
+export const serveLimits = {
+  /** Sensors kept for the floor view, at about 1 kB each without their points. More are counted and left out. */
+  sensorsMax: 50_000,
+  /** Gateways kept for the floor view. */
+  gatewaysMax: 2_000,
+  /** How far back a sensor's points go, in event time before its newest. */
+  historyMs: minutes(30),
+  /** Points of one sensor: that time at one point per rollup. */
+  pointsPerSensorMax: minutes(30) / ROLLUP_MS,
+  /** Points that every sensor may keep, whatever the others hold. */
+  pointsPerSensorMin: 16,
+  /**
+   * Points of all sensors beyond that minimum, at 128 bytes each: 150 MB. Up to 7,000 sensors keep the full half hour; with more, the
+   * ones that come later keep less.
+   */
+  pointsMax: 1_200_000,
+  /** Open episodes remembered, over all sensors. More are counted; the store has them all. */
+  openEpisodesMax: 100_000,
+  /** Rows read from the store per request while the view is rebuilt. */
+  restorePageRows: 1_000,
+  /** How far back a restart looks for sensors and open episodes. What is older comes back with its next reading. */
+  restoreMs: durationMs(7 * 86_400_000),
+
+  /** Clients of the live feed. A page has one; a floor has tens of pages. */
+  liveClientsMax: 64,
+  /** Bytes that wait for one client beyond what its socket takes. A client that falls further behind is cut. */
+  liveQueueBytesMax: 2 * 1024 * 1024,
+  /** Sensors whose rollups one client may ask for. */
+  liveSensorsMax: 50,
+  /** Changed sensors in one event, at about 450 bytes each: half a megabyte. The others wait for the next event. */
+  liveSensorsPerEventMax: 1_000,
+  /** Episodes that wait for the next event. Beyond, the oldest is left out and counted; a page finds it in the store. */
+  liveAnomaliesMax: 1_000,
+  /** How long changes of sensors are gathered. */
+  liveGatherMs: seconds(1),
+  /** How long changes of episodes are gathered: short enough to feel immediate, long enough to survive a storm of them. */
+  liveAnomalyGatherMs: durationMs(100),
+  /** Silence after which a heartbeat is sent. Below the idle time-outs of common proxies. */
+  liveHeartbeatMs: seconds(15),
+
+  /** Rows in a page of a list unless the caller asks for another number. */
+  pageRowsDefault: 500,
+  /** Sensors in one request for sparklines. */
+  sparklinesMax: 100,
+  /** Questions to the store at the same time. More are refused with 503, so that pages cannot starve the writer. */
+  storeQueriesMax: 8,
+  /** Bytes of one file of the console page. */
+  consoleFileBytesMax: 5 * 1024 * 1024,
+} as const;

@@ -1,0 +1,191 @@
+import { fileURLToPath } from 'node:url';
+
+import { type DurationMs, durationMs, WINDOW_SIZES_DEFAULT } from '@floorwatch/contracts';
+import { bearerAuth, isLoopback, type Logger, messageOf } from '@floorwatch/runtime';
+import { type Context, Hono, type MiddlewareHandler } from 'hono';
+import { compress } from 'hono/compress';
+import { secureHeaders } from 'hono/secure-headers';
+import { Counter, Gauge, type Registry } from 'prom-client';
+
+import type { OpenWindows } from '../floor-observer.ts';
+import { type Store, StoreError } from '../write/store.ts';
+import { apiRoutes, BusyError, readQuery } from './api-routes.ts';
+import { ConsoleFiles } from './console-files.ts';
+import type { FloorView } from './floor-view.ts';
+import { serveLimits } from './limits.ts';
+import { LiveFeed, type LiveFeedOptions } from './live-feed.ts';
+import { QueryError } from './query-reader.ts';
+
+/** Whether the program can do its work, and what stands in the way. */
+export interface HealthReport {
+  readonly ok: boolean;
+  /** One entry per part, such as `{ store: 'ok', nats: 'reconnecting' }`. Without secrets: it is shown with a token only if one is set. */
+  readonly parts: Readonly<Record<string, string>>;
+}
+
+export interface ServeOptions {
+  readonly store: Pick<Store, 'windows' | 'anomalies'>;
+  readonly view: FloorView;
+  readonly openWindows: OpenWindows;
+  /** Callers of the API must send it; undefined: none is asked for, and only requests to a loopback name are answered. */
+  readonly token: string | undefined;
+  /** The built console page; {@link CONSOLE_DIR_DEFAULT} unless told otherwise. */
+  readonly consoleDir?: string;
+  /** Read for `/metrics`. Gets the metrics of this stage. */
+  readonly metrics: Registry;
+  readonly health: () => HealthReport;
+  /** What `GET /api/v1/processor` answers: positions, counters, rejected batches and refused rows. */
+  readonly processor?: () => unknown;
+  readonly logger: Logger;
+  /** The sizes that the processor makes. */
+  readonly windowSizes?: readonly DurationMs[];
+  /** Other limits of the live feed, for tests. */
+  readonly liveLimits?: NonNullable<LiveFeedOptions['limits']>;
+}
+
+/** Where `npm run build` puts the console page. */
+export const CONSOLE_DIR_DEFAULT = fileURLToPath(new URL('../../../dashboards/console/dist', import.meta.url));
+
+/**
+ * Everything the processor answers over HTTP: `/healthz`, `/metrics`, the API under `/api/v1` with its live feed, and the console
+ * page. Read-only. With a token everything but the page's own files and the bare `/healthz` needs it.
+ */
+export function createServeApp(options: ServeOptions): Hono {
+  const { view, token, metrics, health } = options;
+  const app = new Hono();
+  const feed = new LiveFeed({ view, ...(options.liveLimits === undefined ? {} : { limits: options.liveLimits }) });
+  const files = new ConsoleFiles(options.consoleDir ?? CONSOLE_DIR_DEFAULT);
+  registerMetrics(metrics, view, feed);
+
+  app.use(securityHeaders());
+  if (token === undefined) app.use(loopbackNamesOnly);
+  app.use(compress());
+  app.onError((error, context) => answerError(error, context, options.logger));
+
+  app.get('/healthz', noStore, (context) => {
+    const { ok, parts } = health();
+    return context.json(token === undefined ? { ok, parts } : { ok }, ok ? 200 : 503);
+  });
+  for (const path of ['/metrics', '/api/*']) {
+    app.use(path, noStore);
+    if (token !== undefined) app.use(path, bearerAuth(token));
+  }
+  app.get('/metrics', async (context) =>
+    context.body(await metrics.metrics(), 200, { 'Content-Type': metrics.contentType }),
+  );
+  app.get('/api/v1/live', (context) => openFeed(context, feed));
+  const { processor } = options;
+  if (processor !== undefined) app.get('/api/v1/processor', (context) => context.json({ ...Object(processor()) }));
+  app.route('/api/v1', apiRoutes({ ...options, windowSizes: options.windowSizes ?? SIZES_DEFAULT }));
+  app.all('/api/*', (context) =>
+    context.json({ error: `${context.req.method} ${context.req.path} is not part of the API; see docs/api.md` }, 404),
+  );
+  app.get('*', (context) => files.answer(context));
+  return app;
+}
+
+const SIZES_DEFAULT = WINDOW_SIZES_DEFAULT.map((size) => durationMs(size));
+
+const noStore: MiddlewareHandler = async (context, next) => {
+  context.header('Cache-Control', 'no-store');
+  await next();
+};
+
+/** The page needs nothing from elsewhere, runs no inline script, and belongs into nobody's frame. */
+const securityHeaders = (): MiddlewareHandler =>
+  secureHeaders({
+    contentSecurityPolicy: {
+      defaultSrc: ["'none'"],
+      scriptSrc: ["'self'"],
+      styleSrc: ["'self'"],
+      imgSrc: ["'self'"],
+      connectSrc: ["'self'"],
+      manifestSrc: ["'self'"],
+      baseUri: ["'none'"],
+      formAction: ["'none'"],
+      frameAncestors: ["'none'"],
+    },
+    xFrameOptions: 'DENY',
+    referrerPolicy: 'no-referrer',
+    // Whether there is TLS in front is not known here; whoever puts it there sets this header too.
+    strictTransportSecurity: false,
+  });
+
+/**
+ * Without a token only names of this machine are answered: otherwise a foreign page could point its own name at 127.0.0.1 and read
+ * the floor through the visitor's browser (DNS rebinding).
+ */
+const loopbackNamesOnly: MiddlewareHandler = async (context, next) => {
+  const host = context.req.header('host') ?? new URL(context.req.url).host;
+  const name = host.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
+  if (isLoopback(name)) return next();
+  const error = `the host name "${name.slice(0, 100)}" is not this machine's own; open http://127.0.0.1 with the port, or set a token`;
+  return context.json({ error }, 403);
+};
+
+function openFeed(context: Context, feed: LiveFeed): Response {
+  const sensors = readQuery(context, ['sensor']).sensorIds('sensor', serveLimits.liveSensorsMax);
+  const { outgoing } = (context.env ?? {}) as { readonly outgoing?: { destroy(): void } };
+  const stream = feed.open(sensors, () => outgoing?.destroy());
+  if (stream === undefined) {
+    const error = `${serveLimits.liveClientsMax} pages are listening already; close one, or try again later`;
+    return context.json({ error }, 503, { 'Retry-After': '10' });
+  }
+  return context.body(stream, 200, { 'Content-Type': 'text/event-stream', 'X-Accel-Buffering': 'no' });
+}
+
+/** What went wrong as an answer. Nothing of an unforeseen error is shown; it is in the log. */
+function answerError(error: Error, context: Context, logger: Logger): Response {
+  if (error instanceof QueryError) {
+    const { message, field, value, remedy } = error;
+    return context.json({ error: message, field, value, remedy }, 400);
+  }
+  if (error instanceof BusyError) return context.json({ error: error.message }, 503, { 'Retry-After': '1' });
+  const path = context.req.path;
+  if (error instanceof StoreError) {
+    logger.warn({ path, code: error.code, error: error.message }, 'the store did not answer a question of a page');
+    const wait = String(Math.ceil((error.retryAfterMs ?? 5_000) / 1_000));
+    const text = `the store could not be asked (${error.code}); live values are not affected`;
+    return context.json({ error: text, code: error.code }, 503, { 'Retry-After': wait });
+  }
+  logger.error({ path, error: messageOf(error), stack: error.stack }, 'a request failed');
+  return context.json({ error: "this request failed; the processor's log says why" }, 500);
+}
+
+function registerMetrics(registry: Registry, view: FloorView, feed: LiveFeed): void {
+  const registers = [registry];
+  const prefix = 'floorwatch_processor_';
+  const gauge = (name: string, help: string, value: () => number): void => {
+    void new Gauge({
+      name: `${prefix}${name}`,
+      help,
+      registers,
+      collect() {
+        this.set(value());
+      },
+    });
+  };
+  const counter = (name: string, help: string, value: () => number): void => {
+    void new Counter({
+      name: `${prefix}${name}`,
+      help,
+      registers,
+      collect() {
+        this.reset();
+        this.inc(value());
+      },
+    });
+  };
+  gauge('floor_sensors', 'Sensors in the floor view', () => view.counts().sensors);
+  gauge('floor_gateways', 'Gateways in the floor view', () => view.counts().gateways);
+  gauge('floor_open_anomalies', 'Open episodes in the floor view', () => view.counts().openAnomalies);
+  counter('floor_left_out_total', 'Records that the floor view had no room for', () => view.counts().leftOut);
+  gauge('live_clients', 'Pages that listen to the live feed', () => feed.counts().clients);
+  counter('live_clients_cut_total', 'Pages cut because they read too slowly', () => feed.counts().cut);
+  counter('live_clients_refused_total', 'Pages turned away because too many listen', () => feed.counts().refused);
+  counter(
+    'live_anomalies_left_out_total',
+    'Changes of episodes left out of the live feed in a storm',
+    () => feed.counts().anomaliesLeftOut,
+  );
+}

@@ -1,0 +1,272 @@
+import {
+  type Collector,
+  durationMs,
+  type EpochMs,
+  epochMs,
+  type GatewayName,
+  type LateRow,
+  type LiveWindowRow,
+  type RollupSensor,
+  type RollupsRecord,
+  rollupStart,
+  sensorId,
+  type WindowRow,
+} from '@floorwatch/contracts';
+
+import { aggregateAt, CELLS, loadRollup, movingAt, readingsOf } from './cells.ts';
+import { LostRanges, type LostRange } from './lost-ranges.ts';
+import { Pane, type PaneSnapshot } from './pane.ts';
+import { SensorSlots } from './sensor-slots.ts';
+import type { WindowConfig, WindowShared } from './window-config.ts';
+
+/** A gateway's windows as they are saved. Instants are epoch milliseconds. */
+export interface GatewaySnapshot extends GatewayName {
+  readonly watermark: number | null;
+  readonly sealedTo: number;
+  readonly newestEnd: number;
+  readonly lostSince: number | null;
+  readonly lost: readonly LostRange[];
+  /** Per window size the instant before which a window of that size may lack readings, because the size was not yet configured. */
+  readonly completeFrom: readonly (readonly [size: number, from: number])[];
+  readonly sensors: readonly { readonly device: string; readonly metric: string; readonly unit?: string }[];
+  readonly panes: readonly PaneSnapshot[];
+}
+
+/** The open windows of one size. */
+interface Track {
+  readonly size: number;
+  readonly completeFrom: number;
+  readonly panes: Map<number, Pane>;
+  /** The pane used last: consecutive rollups mostly fall into the same one. */
+  current: Pane | undefined;
+}
+
+/** Before every instant that a record can hold. */
+const BEGINNING = Number.MIN_SAFE_INTEGER;
+
+/** One rollup on its way into its windows; reused, because nothing here waits. */
+const rollup = new Float64Array(CELLS);
+
+/**
+ * The tumbling windows [start, end) of one gateway. They live by the gateway's own watermark alone: a gateway that was away for a day
+ * is not late by its own clock.
+ *
+ * Invariant: every window whose end is at most `#sealedTo` = highest watermark − allowed lateness has been emitted and is gone.
+ */
+export class GatewayWindows {
+  readonly name: GatewayName;
+  readonly #config: WindowConfig;
+  readonly #shared: WindowShared;
+  readonly #slots: SensorSlots;
+  readonly #lost: LostRanges;
+  /** The configured sizes, and behind them those that are no longer configured but still have open windows. */
+  readonly #tracks: Track[];
+  #watermark: EpochMs | undefined;
+  #sealedTo = BEGINNING;
+  /** End of the newest bucket merged. */
+  #newestEnd = BEGINNING;
+  /** Set while readings are missing whose event times are unknown: the instant from which they may be. */
+  #lostSince: number | undefined;
+
+  constructor(name: GatewayName, config: WindowConfig, shared: WindowShared, from?: GatewaySnapshot) {
+    this.name = { site: name.site, gateway: name.gateway };
+    this.#config = config;
+    this.#shared = shared;
+    this.#slots = new SensorSlots(this.name, config.sensorsPerGatewayMax);
+    this.#lost = new LostRanges(config.lostRangesPerGatewayMax, from?.lost);
+    if (from !== undefined) {
+      this.#watermark = from.watermark === null ? undefined : epochMs(from.watermark);
+      this.#sealedTo = from.sealedTo;
+      this.#newestEnd = from.newestEnd;
+      this.#lostSince = from.lostSince ?? undefined;
+      for (const sensor of from.sensors) this.#slots.slotOf(sensor);
+    }
+    this.#tracks = this.#makeTracks(from);
+  }
+
+  #makeTracks(from: GatewaySnapshot | undefined): Track[] {
+    const known = new Map(from?.completeFrom);
+    const left =
+      from?.panes.map((pane) => pane.size).filter((size) => !this.#config.sizes.some((s) => s === size)) ?? [];
+    const tracks = [...this.#config.sizes, ...new Set(left)].map((size): Track => {
+      // Of a size that is new since the last run, windows that began before now lack what was merged until now.
+      const completeFrom = known.get(size) ?? (from === undefined ? BEGINNING : this.#newestEnd);
+      return { size, completeFrom, panes: new Map(), current: undefined };
+    });
+    for (const snapshot of from?.panes ?? []) {
+      const pane = Pane.restore(snapshot);
+      tracks.find((track) => track.size === pane.size)?.panes.set(pane.start, pane);
+      this.#shared.openWindows += pane.rows;
+    }
+    return tracks;
+  }
+
+  get watermark(): EpochMs | undefined {
+    return this.#watermark;
+  }
+
+  /** Merges a checked record into the open windows. Readings behind the seal go to `out` as late rows. */
+  merge(sensors: readonly RollupSensor[], record: RollupsRecord, out: Collector<LateRow>): void {
+    const { length } = record.columns.sensor;
+    if (this.#config.sizes.some((size) => size % record.bucketMs !== 0)) {
+      for (let index = 0; index < length; index++) this.#refuse('bucket', record.columns.n[index]!);
+      return;
+    }
+    if (this.#slots.full) this.#dropUnusedSlots();
+    const slots = sensors.map((sensor) => this.#slots.slotOf(sensor));
+    for (let index = 0; index < length; index++) {
+      const slot = slots[record.columns.sensor[index]!]!;
+      const start = rollupStart(record, index);
+      loadRollup(record, index, start, rollup);
+      if (slot < 0) this.#refuse('too-many-sensors', readingsOf(rollup));
+      else if (!isInstant(start)) this.#refuse('impossible-time', readingsOf(rollup));
+      else this.#mergeLoaded(slot, start, out);
+      if (start + record.bucketMs > this.#newestEnd && isInstant(start)) this.#newestEnd = start + record.bucketMs;
+    }
+    if (this.#lostSince !== undefined) {
+      this.#lost.add(this.#lostSince, this.#newestEnd);
+      this.#lostSince = undefined;
+    }
+  }
+
+  #mergeLoaded(slot: number, at: number, out: Collector<LateRow>): void {
+    for (let index = 0; index < this.#config.sizes.length; index++) {
+      const track = this.#tracks[index]!;
+      const start = Math.floor(at / track.size) * track.size;
+      if (start + track.size <= this.#sealedTo) {
+        this.#emitLate(slot, track.size, start, out);
+        continue;
+      }
+      let pane = track.current;
+      if (pane?.start !== start) {
+        pane = track.panes.get(start);
+        if (pane !== undefined) track.current = pane;
+      }
+      if (pane?.merge(slot, rollup) === true) continue;
+      if (this.#shared.openWindows >= this.#config.openWindowsMax) {
+        this.#refuse('too-many-windows', readingsOf(rollup));
+        continue;
+      }
+      pane ??= this.#openPane(track, start);
+      pane.add(slot, rollup);
+      this.#shared.openWindows++;
+    }
+  }
+
+  #openPane(track: Track, start: number): Pane {
+    // Most sensors report in every window, so the pane before tells how large this one becomes.
+    const pane = new Pane(track.size, start, track.current?.rows ?? 0);
+    track.panes.set(start, pane);
+    track.current = pane;
+    return pane;
+  }
+
+  #emitLate(slot: number, size: number, start: number, out: Collector<LateRow>): void {
+    const { ref } = this.#slots.sensor(slot);
+    const late = readingsOf(rollup);
+    const readings = this.#shared.late.add(`${sensorId(ref)}\n${size}\n${start}`, late);
+    this.#shared.countLate(this.name, size, late);
+    out.emit({ table: 'late', sensor: ref, size: durationMs(size), start: epochMs(start), readings });
+  }
+
+  #refuse(reason: string, readings: number): void {
+    this.#shared.countRefused(reason, readings);
+  }
+
+  /**
+   * Moves the watermark, which never goes back, and emits the windows that it seals: size by size, oldest first, in the order in
+   * which their sensors first reported.
+   */
+  advance(watermark: EpochMs, out: Collector<WindowRow>): void {
+    if (this.#watermark !== undefined && watermark <= this.#watermark) return;
+    this.#watermark = watermark;
+    if (this.#lostSince !== undefined) this.#lost.add(this.#lostSince, Math.max(this.#newestEnd, watermark));
+    const sealedTo = watermark - this.#config.allowedLateness;
+    if (sealedTo <= this.#sealedTo) return;
+    this.#sealedTo = sealedTo;
+    for (const track of this.#tracks) {
+      const sealed = [...track.panes.values()].filter((pane) => pane.end <= sealedTo).sort((a, b) => a.start - b.start);
+      for (const pane of sealed) this.#seal(track, pane, out);
+    }
+    this.#lost.forget(sealedTo - Math.max(...this.#tracks.map((track) => track.size)));
+  }
+
+  #seal(track: Track, pane: Pane, out: Collector<WindowRow>): void {
+    const incomplete = pane.start < track.completeFrom || this.#lost.touch(pane.start, pane.end);
+    for (let row = 0; row < pane.rows; row++) {
+      out.emit({ table: 'window', ...this.#fields(pane, row), revision: 0, incomplete });
+    }
+    track.panes.delete(pane.start);
+    if (track.current === pane) track.current = undefined;
+    this.#shared.openWindows -= pane.rows;
+  }
+
+  /** Readings are lost. `range`: between which event times, both ends included; null: nobody knows. */
+  lose(range: LostRange | null): void {
+    if (range === null) this.#lostSince ??= this.#sealedTo;
+    else this.#lost.add(range[0], range[1]);
+  }
+
+  /** The open windows of one sensor and size, oldest first. */
+  open(device: string, metric: string, size: number): LiveWindowRow[] {
+    const slot = this.#slots.find(device, metric);
+    const track = this.#tracks.find((candidate) => candidate.size === size);
+    if (slot === undefined || track === undefined) return [];
+    return [...track.panes.values()]
+      .sort((a, b) => a.start - b.start)
+      .flatMap((pane) => {
+        const row = pane.rowOf(slot);
+        return row < 0 ? [] : [{ table: 'window_live' as const, ...this.#fields(pane, row) }];
+      });
+  }
+
+  /** Moves at most `max` windows that changed since they were last taken into `into`. */
+  takeChanged(max: number, into: LiveWindowRow[]): void {
+    const end = into.length + max;
+    for (const track of this.#tracks) {
+      for (const pane of track.panes.values()) {
+        pane.takeChanged(end - into.length, (row) => into.push({ table: 'window_live', ...this.#fields(pane, row) }));
+      }
+    }
+  }
+
+  #fields(pane: Pane, row: number): Omit<LiveWindowRow, 'table'> {
+    const { ref, unit } = this.#slots.sensor(pane.slotAt(row));
+    return {
+      sensor: ref,
+      ...(unit === undefined ? {} : { unit }),
+      size: durationMs(pane.size),
+      start: epochMs(pane.start),
+      aggregate: aggregateAt(pane.cells, row * CELLS),
+      moving: movingAt(pane.cells, row * CELLS),
+    };
+  }
+
+  /** A copy of everything, which later changes do not touch. */
+  snapshot(): GatewaySnapshot {
+    return {
+      ...this.name,
+      watermark: this.#watermark ?? null,
+      sealedTo: this.#sealedTo,
+      newestEnd: this.#newestEnd,
+      lostSince: this.#lostSince ?? null,
+      lost: this.#lost.all(),
+      completeFrom: this.#tracks.map((track) => [track.size, track.completeFrom] as const),
+      sensors: this.#slots.all().map(({ ref: { device, metric }, unit }) => {
+        return unit === undefined ? { device, metric } : { device, metric, unit };
+      }),
+      panes: this.#tracks.flatMap((track) => [...track.panes.values()].map((pane) => pane.snapshot())),
+    };
+  }
+
+  /** Names that come and go must not fill the slots for ever: sensors without an open window give theirs back. */
+  #dropUnusedSlots(): void {
+    const used = new Set<number>();
+    const panes = this.#tracks.flatMap((track) => [...track.panes.values()]);
+    for (const pane of panes) for (let row = 0; row < pane.rows; row++) used.add(pane.slotAt(row));
+    const slotOf = this.#slots.keep(used);
+    for (const pane of panes) pane.renumber(slotOf, this.#slots.length);
+  }
+}
+
+const isInstant = (at: number): boolean => Math.abs(at) <= 8_640_000_000_000_000;

@@ -1,0 +1,46 @@
+/** A stretch of event time, both ends included, whose readings may be lost. */
+export type LostRange = readonly [from: number, to: number];
+
+/**
+ * Where a gateway is known to have lost readings: windows that overlap one of these are incomplete. Kept as disjoint ranges in
+ * order, at most `max`; beyond that the closest two are joined, which marks more windows and never fewer.
+ */
+export class LostRanges {
+  readonly #max: number;
+  #ranges: LostRange[];
+
+  constructor(max: number, ranges: readonly LostRange[] = []) {
+    this.#max = max;
+    this.#ranges = [...ranges];
+  }
+
+  all(): readonly LostRange[] {
+    return this.#ranges;
+  }
+
+  add(from: number, to: number): void {
+    const apart = this.#ranges.filter(([f, t]) => t < from || f > to);
+    const joined = this.#ranges.filter(([f, t]) => t >= from && f <= to);
+    const range: LostRange = [Math.min(from, ...joined.map(([f]) => f)), Math.max(to, ...joined.map(([, t]) => t))];
+    this.#ranges = [...apart, range].sort(([a], [b]) => a - b);
+    if (this.#ranges.length > this.#max) this.#joinClosest();
+  }
+
+  /** Whether [start, end) overlaps a range. */
+  touch(start: number, end: number): boolean {
+    return this.#ranges.some(([from, to]) => from < end && to >= start);
+  }
+
+  /** Forgets ranges that end before `horizon`. */
+  forget(horizon: number): void {
+    if (this.#ranges.length > 0) this.#ranges = this.#ranges.filter(([, to]) => to >= horizon);
+  }
+
+  #joinClosest(): void {
+    let closest = 1;
+    const distance = (index: number): number => this.#ranges[index]![0] - this.#ranges[index - 1]![1];
+    for (let index = 2; index < this.#ranges.length; index++) if (distance(index) < distance(closest)) closest = index;
+    const [before, after] = [this.#ranges[closest - 1]!, this.#ranges[closest]!];
+    this.#ranges.splice(closest - 1, 2, [before[0], after[1]]);
+  }
+}

@@ -1,0 +1,41 @@
+import { type DurationMs, type GatewayName, gatewayKey } from '@floorwatch/contracts';
+
+import { LateCounts } from './late-counts.ts';
+
+/** What the windows of a partition are made of. */
+export interface WindowConfig {
+  /** Lengths of the windows, each a multiple of 10 s, no two the same. */
+  readonly sizes: readonly DurationMs[];
+  /** How far the gateway's watermark must be past a window's end before the window is sealed. */
+  readonly allowedLateness: DurationMs;
+  readonly gatewaysMax: number;
+  readonly sensorsPerGatewayMax: number;
+  readonly openWindowsMax: number;
+  readonly lostRangesPerGatewayMax: number;
+  readonly lateWindowsMax: number;
+}
+
+/** What the gateways of a partition share: a bounded number of windows, and counters. */
+export class WindowShared {
+  openWindows = 0;
+  readonly late: LateCounts;
+  /** Late readings since the start, by gateway and size. */
+  readonly lateReadings = new Map<string, GatewayName & { readonly size: number; readings: number }>();
+  /** Readings that found no place in a window since the start, by reason. */
+  readonly refusedReadings = new Map<string, number>();
+
+  constructor(config: WindowConfig, late: Iterable<readonly [string, number]> = []) {
+    this.late = new LateCounts(config.lateWindowsMax, late);
+  }
+
+  countLate(name: GatewayName, size: number, readings: number): void {
+    const key = `${gatewayKey(name)}\n${size}`;
+    const known = this.lateReadings.get(key);
+    if (known === undefined) this.lateReadings.set(key, { ...name, size, readings });
+    else known.readings += readings;
+  }
+
+  countRefused(reason: string, readings: number): void {
+    this.refusedReadings.set(reason, (this.refusedReadings.get(reason) ?? 0) + readings);
+  }
+}

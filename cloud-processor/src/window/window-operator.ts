@@ -1,0 +1,110 @@
+import {
+  type Collector,
+  type DurationMs,
+  type EpochMs,
+  type GatewayName,
+  gatewayKey,
+  type LateRow,
+  type LiveWindowRow,
+  type RollupSensor,
+  type RollupsRecord,
+  type SensorRef,
+  type WindowRow,
+} from '@floorwatch/contracts';
+
+import { type GatewaySnapshot, GatewayWindows } from './gateway-windows.ts';
+import type { LostRange } from './lost-ranges.ts';
+import { type WindowConfig, WindowShared } from './window-config.ts';
+
+/** The windows of a partition as they are saved. */
+export interface WindowSnapshot {
+  readonly gateways: readonly GatewaySnapshot[];
+  /** Late readings so far, by `site/gateway/device/metric`, size and start, joined by line feeds. */
+  readonly late: readonly (readonly [string, number])[];
+}
+
+/**
+ * Folds rollups into tumbling windows of event time, several sizes at once, for all gateways of a partition. Pure: the same calls in
+ * the same order give the same rows, bit by bit.
+ */
+export class WindowOperator {
+  readonly #config: WindowConfig;
+  readonly #shared: WindowShared;
+  readonly #gateways = new Map<string, GatewayWindows>();
+  /** Where the next round of running values begins, so that no gateway is left out for ever. */
+  #turn = 0;
+
+  constructor(config: WindowConfig, from?: WindowSnapshot) {
+    this.#config = config;
+    this.#shared = new WindowShared(config, from?.late);
+    for (const gateway of from?.gateways ?? []) {
+      this.#gateways.set(gatewayKey(gateway), new GatewayWindows(gateway, config, this.#shared, gateway));
+    }
+  }
+
+  get openWindows(): number {
+    return this.#shared.openWindows;
+  }
+
+  get shared(): Readonly<Pick<WindowShared, 'lateReadings' | 'refusedReadings' | 'late'>> {
+    return this.#shared;
+  }
+
+  watermarks(): readonly (GatewayName & { readonly watermark: EpochMs | undefined })[] {
+    return [...this.#gateways.values()].map(({ name: { site, gateway }, watermark }) => ({ site, gateway, watermark }));
+  }
+
+  /** Merges a checked record of the gateway. `sensors` is the list that its column `sensor` points into. */
+  merge(name: GatewayName, sensors: readonly RollupSensor[], record: RollupsRecord, out: Collector<LateRow>): void {
+    const gateway = this.#gateway(name);
+    if (gateway !== undefined) gateway.merge(sensors, record, out);
+    else
+      this.#shared.countRefused(
+        'too-many-gateways',
+        record.columns.n.reduce((sum, n) => sum + n, 0),
+      );
+  }
+
+  /** The gateway's watermark moved; windows that it seals go to `out`. */
+  advance(name: GatewayName, watermark: EpochMs, out: Collector<WindowRow>): void {
+    this.#gateway(name)?.advance(watermark, out);
+  }
+
+  /** Readings of the gateway are lost: its windows in `range` (null: unknown) are incomplete. */
+  lose(name: GatewayName, range: LostRange | null): void {
+    this.#gateway(name)?.lose(range);
+  }
+
+  /** The open windows of one sensor and size, oldest first. */
+  open(sensor: SensorRef, size: DurationMs): readonly LiveWindowRow[] {
+    return this.#gateways.get(gatewayKey(sensor))?.open(sensor.device, sensor.metric, size) ?? [];
+  }
+
+  /** At most `max` open windows that changed since they were last taken. */
+  takeChanged(max: number): readonly LiveWindowRow[] {
+    const rows: LiveWindowRow[] = [];
+    const gateways = [...this.#gateways.values()];
+    const first = gateways.length === 0 ? 0 : this.#turn++ % gateways.length;
+    for (const gateway of [...gateways.slice(first), ...gateways.slice(0, first)]) {
+      if (rows.length >= max) break;
+      gateway.takeChanged(max - rows.length, rows);
+    }
+    return rows;
+  }
+
+  snapshot(): WindowSnapshot {
+    return {
+      gateways: [...this.#gateways.values()].map((gateway) => gateway.snapshot()),
+      late: [...this.#shared.late.entries()],
+    };
+  }
+
+  #gateway(name: GatewayName): GatewayWindows | undefined {
+    const key = gatewayKey(name);
+    const known = this.#gateways.get(key);
+    if (known !== undefined || this.#gateways.size >= this.#config.gatewaysMax) return known;
+    const gateway = new GatewayWindows(name, this.#config, this.#shared);
+    this.#gateways.set(key, gateway);
+    return gateway;
+  }
+}

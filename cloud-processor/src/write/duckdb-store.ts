@@ -1,0 +1,294 @@
+import { mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+import {
+  type DuckDBAppender,
+  type DuckDBConnection,
+  DuckDBInstance,
+  DuckDBTimestampValue,
+  type DuckDBValue,
+} from '@duckdb/node-api';
+import {
+  type AnomalyQuery,
+  type AnomalyRow,
+  type GatewayRow,
+  minutes,
+  type NewestWindow,
+  type Page,
+  type Row,
+  sizeLabel,
+  type WindowQuery,
+  type WindowRow,
+  type WriteOutcome,
+} from '@floorwatch/contracts';
+import { type Logger, messageOf, StartError } from '@floorwatch/runtime';
+
+import { decodeCursor, namesOf, NewestPerSensor, pageOf, pageSize } from './paging.ts';
+import { type DuckdbStoreConfig, retentionOf } from './store-config.ts';
+import { type Store, StoreError } from './store.ts';
+import { decodeRow, prepareBatch, type StoredRow } from './stored-row.ts';
+import { readColumn, type Table, TABLE_NAMES, tableOf, TABLES } from './tables.ts';
+
+/** Rows of one transaction: keeps one below 100 ms, so that a waiting anomaly is not held up for longer. */
+const ROWS_PER_TRANSACTION = 1_000;
+
+/** How often rows past their retention are deleted. */
+const RETENTION_EVERY_MS = minutes(10);
+
+/**
+ * Keeps rows in a DuckDB file that this process owns. `docs/store.md` shows the tables.
+ *
+ * Replacing by key is a delete and an insert in one transaction, and there is no index: DuckDB keeps a whole index in memory, which for a
+ * year of windows is more than this store may use, whereas looking for a key in the few row groups that cover its time takes
+ * milliseconds. Every commit is on disk before `write` returns; after a kill DuckDB replays its log.
+ */
+export class DuckdbStore implements Store {
+  readonly #config: DuckdbStoreConfig;
+  readonly #logger: Logger;
+  readonly #now: () => number;
+  #instance: DuckDBInstance | undefined;
+  /** The one connection that writes, one transaction at a time. */
+  #writer: DuckDBConnection | undefined;
+  #writing: Promise<unknown> = Promise.resolve();
+  #retainedAt = 0;
+
+  /** @param now the processor's clock; decides what is older than the retention. */
+  constructor(config: DuckdbStoreConfig, logger: Logger, now: () => number = Date.now) {
+    this.#config = config;
+    this.#logger = logger;
+    this.#now = now;
+  }
+
+  /** @throws StartError if another process has the file open, or if it is no database that this version can read. */
+  async connect(_signal: AbortSignal): Promise<void> {
+    if (this.#writer !== undefined) return;
+    const { file, memoryLimitMb } = this.#config;
+    try {
+      await mkdir(dirname(file), { recursive: true });
+      // The cache makes two stores of one process share the file; DuckDB's own lock is between processes only.
+      this.#instance = await DuckDBInstance.fromCache(file, { memory_limit: `${memoryLimitMb}MiB` });
+      this.#writer = await this.#instance.connect();
+      for (const sql of CREATE_TABLES) await this.#writer.run(sql);
+    } catch (error) {
+      this.#shut();
+      throw explainOpen(file, error);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#writing.catch(() => undefined);
+    this.#shut();
+  }
+
+  async write(batch: readonly Row[], signal: AbortSignal): Promise<WriteOutcome> {
+    const { rows, refused } = prepareBatch(batch, retentionOf(this.#config), this.#now());
+    await this.#exclusively(signal, async (writer) => {
+      if (this.#now() - this.#retainedAt >= RETENTION_EVERY_MS) await this.#deleteExpired(writer);
+      for (const table of TABLE_NAMES) {
+        const ofTable = rows.filter(({ row }) => row.table === table);
+        for (let from = 0; from < ofTable.length; from += ROWS_PER_TRANSACTION) {
+          signal.throwIfAborted();
+          await replaceRows(writer, table, ofTable.slice(from, from + ROWS_PER_TRANSACTION));
+        }
+      }
+    });
+    return refused.length === 0 ? { kind: 'written' } : { kind: 'partial', refused };
+  }
+
+  async windows(query: WindowQuery): Promise<Page<WindowRow>> {
+    const size = pageSize(query.limit);
+    const from =
+      query.after === undefined ? query.from : Math.max(query.from, decodeCursor(query.after, ['number'])[0] + 1);
+    const found = await this.#rows(
+      'window',
+      `SELECT row FROM "window"
+       WHERE site = $1 AND gateway = $2 AND device = $3 AND metric = $4 AND size = $5 AND ${within(6, 7)}
+       ORDER BY time LIMIT ${size + 1}`,
+      [...namesOf(query.sensor), sizeLabel(query.size), timestamp(from), timestamp(query.to)],
+    );
+    return pageOf(found, size, (last) => [last.start]);
+  }
+
+  async anomalies(query: AnomalyQuery): Promise<Page<AnomalyRow>> {
+    const size = pageSize(query.limit);
+    const values: DuckDBValue[] = [timestamp(query.from), timestamp(query.to)];
+    const bind = (value: DuckDBValue): string => `$${values.push(value)}`;
+    const where = [within(1, 2)];
+    if (query.sensor !== undefined) {
+      const [site, gateway, device, metric] = namesOf(query.sensor).map(bind);
+      where.push(`site = ${site} AND gateway = ${gateway} AND device = ${device} AND metric = ${metric}`);
+    }
+    if (query.severity !== undefined) where.push(`severity = ${bind(query.severity)}`);
+    if (query.openOnly === true) where.push(`phase <> 'closed'`);
+    if (query.after !== undefined) {
+      const [openedAt, id] = decodeCursor(query.after, ['number', 'string']);
+      where.push(`(time, id) < (${bind(timestamp(openedAt))}, ${bind(id)})`);
+    }
+    const found = await this.#rows(
+      'anomaly',
+      `SELECT row FROM anomaly WHERE ${where.join(' AND ')} ORDER BY time DESC, id DESC LIMIT ${size + 1}`,
+      values,
+    );
+    return pageOf(found, size, (last) => [last.openedAt, last.id]);
+  }
+
+  async newestWindows(since: number, limit: number): Promise<readonly NewestWindow[]> {
+    const newest = new NewestPerSensor(limit);
+    const rows = await this.#rows(
+      'window',
+      `SELECT arg_max(row, time) AS row FROM "window" WHERE time >= $1
+       GROUP BY site, gateway, device, metric, size`,
+      [timestamp(since)],
+    );
+    for (const row of rows) newest.offer(row);
+    return newest.windows();
+  }
+
+  async gateways(since: number): Promise<readonly GatewayRow[]> {
+    return this.#rows(
+      'gateway',
+      `SELECT arg_max(row, time) AS row FROM gateway WHERE time >= $1 GROUP BY site, gateway`,
+      [timestamp(since)],
+    );
+  }
+
+  async #deleteExpired(writer: DuckDBConnection): Promise<void> {
+    const { main, live } = retentionOf(this.#config);
+    for (const table of TABLE_NAMES) {
+      const kept = table === 'window_live' ? live : main;
+      if (kept === 0) continue;
+      const expired = timestamp(this.#now() - kept);
+      const { rowsChanged } = await writer.run(`DELETE FROM "${table}" WHERE time < $1`, [expired]);
+      if (rowsChanged > 0) this.#logger.info({ table, rows: rowsChanged }, 'dropped rows past their retention');
+    }
+    this.#retainedAt = this.#now();
+  }
+
+  /** Runs `work` when every earlier write is done. */
+  async #exclusively(signal: AbortSignal, work: (writer: DuckDBConnection) => Promise<void>): Promise<void> {
+    const before = this.#writing.catch(() => undefined);
+    const turn = (async () => {
+      await before;
+      if (this.#writer === undefined) throw notConnected();
+      await work(this.#writer);
+    })();
+    this.#writing = turn;
+    try {
+      await turn;
+    } catch (error) {
+      throw signal.aborted ? signal.reason : translate(error);
+    }
+  }
+
+  async #rows<T extends Row['table']>(
+    table: T,
+    sql: string,
+    values: DuckDBValue[],
+  ): Promise<Extract<Row, { table: T }>[]> {
+    if (this.#instance === undefined) throw notConnected();
+    // A connection of its own, so that no reader waits for a write.
+    const reader = await this.#instance.connect();
+    try {
+      const result = await reader.runAndReadAll(sql, values);
+      return result.getRows().map(([text]) => decodeRow(table, String(text)));
+    } catch (error) {
+      throw translate(error);
+    } finally {
+      reader.closeSync();
+    }
+  }
+
+  #shut(): void {
+    this.#writer?.closeSync();
+    this.#instance?.closeSync();
+    this.#writer = undefined;
+    this.#instance = undefined;
+  }
+}
+
+const notConnected = (): StoreError => new StoreError('unreachable', 'the store is not connected');
+
+/** Epoch milliseconds as a TIMESTAMP in UTC. */
+const timestamp = (ms: number): DuckDBTimestampValue => new DuckDBTimestampValue(BigInt(ms) * 1_000n);
+
+const within = (from: number, to: number): string => `time >= $${from} AND time < $${to}`;
+
+const columnsOf = (name: Row['table']): string[] => {
+  const { tags, columns } = TABLES[name];
+  return [
+    ...tags.map((tag) => `${tag.name} VARCHAR NOT NULL`),
+    'time TIMESTAMP NOT NULL',
+    ...columns.map((column) => `${column.name} ${column.type === 'number' ? 'DOUBLE' : 'VARCHAR'}`),
+    'row VARCHAR NOT NULL',
+  ];
+};
+
+/** The tables, and for each a temporary one that holds the rows of the transaction in hand. */
+const CREATE_TABLES = TABLE_NAMES.flatMap((name) => [
+  `CREATE TABLE IF NOT EXISTS "${name}" (${columnsOf(name).join(', ')})`,
+  `CREATE TEMPORARY TABLE IF NOT EXISTS "new_${name}" AS FROM "${name}" LIMIT 0`,
+]);
+
+async function replaceRows(writer: DuckDBConnection, name: Row['table'], rows: readonly StoredRow[]): Promise<void> {
+  const table: Table = TABLES[name];
+  const key = [...table.tags.map((tag) => tag.name), 'time', ...(table.id === undefined ? [] : ['id'])];
+  await writer.run('BEGIN');
+  try {
+    const appender = await writer.createAppender(`new_${name}`);
+    for (const row of rows) append(appender, row);
+    appender.closeSync();
+    await writer.run(
+      `DELETE FROM "${name}" AS old USING "new_${name}" AS new WHERE ${key.map((k) => `old.${k} = new.${k}`).join(' AND ')}`,
+    );
+    await writer.run(`INSERT INTO "${name}" FROM "new_${name}"`);
+    await writer.run(`DELETE FROM "new_${name}"`);
+    await writer.run('COMMIT');
+  } catch (error) {
+    // If even this fails, the first error is the one that tells why.
+    await writer.run('ROLLBACK').catch(() => undefined);
+    throw error;
+  }
+}
+
+function append(appender: DuckDBAppender, { row, text }: StoredRow): void {
+  const table = tableOf(row);
+  for (const tag of table.tags) appender.appendVarchar(tag.read(row));
+  appender.appendTimestamp(timestamp(table.time(row)));
+  for (const column of table.columns) {
+    const value = readColumn(column, row);
+    if (typeof value === 'number') appender.appendDouble(value);
+    else if (value === null) appender.appendNull();
+    else appender.appendVarchar(value);
+  }
+  appender.appendVarchar(text);
+  appender.endRow();
+}
+
+/** What a person can do about a file that does not open. */
+function explainOpen(file: string, error: unknown): StartError {
+  const message = messageOf(error);
+  const holder = /PID (\d+)/.exec(message)?.[1];
+  if (message.includes('Could not set lock on file')) {
+    const by = holder === undefined ? 'another process' : `process ${holder}`;
+    return new StartError('locked', `store.file: ${file} is in use by ${by}; stop it, or name another file`, {
+      cause: error,
+    });
+  }
+  return new StartError(
+    'config-invalid',
+    `store.file: ${file} can't be opened as a DuckDB database: ${message}; move it away, or name another file`,
+    { cause: error },
+  );
+}
+
+function translate(error: unknown): StoreError {
+  if (error instanceof StoreError) return error;
+  const message = messageOf(error);
+  // DuckDB begins its messages with the kind of error, and gives no code.
+  if (/^(FATAL|INTERNAL|Corrupt)/i.test(message))
+    return new StoreError('damaged', `DuckDB: ${message}`, { cause: error });
+  if (/^(Out of Memory|IO|TransactionContext|Interrupt)/i.test(message)) {
+    return new StoreError('busy', `DuckDB: ${message}`, { cause: error });
+  }
+  return new StoreError('refused', `DuckDB: ${message}`, { cause: error });
+}

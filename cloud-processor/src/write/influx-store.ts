@@ -1,0 +1,245 @@
+import {
+  flux,
+  fluxDateTime,
+  fluxExpression,
+  type FluxParameterLike,
+  type ParameterizedQuery,
+} from '@influxdata/influxdb-client';
+import {
+  type AnomalyQuery,
+  type AnomalyRow,
+  type GatewayRow,
+  hours,
+  type NewestWindow,
+  type Page,
+  type Row,
+  type SensorRef,
+  sizeLabel,
+  type WindowQuery,
+  type WindowRow,
+  type WriteOutcome,
+} from '@floorwatch/contracts';
+
+import { bisect } from './bisect.ts';
+import { InfluxClient } from './influx-client.ts';
+import { INFLUX_MS_MAX, INFLUX_MS_MIN, lineOf, tagValue } from './line-protocol.ts';
+import { decodeCursor, NewestPerSensor, pageOf, pageSize } from './paging.ts';
+import { type InfluxdbStoreConfig, retentionOf } from './store-config.ts';
+import { type Store, StoreError } from './store.ts';
+import { decodeRow, prepareBatch, type Refused, type StoredRow } from './stored-row.ts';
+
+/** Lines of one request: about a megabyte of windows. InfluxDB advises 5,000 lines, of fewer fields. */
+const LINES_PER_REQUEST = 1_000;
+
+/** How much time the first look for anomalies covers; each further look covers twice as much. */
+const ANOMALY_SPAN_MS = hours(1);
+
+/**
+ * Keeps rows in InfluxDB 2: one point per row, of the measurement named like its table. `docs/store.md` shows the layout.
+ *
+ * A query without an early stop reads its whole range, so lists are read in pieces: first the nearest point is looked up, which InfluxDB
+ * answers from its index, and then a stretch of time behind it that grows until the page is full.
+ */
+export class InfluxStore implements Store {
+  readonly #config: InfluxdbStoreConfig;
+  readonly #now: () => number;
+  #client: InfluxClient | undefined;
+
+  /** @param now the processor's clock; decides what is older than the retention. */
+  constructor(config: InfluxdbStoreConfig, now: () => number = Date.now) {
+    this.#config = config;
+    this.#now = now;
+  }
+
+  /** @throws StartError without a token; StoreError if the server can't be reached or lacks the buckets. */
+  async connect(signal: AbortSignal): Promise<void> {
+    this.#client ??= await InfluxClient.open(this.#config);
+    await this.#client.check(signal);
+  }
+
+  async close(): Promise<void> {
+    this.#client = undefined;
+  }
+
+  async write(batch: readonly Row[], signal: AbortSignal): Promise<WriteOutcome> {
+    const client = this.#connected();
+    const { rows, refused } = prepareBatch(batch, retentionOf(this.#config), this.#now());
+    const all: Refused[] = [...refused];
+    const lines: Record<'main' | 'live', Line[]> = { main: [], live: [] };
+    for (const row of rows) {
+      const line = lineOf(row);
+      if (line === undefined) all.push({ index: row.index, reason: 'its time lies outside of what InfluxDB can hold' });
+      else lines[row.row.table === 'window_live' ? 'live' : 'main'].push({ row, line });
+    }
+    for (const [bucket, pending] of [
+      [this.#config.bucket, lines.main],
+      [this.#config.liveBucket, lines.live],
+    ] as const) {
+      for (let from = 0; from < pending.length; from += LINES_PER_REQUEST) {
+        const poison = await bisect(pending.slice(from, from + LINES_PER_REQUEST), (part) =>
+          client.write(
+            bucket,
+            part.map(({ line }) => line),
+            signal,
+          ),
+        );
+        for (const { item, reason } of poison) all.push({ index: item.row.index, reason });
+      }
+    }
+    if (all.length === 0) return { kind: 'written' };
+    return { kind: 'partial', refused: all.sort((a, b) => a.index - b.index) };
+  }
+
+  async windows(query: WindowQuery): Promise<Page<WindowRow>> {
+    const size = pageSize(query.limit);
+    const to = clamp(query.to);
+    let from = clamp(query.from);
+    if (query.after !== undefined) from = Math.max(from, decodeCursor(query.after, ['number'])[0] + 1);
+    const series = flux`r._measurement == "window" and r.size == ${text(sizeLabel(query.size))} and ${isSensor(query.sensor)}`;
+    const found: WindowRow[] = [];
+    // Windows are at least their own length apart, so this stretch holds a whole page if none is missing.
+    for (let span = (size + 1) * query.size; from < to && found.length <= size; span *= 2) {
+      if (found.length > 0 || span > (size + 1) * query.size) {
+        const next = await this.#seek('first', series, from, to);
+        if (next === undefined) break;
+        from = next;
+      }
+      const end = Math.min(to, from + span);
+      found.push(
+        ...(await this.#rows(
+          'window',
+          flux`${this.#range(from, end)}
+            |> filter(fn: (r) => r._field == "row" and ${series})
+            |> group()
+            |> sort(columns: ["_time"])
+            |> limit(n: ${size + 1 - found.length})
+            |> keep(columns: ["_value"])`,
+          '_value',
+        )),
+      );
+      from = end;
+    }
+    return pageOf(found, size, (last) => [last.start]);
+  }
+
+  async anomalies(query: AnomalyQuery): Promise<Page<AnomalyRow>> {
+    const size = pageSize(query.limit);
+    const from = clamp(query.from);
+    let to = clamp(query.to);
+    const wanted = ['true'];
+    if (query.severity !== undefined) wanted.push(flux`r.severity == ${text(query.severity)}`.toString());
+    if (query.openOnly === true) wanted.push('r.phase != "closed"');
+    if (query.after !== undefined) {
+      const [openedAt, id] = decodeCursor(query.after, ['number', 'string']);
+      to = Math.min(to, clamp(openedAt + 1));
+      wanted.push(flux`(r._time < ${time(openedAt)} or r.id < ${text(id)})`.toString());
+    }
+    const sensor = query.sensor === undefined ? fluxExpression('true') : isSensor(query.sensor);
+    const series = flux`r._measurement == "anomaly" and ${sensor}`;
+    const found: AnomalyRow[] = [];
+    for (let span: number = ANOMALY_SPAN_MS; from < to && found.length <= size; span *= 2) {
+      const newest = await this.#seek('last', series, from, to);
+      if (newest === undefined) break;
+      const end = newest + 1;
+      to = Math.max(from, end - span);
+      found.push(
+        ...(await this.#rows(
+          'anomaly',
+          flux`${this.#range(to, end)}
+            |> filter(fn: (r) => ${series}
+              and (r._field == "row" or r._field == "id" or r._field == "phase" or r._field == "severity"))
+            |> pivot(rowKey: ["_time"], columnKey: ["_field"], valueColumn: "_value")
+            |> filter(fn: (r) => ${fluxExpression(wanted.join(' and '))})
+            |> group()
+            |> sort(columns: ["_time", "id"], desc: true)
+            |> limit(n: ${size + 1 - found.length})
+            |> keep(columns: ["row"])`,
+          'row',
+        )),
+      );
+    }
+    return pageOf(found, size, (last) => [last.openedAt, last.id]);
+  }
+
+  async newestWindows(since: number, limit: number): Promise<readonly NewestWindow[]> {
+    const newest = new NewestPerSensor(limit);
+    if (since >= INFLUX_MS_MAX) return [];
+    const last = flux`${this.#range(clamp(since), INFLUX_MS_MAX)}
+      |> filter(fn: (r) => r._measurement == "window" and r._field == "row")
+      |> last()
+      |> keep(columns: ["_value"])`;
+    await this.#connected().query(last, (row) => newest.offer(decodeRow('window', String(row['_value']))));
+    return newest.windows();
+  }
+
+  async gateways(since: number): Promise<readonly GatewayRow[]> {
+    if (since >= INFLUX_MS_MAX) return [];
+    return this.#rows(
+      'gateway',
+      flux`${this.#range(clamp(since), INFLUX_MS_MAX)}
+        |> filter(fn: (r) => r._measurement == "gateway" and r._field == "row")
+        |> last()
+        |> keep(columns: ["_value"])`,
+      '_value',
+    );
+  }
+
+  /** The millisecond of the first or last point of any of the series in [from, to). */
+  async #seek(
+    end: 'first' | 'last',
+    series: ParameterizedQuery,
+    from: number,
+    to: number,
+  ): Promise<number | undefined> {
+    const query = flux`${this.#range(from, to)}
+      |> filter(fn: (r) => r._field == "row" and ${series})
+      |> ${fluxExpression(end)}()
+      |> group()
+      |> ${fluxExpression(end === 'first' ? 'min' : 'max')}(column: "_time")
+      |> map(fn: (r) => ({ ms: int(v: r._time) / 1000000 }))`;
+    const [ms] = await this.#connected().query(query, (row) => Number(row['ms']));
+    return ms;
+  }
+
+  /** Flux takes no empty range: `from` is below `to`. */
+  #range(from: number, to: number): ParameterizedQuery {
+    return flux`from(bucket: ${text(this.#config.bucket)}) |> range(start: ${time(from)}, stop: ${time(to)})`;
+  }
+
+  #rows<T extends Row['table']>(
+    table: T,
+    query: ParameterizedQuery,
+    column: string,
+  ): Promise<Extract<Row, { table: T }>[]> {
+    return this.#connected().query(query, (row) => decodeRow(table, String(row[column])));
+  }
+
+  #connected(): InfluxClient {
+    if (this.#client === undefined) throw new StoreError('unreachable', 'the store is not connected');
+    return this.#client;
+  }
+}
+
+interface Line {
+  readonly row: StoredRow;
+  readonly line: string;
+}
+
+const time = (ms: number) => fluxDateTime(new Date(ms).toISOString());
+
+/** The nearest instant that InfluxDB can hold. */
+const clamp = (ms: number): number => Math.min(Math.max(ms, INFLUX_MS_MIN), INFLUX_MS_MAX);
+
+const isSensor = ({ site, gateway, device, metric }: SensorRef): ParameterizedQuery =>
+  flux`r.site == ${text(tagValue(site))} and r.gateway == ${text(tagValue(gateway))}
+    and r.device == ${text(tagValue(device))} and r.metric == ${text(tagValue(metric))}`;
+
+/**
+ * A string literal of Flux. The client's own escapes leave a dollar sign alone that does not stand before a brace, and Flux then
+ * misreads what follows it (`"$"`, `"$\""`); so whatever could mean something goes as the bytes of its UTF-8.
+ */
+function text(value: string): FluxParameterLike {
+  const bytes = (character: string): string =>
+    [...Buffer.from(character)].map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('');
+  return fluxExpression(`"${value.replaceAll(/["\\$\p{Cc}]/gu, bytes)}"`);
+}

@@ -1,0 +1,111 @@
+import type { Row } from '@floorwatch/contracts';
+import { type Logger, messageOf, pause } from '@floorwatch/runtime';
+
+import { processorLimits } from '../limits.ts';
+import type { Outbox } from './outbox.ts';
+import { type Store, StoreError } from './store.ts';
+
+/** A row that the store will never take. */
+export interface RefusedRow {
+  readonly row: Row;
+  readonly reason: string;
+}
+
+/** A store that does not take what it is given. */
+export interface StoreTrouble {
+  /** The processor's clock when it began, epoch milliseconds. */
+  readonly since: number;
+  readonly message: string;
+  /** Whether it can end without a person. */
+  readonly retryable: boolean;
+}
+
+/**
+ * Brings the outbox of one partition into the store, one request at a time and in order. A failed request is sent again with the same
+ * rows until it succeeds, so that no newer value of a key can overtake an older one.
+ */
+export class OutboxWriter {
+  readonly #outbox: Outbox;
+  readonly #store: Store;
+  readonly #logger: Logger;
+  readonly #settle: () => void;
+  #refused: RefusedRow[] = [];
+  written = 0;
+  refused = 0;
+  failures = 0;
+  trouble: StoreTrouble | undefined;
+
+  /** @param settle settles the outbox; the partition does it, because its checkpoint changes. */
+  constructor(outbox: Outbox, store: Store, logger: Logger, settle: () => void) {
+    this.#outbox = outbox;
+    this.#store = store;
+    this.#logger = logger;
+    this.#settle = settle;
+  }
+
+  /** The newest refused rows, at most `processorLimits.refusedRowsKept`, oldest first. */
+  get refusedRows(): readonly RefusedRow[] {
+    return this.#refused;
+  }
+
+  /** Writes until `signal` aborts. What is unsent then stays in the outbox. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const batch = this.#outbox.take(processorLimits.writeRowsMax);
+      if (batch.length === 0) await this.#outbox.changed(signal);
+      else if (await this.#write(batch, signal)) this.#settle();
+    }
+  }
+
+  /** Returns false if `signal` aborted before the store had answered. */
+  async #write(batch: readonly Row[], signal: AbortSignal): Promise<boolean> {
+    for (let attempt = 0; !signal.aborted; attempt++) {
+      try {
+        const outcome = await this.#store.write(batch, signal);
+        const refused = outcome.kind === 'partial' ? outcome.refused : [];
+        this.#keepRefused(refused.map(({ index, reason }) => ({ row: batch[index]!, reason })));
+        this.written += batch.length - refused.length;
+        if (this.trouble !== undefined) this.#logger.info({ rows: batch.length }, 'the store takes rows again');
+        this.trouble = undefined;
+        return true;
+      } catch (error) {
+        if (signal.aborted) break;
+        await pause(this.#pauseAfter(error, attempt), signal);
+      }
+    }
+    return false;
+  }
+
+  #pauseAfter(error: unknown, attempt: number): number {
+    this.failures++;
+    const known = error instanceof StoreError ? error : undefined;
+    const retryable = known?.retryable ?? false;
+    const { retryPauseMs, retryPauseMsMax } = processorLimits;
+    const backoff = Math.min(retryPauseMsMax, retryPauseMs * 2 ** Math.min(attempt, 10)) * (0.5 + Math.random() / 2);
+    const wait = Math.min(
+      retryPauseMsMax * 10,
+      Math.max(known?.retryAfterMs ?? 0, retryable ? backoff : retryPauseMsMax / 2),
+    );
+    this.trouble = { since: this.trouble?.since ?? Date.now(), message: messageOf(error), retryable };
+    const facts = {
+      code: known?.code,
+      error: messageOf(error),
+      unsent: this.#outbox.size,
+      retryInMs: Math.round(wait),
+    };
+    if (retryable) this.#logger.warn(facts, 'the store does not take rows; trying again, nothing is lost');
+    else
+      this.#logger.error(facts, 'the store refuses everything; a person has to look at it, nothing is lost meanwhile');
+    return wait;
+  }
+
+  #keepRefused(rows: readonly RefusedRow[]): void {
+    if (rows.length === 0) return;
+    this.refused += rows.length;
+    this.#refused = [...this.#refused, ...rows].slice(-processorLimits.refusedRowsKept);
+    this.#logger.error(
+      { rows: rows.length, reason: rows[0]?.reason },
+      'the store will never take these rows; they are counted and left out',
+    );
+  }
+}

@@ -1,0 +1,112 @@
+import type { AnomalyRow } from '@floorwatch/contracts';
+
+import { anomalySensorId, isOpen, lengthOf } from '../anomaly-list.ts';
+import { h, setText, svg } from '../dom.ts';
+import { formatDuration, formatExpected, formatInstant, formatQuantity, formatTerm, formatValue } from '../format.ts';
+import { sensorHash } from '../routes.ts';
+import { expectedGlyph } from './expected-glyph.ts';
+import { sparklinePath } from './sparkline.ts';
+import { STATE_LABELS, stateIcon } from './state-icon.ts';
+
+/** One episode, told so that somebody can act: what, where, how far off, for how long, and why it fired. */
+export class AnomalyCard {
+  readonly element: HTMLElement;
+  readonly #row: AnomalyRow;
+  readonly #duration = h('span', { class: 'duration' });
+
+  /** @param level of its heading, below that of the list it stands in. */
+  constructor(row: AnomalyRow, now: number, level: 'h2' | 'h3') {
+    this.#row = row;
+    const { device, metric, site, gateway } = row.sensor;
+    const id = anomalySensorId(row);
+    this.element = h(
+      'article',
+      { class: `anomaly severity-${row.severity} ${isOpen(row) ? 'is-open' : 'is-closed'}`, 'data-id': row.id },
+      h(
+        'header',
+        {},
+        stateIcon(row.severity),
+        h(
+          'div',
+          { class: 'what' },
+          h(level, {}, h('a', { href: sensorHash(id) }, `${device} · ${metric}`)),
+          h('p', { class: 'where' }, `${formatTerm(row.anomalyKind)} · ${site} / ${gateway}`),
+        ),
+        h(
+          'p',
+          { class: 'status' },
+          h('span', { class: `badge ${row.severity}` }, STATE_LABELS[row.severity]),
+          h('span', { class: 'badge plain' }, isOpen(row) ? 'Open' : 'Closed'),
+        ),
+      ),
+      h('p', { class: 'explanation' }, row.explanation),
+      h(
+        'div',
+        { class: 'evidence' },
+        before(row),
+        h(
+          'figure',
+          { class: 'versus' },
+          expectedGlyph(row.expected, row.value, row.unit, row.severity),
+          h(
+            'figcaption',
+            {},
+            h('span', {}, 'Read ', h('strong', {}, formatQuantity(row.value, row.unit))),
+            h('span', {}, `expected ${formatExpected(row.expected, row.unit)}`),
+          ),
+        ),
+        facts(row, now, this.#duration),
+      ),
+    );
+    this.tick(now);
+  }
+
+  tick(now: number): void {
+    const { openedAt } = this.#row;
+    // A recording that is played back has times of its own; its open episodes are as long as what has been read.
+    const age = now - openedAt;
+    const open = isOpen(this.#row);
+    const length = open && age < 86_400_000 ? Math.max(age, 0) : lengthOf(this.#row);
+    setText(this.#duration, open ? `${formatDuration(length)} so far` : formatDuration(length));
+  }
+}
+
+function facts(row: AnomalyRow, now: number, duration: HTMLElement): HTMLElement {
+  const notes = [
+    row.closeReason === undefined || row.closeReason === 'recovered' ? null : formatTerm(row.closeReason).toLowerCase(),
+    row.provenance === 'backlog' ? 'from a backlog' : null,
+    row.clock === 'synchronised' ? null : 'the gateway’s clock was not synchronised',
+  ].filter((note) => note !== null);
+  return h(
+    'dl',
+    { class: 'facts' },
+    fact('Opened', formatInstant(row.openedAt, now)),
+    fact('Lasted', duration),
+    fact('Worst', formatQuantity(row.worst.value, row.unit)),
+    fact('Score', formatValue(row.worst.score)),
+    fact('Detector', formatTerm(row.detector)),
+    notes.length > 0 ? fact('Note', notes.join(', ')) : h('div', { hidden: true }),
+  );
+}
+
+const fact = (name: string, ...value: readonly (Node | string)[]): HTMLElement =>
+  h('div', {}, h('dt', {}, name), h('dd', {}, ...value));
+
+/** The readings before the opening, and the one that opened it. */
+function before(row: AnomalyRow): Element {
+  const values = [...row.before.map(({ value }) => value), row.value];
+  if (values.length < 3) return h('span', { hidden: true });
+  const path = sparklinePath(values);
+  const end = path.slice(path.lastIndexOf('L') + 1).split(' ');
+  return h(
+    'figure',
+    { class: 'before' },
+    svg(
+      'svg',
+      { class: 'sparkline', viewBox: '0 0 96 26', 'aria-hidden': 'true' },
+      svg('path', { d: path }),
+      svg('circle', { cx: end[0], cy: end[1], r: 3, class: `severity-${row.severity}` }),
+    ),
+    h('figcaption', {}, `the ${values.length - 1} readings before, and this one`),
+  );
+}

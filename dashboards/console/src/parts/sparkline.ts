@@ -1,0 +1,39 @@
+import { setAttribute, svg } from '../dom.ts';
+
+/** Points that a small chart shows. */
+export const SPARKLINE_POINTS = 60;
+const [WIDTH, HEIGHT, PAD] = [96, 26, 3];
+
+/**
+ * The path of a small chart in a box of 96 × 26, evenly spaced. It fills the height, but never stretches noise: a range of less than
+ * 2 % of the values' size is drawn as nearly flat as it is.
+ */
+export function sparklinePath(values: readonly number[]): string {
+  if (values.length < 2) return '';
+  const low = Math.min(...values);
+  const high = Math.max(...values);
+  const middle = (low + high) / 2;
+  const range = Math.max(high - low, Math.abs(middle) * 0.02) || 1;
+  const step = (WIDTH - 2 * PAD) / (values.length - 1);
+  return values
+    .map((value, index) => {
+      const x = PAD + index * step;
+      const y = HEIGHT / 2 - ((value - middle) / range) * (HEIGHT - 2 * PAD);
+      return `${index === 0 ? 'M' : 'L'}${x.toFixed(1)} ${y.toFixed(1)}`;
+    })
+    .join('');
+}
+
+/** A small chart of what a sensor last read. Decoration: the value beside it says the same. */
+export class Sparkline {
+  readonly #path = svg('path', { d: '' });
+  readonly element = svg(
+    'svg',
+    { class: 'sparkline', viewBox: `0 0 ${WIDTH} ${HEIGHT}`, 'aria-hidden': 'true', preserveAspectRatio: 'none' },
+    this.#path,
+  );
+
+  show(values: readonly number[]): void {
+    setAttribute(this.#path, 'd', sparklinePath(values));
+  }
+}

@@ -1,0 +1,173 @@
+import {
+  type AnomalyPhase,
+  type AnomalyRecord,
+  type EpochMs,
+  type GatewayName,
+  type MovingStatistics,
+  type Reading,
+  type RollupSensor,
+  seconds,
+  type Severity,
+} from '@floorwatch/contracts';
+
+import type { Detector, Judgement, Verdict } from './detector.ts';
+import { episodeId } from './episode-id.ts';
+import { clip } from './wording.ts';
+
+/** An anomaly record without what only the pipeline knows: its number, the clock and how live it is. */
+export type EpisodeEvent = Omit<AnomalyRecord, 'kind' | 'number' | 'detectedAt' | 'clock' | 'provenance'>;
+
+/** Event time between two updates of an episode. */
+const UPDATE_MS = seconds(10);
+
+/** What an episode tells of its sensor at the opening. Asked for only when one opens. */
+export interface SensorContext {
+  sensor(slot: number): RollupSensor;
+  moving(slot: number): MovingStatistics;
+  before(slot: number): AnomalyRecord['before'];
+}
+
+/** An open episode: the record that opened it, what has changed since, and what decides when a record is due. */
+interface Episode {
+  readonly opened: EpisodeEvent;
+  severity: Severity;
+  explanation: string;
+  readings: number;
+  worstValue: number;
+  worstAt: EpochMs;
+  worstScore: number;
+  /** Event time of the last record. */
+  sentAt: EpochMs;
+  /** Something happened that no record has told yet. */
+  unsent: boolean;
+  normalInARow: number;
+}
+
+/**
+ * Makes one detector's judgements into episodes, at most one open per sensor. An episode is `opened` by an anomalous reading, `updated`
+ * at most every 10 s of event time and once more when its severity rises, and `closed` by enough normal readings in a row.
+ */
+export class EpisodeTracker {
+  readonly detector: Detector;
+  readonly #gateway: GatewayName;
+  readonly #context: SensorContext;
+  readonly #open: (Episode | undefined)[] = [];
+  readonly #judgements: Judgement[] = [];
+
+  constructor(detector: Detector, gateway: GatewayName, context: SensorContext) {
+    this.detector = detector;
+    this.#gateway = gateway;
+    this.#context = context;
+  }
+
+  addSensor(slot: number, sensor: RollupSensor): void {
+    this.#open[slot] = undefined;
+    this.#judgements[slot] = 'warming-up';
+    this.detector.addSensor(slot, sensor);
+  }
+
+  isOpen(slot: number): boolean {
+    return this.#open[slot] !== undefined;
+  }
+
+  /** What the detector made of the sensor's newest reading. */
+  judgement(slot: number): Judgement {
+    return this.#judgements[slot]!;
+  }
+
+  /** Takes the detector's verdict on a reading and returns the record that is due, if any. The detector has not learned it yet. */
+  observe(slot: number, reading: Reading, verdict: Readonly<Verdict>): EpisodeEvent | undefined {
+    this.#judgements[slot] = verdict.judgement;
+    const episode = this.#open[slot];
+    if (episode !== undefined) return this.#follow(episode, slot, reading, verdict);
+    return verdict.judgement === 'anomalous' ? this.#begin(slot, reading, verdict) : undefined;
+  }
+
+  #begin(slot: number, reading: Reading, verdict: Readonly<Verdict>): EpisodeEvent {
+    const { device, metric, eventTime, value } = reading;
+    const { score, severity, anomalyKind, low, high } = verdict;
+    const sensor = this.#context.sensor(slot);
+    const opened: EpisodeEvent = {
+      phase: 'opened',
+      id: episodeId(
+        { site: this.#gateway.site, gateway: this.#gateway.gateway, device, metric },
+        this.detector.name,
+        eventTime,
+        value,
+      ),
+      ...sensor,
+      detector: this.detector.name,
+      detectorVersion: this.detector.version,
+      anomalyKind,
+      severity,
+      openedAt: eventTime,
+      eventTime,
+      value,
+      worst: { value, at: eventTime, score },
+      expected: { low, high },
+      score,
+      moving: this.#context.moving(slot),
+      readings: 1,
+      before: this.#context.before(slot),
+      explanation: clip(this.detector.explain(sensor, slot, value, verdict)),
+    };
+    this.#open[slot] = {
+      opened,
+      severity,
+      explanation: opened.explanation,
+      readings: 1,
+      worstValue: value,
+      worstAt: eventTime,
+      worstScore: score,
+      sentAt: eventTime,
+      unsent: false,
+      normalInARow: 0,
+    };
+    return opened;
+  }
+
+  #follow(episode: Episode, slot: number, reading: Reading, verdict: Readonly<Verdict>): EpisodeEvent | undefined {
+    const at = reading.eventTime;
+    episode.normalInARow = verdict.judgement === 'normal' ? episode.normalInARow + 1 : 0;
+    if (episode.normalInARow >= this.detector.closeAfterReadings) return this.close(slot, at, 'back-to-normal');
+    let rises = false;
+    if (verdict.judgement === 'anomalous') {
+      episode.unsent = true;
+      rises = this.#worsen(episode, slot, reading, verdict);
+    }
+    if (!rises && !(episode.unsent && at - episode.sentAt >= UPDATE_MS)) return undefined;
+    episode.sentAt = at;
+    episode.unsent = false;
+    return record(episode, 'updated', at);
+  }
+
+  /** Counts an anomalous reading in; true if it makes the episode more severe. */
+  #worsen(episode: Episode, slot: number, reading: Reading, verdict: Readonly<Verdict>): boolean {
+    const { value, eventTime } = reading;
+    episode.readings += 1;
+    if (verdict.score > episode.worstScore) {
+      episode.worstValue = value;
+      episode.worstAt = eventTime;
+      episode.worstScore = verdict.score;
+    }
+    if (episode.severity === 'critical' || verdict.severity === 'warning') return false;
+    episode.severity = verdict.severity;
+    // The sentence tells of the reading that made the episode as severe as it is.
+    episode.explanation = clip(this.detector.explain(this.#context.sensor(slot), slot, value, verdict));
+    return true;
+  }
+
+  /** Closes the sensor's open episode, if there is one. */
+  close(slot: number, at: EpochMs, closeReason: string): EpisodeEvent | undefined {
+    const episode = this.#open[slot];
+    if (episode === undefined) return undefined;
+    this.#open[slot] = undefined;
+    return { ...record(episode, 'closed', at), closeReason };
+  }
+}
+
+function record(episode: Episode, phase: AnomalyPhase, eventTime: EpochMs): EpisodeEvent {
+  const { opened, severity, explanation, readings, worstValue, worstAt, worstScore } = episode;
+  const worst = { value: worstValue, at: worstAt, score: worstScore };
+  return { ...opened, phase, severity, eventTime, worst, readings, explanation };
+}

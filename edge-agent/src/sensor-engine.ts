@@ -1,0 +1,233 @@
+import {
+  type Collector,
+  type EpochMs,
+  type GatewayName,
+  limits,
+  type MovingStatistics,
+  type Operator,
+  type Reading,
+  type Rollup,
+  type RollupSensor,
+} from '@floorwatch/contracts';
+
+import type { Detector, Verdict } from './score/detector.ts';
+import { type EpisodeEvent, EpisodeTracker } from './score/episode-tracker.ts';
+import { LimitDetector } from './score/limit-detector.ts';
+import { ZScoreDetector } from './score/z-score-detector.ts';
+import type { EngineConfig } from './sensor-engine-config.ts';
+import { RecentReadings } from './stats/recent-readings.ts';
+import { type RollupBucket, RollupBuckets } from './stats/rollup-buckets.ts';
+import { createStatistic, SensorStatistics } from './stats/sensor-statistics.ts';
+import { SensorTable } from './stats/sensor-table.ts';
+import { type ClockTick, Watermark } from './stats/watermark.ts';
+
+export type { ClockTick, EpisodeEvent };
+
+export type EngineOutput =
+  | { readonly kind: 'episode'; readonly episode: EpisodeEvent }
+  /** At most `limits.rollupsPerRecordMax`; `rollup.sensor` indexes `sensors`. */
+  | { readonly kind: 'rollups'; readonly rollups: readonly Rollup[]; readonly sensors: readonly RollupSensor[] }
+  /** Always behind every rollup whose bucket ends at or before `watermark`. */
+  | { readonly kind: 'tick'; readonly watermark: EpochMs };
+
+/** A sensor as the status page shows it. */
+export interface SensorState extends RollupSensor {
+  readonly newestAt: EpochMs;
+  readonly newestValue: number;
+  readonly moving: MovingStatistics;
+  /** Detectors that have an episode open, by name. */
+  readonly anomalies: readonly string[];
+  /** Detectors that have seen too little of the sensor to judge it, by name. */
+  readonly warmingUp: readonly string[];
+}
+
+/** Newly opened buckets after which `accept` looks whether some can go out: what fills one record. */
+const BUCKETS_PER_LOOK: number = limits.rollupsPerRecordMax;
+
+/**
+ * Stats and score of one gateway: readings go in, episodes, rollups and ticks come out. Pure: time arrives with readings and with
+ * `advance`. The owner bounds the number of sensors before it calls `accept`, and passes finite values no larger than
+ * `statsLimits.valueAbsMax`.
+ *
+ * Each reading is judged by every detector, then added to its rollup, then learned: by the moving statistics always, by detectors as
+ * they are set. A reading older than its sensor's newest only joins its rollup.
+ */
+export class SensorEngine implements Operator<Reading, EngineOutput> {
+  readonly #sensors = new SensorTable();
+  readonly #statistics: SensorStatistics;
+  readonly #recent = new RecentReadings();
+  readonly #trackers: readonly EpisodeTracker[];
+  readonly #rollups: RollupBuckets;
+  readonly #watermark: Watermark;
+  /** The one verdict that all detectors write into. */
+  readonly #verdict: Verdict = {
+    judgement: 'off',
+    score: 0,
+    severity: 'warning',
+    anomalyKind: '',
+    low: null,
+    high: null,
+  };
+  #lookAtOpen = BUCKETS_PER_LOOK;
+  #outOfOrder = 0;
+  #rollupsEarly = 0;
+
+  /**
+   * @param gateway part of every episode's id, so that equal readings of two gateways are two episodes.
+   * @param detectors what judges the readings, besides those that `config` sets up.
+   */
+  constructor(config: EngineConfig, gateway: GatewayName, detectors: readonly Detector[] = []) {
+    this.#statistics = new SensorStatistics(config.statistics);
+    this.#rollups = new RollupBuckets(this.#statistics);
+    this.#watermark = new Watermark(config.watermark);
+    const { base, learnFlagged } = config.zScore;
+    const baseline = learnFlagged ? this.#statistics[base] : createStatistic(base, config.statistics);
+    const all = [new LimitDetector(config.limits), new ZScoreDetector(config.zScore, baseline), ...detectors];
+    const context = {
+      sensor: (slot: number) => this.#sensors.sensor(slot),
+      moving: (slot: number) => this.#statistics.snapshot(slot),
+      before: (slot: number) => this.#recent.list(slot),
+    };
+    this.#trackers = all.map((detector) => new EpisodeTracker(detector, gateway, context));
+  }
+
+  /** Sensors seen so far. */
+  get sensorCount(): number {
+    return this.#sensors.size;
+  }
+
+  /** Readings that were older than their sensor's newest: in their rollup, but neither scored nor learned from. */
+  get outOfOrder(): number {
+    return this.#outOfOrder;
+  }
+
+  /** Rollups that went out before the watermark passed them, because `statsLimits.openBucketsMax` were open. */
+  get rollupsEarly(): number {
+    return this.#rollupsEarly;
+  }
+
+  /** Whether the sensor has been seen: `accept` of another one adds to `sensorCount`. */
+  knows(device: string, metric: string): boolean {
+    return this.#sensors.has(device, metric);
+  }
+
+  /**
+   * Judges the reading, adds it to its rollup and learns from it.
+   *
+   * So that memory stays bounded when years of a recording pass between two calls of `advance`, it looks after every
+   * {@link BUCKETS_PER_LOOK} newly opened rollups whether the watermark (by the clock that `advance` told last) has passed some; these
+   * go out, followed by a tick. Before the first `advance` there is no watermark, and rollups go out when too many are open.
+   */
+  accept(reading: Reading, out: Collector<EngineOutput>): void {
+    const known = this.#sensors.size;
+    const slot = this.#sensors.slotOf(reading);
+    if (slot === known) this.#addSensor(slot);
+    const { eventTime, value } = reading;
+    const uncertain = reading.quality === 'uncertain';
+    this.#watermark.observe(eventTime);
+    if (eventTime < this.#sensors.newestAt(slot)) {
+      this.#outOfOrder += 1;
+      this.#rollups.addOutOfOrder(slot, eventTime, value, uncertain);
+    } else {
+      const anomalous = this.#judge(slot, reading, out);
+      this.#rollups.add(slot, eventTime, value, anomalous, uncertain);
+      this.#statistics.add(slot, eventTime, value);
+      this.#recent.add(slot, eventTime, value);
+      this.#sensors.setNewest(slot, eventTime, value);
+    }
+    if (this.#rollups.openCount >= this.#lookAtOpen) this.#look(out);
+  }
+
+  #addSensor(slot: number): void {
+    this.#statistics.reserve(slot + 1);
+    this.#recent.reserve(slot + 1);
+    for (const tracker of this.#trackers) tracker.addSensor(slot, this.#sensors.sensor(slot));
+  }
+
+  /** Has every detector judge and learn the reading; true if one of them finds it anomalous. */
+  #judge(slot: number, reading: Reading, out: Collector<EngineOutput>): boolean {
+    const verdict = this.#verdict;
+    let anomalous = false;
+    for (const tracker of this.#trackers) {
+      const { detector } = tracker;
+      detector.judge(slot, reading.eventTime, reading.value, verdict);
+      const flagged = verdict.judgement === 'anomalous';
+      const episode = tracker.observe(slot, reading, verdict);
+      if (episode !== undefined) out.emit({ kind: 'episode', episode });
+      detector.learn(slot, reading.eventTime, reading.value, flagged);
+      anomalous ||= flagged;
+    }
+    return anomalous;
+  }
+
+  /** Lets out what the watermark has passed, and everything if too much stays. */
+  #look(out: Collector<EngineOutput>): void {
+    const watermark = this.#watermark.value();
+    if (watermark !== undefined) {
+      const closed = this.#rollups.closeUntil(watermark);
+      if (closed.length > 0) {
+        this.#emitRollups(closed, out);
+        out.emit({ kind: 'tick', watermark });
+      }
+    }
+    if (this.#rollups.full) {
+      const early = this.#rollups.closeUntil(Infinity);
+      this.#rollupsEarly += early.length;
+      this.#emitRollups(early, out);
+    }
+    this.#lookAtOpen = this.#rollups.openCount + BUCKETS_PER_LOOK;
+  }
+
+  /** To be called once at the start and every few seconds: lets out the rollups that the watermark has passed, then a tick. */
+  advance(clock: ClockTick, out: Collector<EngineOutput>): void {
+    this.#watermark.tick(clock);
+    const watermark = this.#watermark.value();
+    if (watermark === undefined) return;
+    this.#emitRollups(this.#rollups.closeUntil(watermark), out);
+    this.#lookAtOpen = this.#rollups.openCount + BUCKETS_PER_LOOK;
+    out.emit({ kind: 'tick', watermark });
+  }
+
+  /** The clean stop: open episodes close with reason `shutdown`, and all rollups go out. Nothing may be accepted afterwards. */
+  close(out: Collector<EngineOutput>): void {
+    for (const tracker of this.#trackers) {
+      for (let slot = 0; slot < this.#sensors.size; slot++) {
+        const episode = tracker.close(slot, this.#sensors.newestAt(slot), 'shutdown');
+        if (episode !== undefined) out.emit({ kind: 'episode', episode });
+      }
+    }
+    this.#emitRollups(this.#rollups.closeUntil(Infinity), out);
+  }
+
+  #emitRollups(buckets: readonly RollupBucket[], out: Collector<EngineOutput>): void {
+    for (let begin = 0; begin < buckets.length; begin += limits.rollupsPerRecordMax) {
+      const places = new Map<number, number>();
+      const sensors: RollupSensor[] = [];
+      const rollups = buckets.slice(begin, begin + limits.rollupsPerRecordMax).map((bucket): Rollup => {
+        let sensor = places.get(bucket.slot);
+        if (sensor === undefined) {
+          sensor = sensors.push(this.#sensors.sensor(bucket.slot)) - 1;
+          places.set(bucket.slot, sensor);
+        }
+        return { sensor, start: bucket.start, aggregate: bucket.aggregate, moving: bucket.moving };
+      });
+      out.emit({ kind: 'rollups', rollups, sensors });
+    }
+  }
+
+  /** Every sensor, in the order of their first readings. */
+  *sensors(): Generator<SensorState> {
+    for (let slot = 0; slot < this.#sensors.size; slot++) {
+      const naming = (is: (tracker: EpisodeTracker) => boolean): string[] =>
+        this.#trackers.filter(is).map(({ detector }) => detector.name);
+      yield {
+        ...this.#sensors.sensor(slot),
+        newestAt: this.#sensors.newestAt(slot),
+        newestValue: this.#sensors.newestValue(slot),
+        moving: this.#statistics.snapshot(slot),
+        anomalies: naming((tracker) => tracker.isOpen(slot)),
+        warmingUp: naming((tracker) => tracker.judgement(slot) === 'warming-up'),
+      };
+    }
+  }
+}

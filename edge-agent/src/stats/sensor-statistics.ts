@@ -1,0 +1,78 @@
+import { durationMs, type EpochMs, type MovingStatistics } from '@floorwatch/contracts';
+
+import { CountWindow } from './count-window.ts';
+import { ExponentialWindow } from './exponential-window.ts';
+import type { MovingStatistic } from './moving-statistic.ts';
+import { TimeWindow } from './time-window.ts';
+
+/** The forms of moving statistics: over a count of readings, over event time, exponentially weighted. */
+export type StatisticForm = 'count' | 'time' | 'ew';
+
+export interface StatisticsConfig {
+  /** Readings in the count window. */
+  readonly countReadings: number;
+  /** Event time that the time window covers. */
+  readonly timeWindowMs: number;
+  /** N of the exponentially weighted form. */
+  readonly ewReadings: number;
+}
+
+/** A moving statistic of the given form. */
+export function createStatistic(form: StatisticForm, config: StatisticsConfig): MovingStatistic {
+  if (form === 'count') return new CountWindow(config.countReadings);
+  if (form === 'time') return new TimeWindow(durationMs(config.timeWindowMs));
+  return new ExponentialWindow(config.ewReadings);
+}
+
+/** What is told of a sensor about which nothing is known. */
+export const NO_STATISTICS: MovingStatistics = {
+  countMean: null,
+  countSd: null,
+  timeMean: null,
+  timeSd: null,
+  ewMean: null,
+  ewSd: null,
+};
+
+/** All forms of moving statistics of all sensors. Every reading that is in order enters all of them, flagged or not. */
+export class SensorStatistics {
+  readonly count: MovingStatistic;
+  readonly time: MovingStatistic;
+  readonly ew: MovingStatistic;
+
+  constructor(config: StatisticsConfig) {
+    this.count = createStatistic('count', config);
+    this.time = createStatistic('time', config);
+    this.ew = createStatistic('ew', config);
+  }
+
+  reserve(slots: number): void {
+    this.count.reserve(slots);
+    this.time.reserve(slots);
+    this.ew.reserve(slots);
+  }
+
+  add(slot: number, at: EpochMs, value: number): void {
+    this.count.add(slot, at, value);
+    this.time.add(slot, at, value);
+    this.ew.add(slot, at, value);
+  }
+
+  /** The statistics as they stand: means from the first reading on, standard deviations from the second. */
+  snapshot(slot: number): MovingStatistics {
+    return {
+      countMean: meanOf(this.count, slot),
+      countSd: sdOf(this.count, slot),
+      timeMean: meanOf(this.time, slot),
+      timeSd: sdOf(this.time, slot),
+      ewMean: meanOf(this.ew, slot),
+      ewSd: sdOf(this.ew, slot),
+    };
+  }
+}
+
+const meanOf = (statistic: MovingStatistic, slot: number): number | null =>
+  statistic.count(slot) === 0 ? null : statistic.mean(slot);
+
+const sdOf = (statistic: MovingStatistic, slot: number): number | null =>
+  statistic.count(slot) < 2 ? null : Math.sqrt(statistic.variance(slot));

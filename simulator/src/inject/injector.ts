@@ -1,0 +1,69 @@
+import type { EpochMs } from '@floorwatch/contracts';
+
+import type { FloorSensor, SourceReading } from '../sensor.ts';
+import { type Fault, faultyValue, placeFault, type PlannedFault } from './fault.ts';
+
+/**
+ * Changes the readings of a floor by the faults of a schedule. Pure: what comes out depends on the readings and the schedule alone.
+ * Every fault that touches a reading is announced once, before that reading comes out.
+ */
+export class Injector {
+  readonly #schedule: Iterator<PlannedFault>;
+  readonly #start: EpochMs;
+  readonly #announce: (fault: Fault) => void;
+  #next: Fault | undefined;
+  /** The faults that have begun and not ended; announced ones have touched a reading. */
+  #active: { readonly fault: Fault; announced: boolean }[] = [];
+
+  /**
+   * @param schedule faults by their beginning; may be endless.
+   * @param start the floor's time that the schedule counts from.
+   * @param announce hears of every fault before its first changed reading.
+   */
+  constructor(schedule: Iterable<PlannedFault>, start: EpochMs, announce: (fault: Fault) => void) {
+    this.#schedule = schedule[Symbol.iterator]();
+    this.#start = start;
+    this.#announce = announce;
+    this.#advance();
+  }
+
+  /** The readings as a faulty floor sends them; `readings` are in the order of their times, and behind those given before. */
+  inject(readings: readonly SourceReading<FloorSensor>[]): SourceReading<FloorSensor>[] {
+    const sent: SourceReading<FloorSensor>[] = [];
+    for (const reading of readings) {
+      this.#open(reading.at);
+      const value = this.#active.length === 0 ? reading.value : this.#changed(reading);
+      if (value === reading.value) sent.push(reading);
+      else if (value !== undefined) sent.push({ ...reading, value });
+    }
+    return sent;
+  }
+
+  #changed(reading: SourceReading<FloorSensor>): number | undefined {
+    let value: number | undefined = reading.value;
+    for (const active of this.#active) {
+      if (active.fault.sensor !== reading.sensor || value === undefined) continue;
+      if (!active.announced) {
+        active.announced = true;
+        this.#announce(active.fault);
+      }
+      value = faultyValue(active.fault, value, reading.at);
+    }
+    return value;
+  }
+
+  #open(now: EpochMs): void {
+    if (this.#active.some(({ fault }) => fault.to <= now)) {
+      this.#active = this.#active.filter(({ fault }) => fault.to > now);
+    }
+    while (this.#next !== undefined && this.#next.from <= now) {
+      if (this.#next.to > now) this.#active.push({ fault: this.#next, announced: false });
+      this.#advance();
+    }
+  }
+
+  #advance(): void {
+    const { done, value } = this.#schedule.next();
+    this.#next = done === true || value === undefined ? undefined : placeFault(value, this.#start);
+  }
+}

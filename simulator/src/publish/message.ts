@@ -1,0 +1,50 @@
+import type { EpochMs } from '@floorwatch/contracts';
+import { StartError } from '@floorwatch/runtime';
+
+import type { PublishedSensor } from '../sensor.ts';
+
+/** `json`: an object with value, ts, unit and seq. `value`: the bare number; its event time is when the agent receives it. */
+export const PAYLOADS = ['json', 'value'] as const;
+export type Payload = (typeof PAYLOADS)[number];
+
+/** One MQTT message. */
+export interface Message {
+  readonly topic: string;
+  readonly payload: string;
+}
+
+/** Turns readings into messages, and numbers those of each sensor from 1 so that a receiver can tell a repeat from a new reading. */
+export class MessageEncoder {
+  readonly #topic: string;
+  readonly #payload: Payload;
+  readonly #sensors = new Map<PublishedSensor, { topic: string; unit: string; count: number }>();
+
+  /**
+   * @param topic a template that holds `{device}` and `{metric}`.
+   * @throws StartError if the template holds wildcards or lacks one of the two.
+   */
+  constructor(topic: string, payload: Payload) {
+    if (!topic.includes('{device}') || !topic.includes('{metric}') || /[+#\0]/.test(topic)) {
+      throw new StartError(
+        'usage',
+        `--topic ${topic}: must hold {device} and {metric} and no wildcard, such as sensors/{device}/{metric}`,
+      );
+    }
+    this.#topic = topic;
+    this.#payload = payload;
+  }
+
+  encode(sensor: PublishedSensor, eventTime: EpochMs, value: number): Message {
+    let known = this.#sensors.get(sensor);
+    if (known === undefined) {
+      const topic = this.#topic.replaceAll('{device}', () => sensor.device).replaceAll('{metric}', () => sensor.metric);
+      const unit = sensor.unit === undefined ? '' : `,"unit":${JSON.stringify(sensor.unit)}`;
+      known = { topic, unit, count: 0 };
+      this.#sensors.set(sensor, known);
+    }
+    known.count += 1;
+    if (this.#payload === 'value') return { topic: known.topic, payload: String(value) };
+    // Numbers print as JSON numbers, because values are finite; the unit is escaped once per sensor.
+    return { topic: known.topic, payload: `{"value":${value},"ts":${eventTime}${known.unit},"seq":${known.count}}` };
+  }
+}

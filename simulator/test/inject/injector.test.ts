@@ -1,0 +1,199 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { durationMs, epochMs, seconds, shift } from '@floorwatch/contracts';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+import { createFloor } from '../../src/generate/floor.ts';
+import { FloorGenerator } from '../../src/generate/floor-generator.ts';
+import type { Fault, PlannedFault } from '../../src/inject/fault.ts';
+import { readFaultFile } from '../../src/inject/fault-file.ts';
+import { Injector } from '../../src/inject/injector.ts';
+import { demoSchedule } from '../../src/inject/schedule.ts';
+import { truthOf } from '../../src/inject/truth.ts';
+import { floorBatches } from '../../src/run-floor.ts';
+import { type FloorSensor, measure, type SourceReading } from '../../src/sensor.ts';
+import { zOf } from '../support/moving-z.ts';
+
+const START = epochMs(Date.UTC(2026, 2, 2, 9));
+
+interface Run {
+  readonly faults: Fault[];
+  readonly readings: SourceReading<FloorSensor>[];
+}
+
+/** A floor with faults, run for `ms` of its time. */
+function run(sensors: FloorSensor[], seed: number, schedule: Iterable<PlannedFault>, ms: number): Run {
+  const faults: Fault[] = [];
+  const injector = new Injector(schedule, START, (fault) => faults.push(fault));
+  const batches = floorBatches(new FloorGenerator(sensors, seed, START), injector, shift(START, ms));
+  return { faults, readings: [...batches].flat() };
+}
+
+const sensorCalled = (sensors: readonly FloorSensor[], device: string, metric: string): FloorSensor => {
+  const sensor = sensors.find((known) => known.device === device && known.metric === metric);
+  if (sensor === undefined) throw new Error(`no ${device}/${metric}`);
+  return sensor;
+};
+
+describe('injected faults', () => {
+  test('truth and values agree: exactly the readings with from ≤ time < to are changed, by the magnitude', () => {
+    const sensors = createFloor({ seed: 3, machines: 12 });
+    const good = run(sensors, 3, [], 6 * 60_000).readings;
+    const { faults, readings } = run(sensors, 3, demoSchedule(sensors, 3), 6 * 60_000);
+    expect(faults.length).toBe(7);
+    expect(readings.length).toBe(good.length);
+    let changed = 0;
+    for (const [i, { sensor, at, value }] of readings.entries()) {
+      const undisturbed = good[i];
+      if (undisturbed === undefined) throw new Error('fewer readings without faults');
+      expect([sensor, at]).toEqual([undisturbed.sensor, undisturbed.at]);
+      const fault = faults.find((f) => f.sensor === sensor && f.from <= at && at < f.to);
+      if (fault === undefined) expect(value).toBe(undisturbed.value);
+      else {
+        expect(value).toBe(measure(sensor, undisturbed.value + fault.magnitude));
+        changed += 1;
+      }
+    }
+    expect(changed).toBeGreaterThan(7);
+  });
+
+  test('the first and the last reading of a fault are on its borders: just before, exactly, just after', () => {
+    const [sensor] = createFloor({ seed: 1, machines: 1 });
+    if (sensor === undefined) throw new Error('an empty floor');
+    const fault: PlannedFault = { sensor, type: 'shift', after: seconds(10), lasts: seconds(5), magnitude: 3 };
+    const injector = new Injector([fault], START, () => undefined);
+    const changedAt = [9_999, 10_000, 14_999, 15_000].map((offset) => {
+      const [reading] = injector.inject([{ sensor, at: shift(START, offset), value: 1 }]);
+      return reading?.value;
+    });
+    expect(changedAt).toEqual([1, 4, 4, 1]);
+  });
+
+  test('a fault is announced once, before its first changed reading, and not if it meets no reading', () => {
+    const [sensor] = createFloor({ seed: 1, machines: 1 });
+    if (sensor === undefined) throw new Error('an empty floor');
+    const fault = (after: number): PlannedFault => ({
+      sensor,
+      type: 'spike',
+      after: durationMs(after),
+      lasts: durationMs(10),
+      magnitude: 1,
+    });
+    const announced: number[] = [];
+    const injector = new Injector([fault(100), fault(200), fault(300)], START, ({ after }) => announced.push(after));
+    const at = (offset: number): SourceReading<FloorSensor> => ({ sensor, at: shift(START, offset), value: 1 });
+    injector.inject([at(100), at(105), at(109)]);
+    injector.inject([at(250)]);
+    injector.inject([at(305)]);
+    expect(announced).toEqual([100, 300]);
+  });
+
+  test('two faults of one sensor at once add up', () => {
+    const [sensor] = createFloor({ seed: 1, machines: 1 });
+    if (sensor === undefined) throw new Error('an empty floor');
+    const fault = (type: 'spike' | 'shift'): PlannedFault => ({
+      sensor,
+      type,
+      after: durationMs(0),
+      lasts: durationMs(10),
+      magnitude: 2,
+    });
+    const injector = new Injector([fault('spike'), fault('shift')], START, () => undefined);
+    expect(injector.inject([{ sensor, at: START, value: 1 }])[0]?.value).toBe(5);
+  });
+
+  test.each([1, 2, 3, 4, 5])(
+    'the demonstration begins within 45 s, goes on every minute, and nobody can miss it (seed %i)',
+    (seed) => {
+      const sensors = createFloor({ seed, machines: 12 });
+      const { faults, readings } = run(sensors, seed, demoSchedule(sensors, seed), 15 * 60_000);
+      const begins = faults.map(({ from }) => from - START);
+      expect(begins.slice(0, 2).every((at) => at <= 45_000)).toBe(true);
+      expect(begins.slice(2).map((at, i) => at - (begins[i + 1] ?? 0))).toEqual(
+        Array.from({ length: 14 }, () => 60_000),
+      );
+      expect(faults.map(({ type }) => type).slice(0, 4)).toEqual(['spike', 'shift', 'spike', 'shift']);
+      for (const fault of faults) {
+        const own = readings.filter(({ sensor }) => sensor === fault.sensor);
+        const first = own.findIndex(({ at }) => at >= fault.from);
+        const before = own.slice(Math.max(0, first - 64), first).map(({ value }) => value);
+        expect(before.length).toBeGreaterThanOrEqual(45);
+        expect(
+          Math.abs(zOf(own[first]?.value ?? 0, before)),
+          `${fault.type} on ${fault.sensor.device}/${fault.sensor.metric}`,
+        ).toBeGreaterThan(8);
+      }
+    },
+  );
+
+  test('the truth is in published event times', () => {
+    const sensors = createFloor({ seed: 1, machines: 1 });
+    const sensor = sensorCalled(sensors, 'press-01', 'vibration');
+    const { faults } = run(
+      sensors,
+      1,
+      [{ sensor, type: 'shift', after: seconds(2), lasts: seconds(3), magnitude: -4 }],
+      10_000,
+    );
+    const truth = faults.map((fault) => truthOf(fault, (at) => shift(at, 1_000)));
+    expect(truth).toEqual([
+      {
+        id: expect.stringMatching(/^[0-9a-f]{16}$/) as string,
+        device: 'press-01',
+        metric: 'vibration',
+        unit: 'mm/s',
+        type: 'shift',
+        from: START + 3_000,
+        to: START + 6_000,
+        magnitude: -4,
+      },
+    ]);
+  });
+});
+
+describe('a file of faults', () => {
+  let folder: string;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'floorwatch-faults-'));
+  });
+  afterAll(() => rm(folder, { recursive: true }));
+  const sensors = createFloor({ seed: 1, machines: 3 });
+  const good = { type: 'shift', device: 'oven-01', metric: 'temperature', after: '30s', lasts: '1m', magnitude: -25 };
+
+  async function read(...lines: readonly string[]): Promise<PlannedFault[]> {
+    const file = join(folder, 'faults.ndjson');
+    await writeFile(file, lines.join('\n'));
+    return readFaultFile(file, sensors);
+  }
+
+  test('is read line by line, ordered by beginning, empty lines ignored', async () => {
+    const faults = await read(JSON.stringify(good), '', JSON.stringify({ ...good, type: 'spike', after: '5s' }));
+    expect(faults.map(({ type, after, lasts, magnitude }) => [type, after, lasts, magnitude])).toEqual([
+      ['spike', 5_000, 60_000, -25],
+      ['shift', 30_000, 60_000, -25],
+    ]);
+  });
+
+  test.each([
+    ['{"type":', /line 2: not JSON/],
+    [JSON.stringify({ ...good, type: 'wobble' }), /line 2: .*type/s],
+    [JSON.stringify({ ...good, after: 30 }), /line 2: .*after/s],
+    [JSON.stringify({ ...good, after: '30' }), /line 2: .*duration such as 30s/s],
+    [JSON.stringify({ ...good, lasts: '0s' }), /line 2: lasts must be longer than 0/],
+    [JSON.stringify({ ...good, size: 1 }), /line 2: .*size/s],
+    [
+      JSON.stringify({ ...good, device: 'oven-99' }),
+      /line 2: the floor has no sensor oven-99\/temperature; it has press-01/,
+    ],
+  ])('%s is refused with its place and what is wrong', async (line, message) => {
+    await expect(read(JSON.stringify(good), line)).rejects.toThrow(message);
+  });
+
+  test('that is missing is refused with what the option takes', async () => {
+    await expect(readFaultFile(join(folder, 'absent'), sensors)).rejects.toThrow(
+      /--faults: must be demo, none or a file/,
+    );
+  });
+});

@@ -1,0 +1,123 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { expect, it } from 'vitest';
+
+import { Floor } from '../e2e/floor.ts';
+import { type Resources, resourcesPerSuite, waitFor } from '../support/index.ts';
+import { cpuSeconds, residentMb } from './process-cost.ts';
+import { publish } from './report.ts';
+
+const SENSORS = 1_000;
+const CONNECTIONS = 4;
+const IN_FLIGHT = 200;
+const READINGS = 200_000;
+const ROUNDS = 3;
+
+const folder = path.dirname(fileURLToPath(import.meta.url));
+
+/** What is measured: something that takes readings over MQTT and says how many it has taken. */
+interface Target {
+  readonly name: string;
+  readonly port: number;
+  readonly pid: number;
+  count(): Promise<number>;
+}
+
+interface Figures {
+  readonly perSecond: number;
+  readonly cpuMicroseconds: number;
+}
+
+const resources = resourcesPerSuite();
+
+it('readings per second through the agent, against a broker that only counts', async () => {
+  const counter = await startCounter(resources);
+  const agent = await startAgent(resources);
+  const rows: string[][] = [];
+  for (const qos of [0, 1] as const) {
+    // Warm both up, then take turns: what else the machine does then meets both alike. The best round has been disturbed least.
+    for (const target of [counter, agent]) await measure(target, qos);
+    const rounds: [Figures, Figures][] = [];
+    for (let round = 0; round < ROUNDS; round++) rounds.push([await measure(counter, qos), await measure(agent, qos)]);
+    const counterBest = best(rounds.map(([figures]) => figures));
+    const agentBest = best(rounds.map(([, figures]) => figures));
+    rows.push(row(qos, counter.name, counterBest, counterBest), row(qos, agent.name, agentBest, counterBest));
+  }
+  rows.push(['', 'resident memory of the agent afterwards', `${residentMb(agent.pid).toFixed(0)} MB`, '', '']);
+  expect(rows).toHaveLength(5);
+  publish({
+    name: 'agent-throughput',
+    columns: ['QoS', 'what', 'readings/s', 'CPU per reading', 'CPU against the counter'],
+    rows,
+  });
+});
+
+function row(qos: number, name: string, figures: Figures, against: Figures): string[] {
+  const ratio = figures.cpuMicroseconds / against.cpuMicroseconds;
+  return [
+    String(qos),
+    name,
+    Math.round(figures.perSecond).toLocaleString('en'),
+    `${figures.cpuMicroseconds.toFixed(1)} µs`,
+    `${ratio.toFixed(2)} ×`,
+  ];
+}
+
+const best = (figures: readonly Figures[]): Figures => ({
+  perSecond: Math.max(...figures.map(({ perSecond }) => perSecond)),
+  cpuMicroseconds: Math.min(...figures.map(({ cpuMicroseconds }) => cpuMicroseconds)),
+});
+
+/** Publishes READINGS as fast as the target takes them, from another process, and waits until it has counted every one. */
+async function measure(target: Target, qos: 0 | 1): Promise<Figures> {
+  const before = await target.count();
+  const [cpu, start] = [cpuSeconds(target.pid), performance.now()];
+  const parameters = [target.port, qos, READINGS, SENSORS, CONNECTIONS, IN_FLIGHT].map(String);
+  const [code] = (await once(fork(path.join(folder, 'load-generator.mjs'), parameters, { silent: true }), 'exit')) as [
+    number,
+  ];
+  expect(code).toBe(0);
+  await waitFor(`${target.name} has counted all readings`, async () => (await target.count()) - before >= READINGS, {
+    timeoutMs: 120_000,
+    intervalMs: 20,
+  });
+  const seconds = (performance.now() - start) / 1_000;
+  expect((await target.count()) - before).toBe(READINGS);
+  return { perSecond: READINGS / seconds, cpuMicroseconds: ((cpuSeconds(target.pid) - cpu) / READINGS) * 1e6 };
+}
+
+async function startCounter(owner: Resources): Promise<Target> {
+  const child = fork(path.join(folder, 'counting-broker.mjs'));
+  owner.defer(() => child.kill());
+  const { port } = await answer<{ port: number }>(child);
+  return {
+    name: 'aedes that only counts',
+    port,
+    pid: child.pid ?? 0,
+    count: async () => {
+      child.send({});
+      return (await answer<{ count: number }>(child)).count;
+    },
+  };
+}
+
+async function answer<T>(child: ChildProcess): Promise<T> {
+  const [message] = (await once(child, 'message')) as [T];
+  return message;
+}
+
+async function startAgent(owner: Resources): Promise<Target> {
+  const floor = await Floor.start(owner, { store: 'duckdb' });
+  return {
+    name: 'the agent with the plain detectors',
+    port: Number(new URL(floor.mqttUrl).port),
+    pid: floor.agent.pid ?? 0,
+    count: async () => accepted(await (await fetch(`${floor.agentUrl}/metrics`)).text()),
+  };
+}
+
+const accepted = (metrics: string): number =>
+  Number(/^floorwatch_agent_readings_accepted_total (\S+)$/m.exec(metrics)?.[1] ?? 0);

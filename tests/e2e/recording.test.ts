@@ -1,0 +1,173 @@
+import path from 'node:path';
+
+import { detectOffline, engineConfigSchema, type EpisodeEvent } from '@floorwatch/edge-agent';
+import { type AnomalyRow, epochMs, parseSizeLabel } from '@floorwatch/contracts';
+import { lookForServer } from '@floorwatch/servers';
+import { connectAsync } from 'mqtt';
+import { describe, expect, it } from 'vitest';
+
+import { datasetPath, repositoryRoot, resourcesPerTest, waitFor } from '../support/index.ts';
+import { Floor, GATEWAY } from './floor.ts';
+import { expectedWindows, readRecording, type RecordedValue } from './recording-oracle.ts';
+
+const MACHINE_TEMPERATURE = datasetPath('nab/data/realKnownCause/machine_temperature_system_failure.csv.gz');
+const SEATTLE_WEATHER = path.join(repositoryRoot, 'node_modules/vega-datasets/data/seattle-weather-hourly-normals.csv');
+const RECORDING = MACHINE_TEMPERATURE ?? SEATTLE_WEATHER;
+const NAME =
+  MACHINE_TEMPERATURE === undefined
+    ? 'Seattle weather, because the datasets are absent'
+    : 'the machine temperature recording';
+
+const SIZES = ['1m', '15m', '1h'];
+const DEVICE = 'machine';
+// The machine temperature recording steps back by 3,300 s once.
+const LATENESS = { windows: { allowedLatenessSeconds: 7_200 } };
+/** Reaching the end of a recording takes seconds; a machine that is busy with other tests takes longer. */
+const TIMEOUT_MS = 120_000;
+
+const influxd = await lookForServer('influxd');
+const STORES = ['duckdb', 'influxdb'] as const;
+
+describe.each(STORES)(`${NAME}, replayed into %s`, (store) => {
+  const resources = resourcesPerTest();
+  const missing = store === 'influxdb' && influxd === undefined;
+  const suffix = missing ? ' (skipped: no influxd was found)' : '';
+
+  it.skipIf(missing)(
+    `gives exactly the windows and the anomalies of the file${suffix}`,
+    async () => {
+      const floor = await Floor.start(resources, { store, processor: LATENESS });
+      await replay(floor, 'max').exited;
+      await expectEverything(floor);
+    },
+    TIMEOUT_MS,
+  );
+
+  it.skipIf(missing)(
+    `gives exactly the same when the processor is killed in the middle and started again${suffix}`,
+    async () => {
+      const floor = await Floor.start(resources, { store, processor: LATENESS });
+      const values = readRecording(RECORDING);
+      const [first, last] = [values[0]?.at ?? 0, values.at(-1)?.at ?? 0];
+      // Fast enough for a test, slow enough that the kill hits the middle: about six seconds.
+      const simulator = replay(floor, String(Math.ceil((last - first) / 6_000)));
+      const middle = (first + last) / 2;
+      await waitFor('the processor has sealed half of the recording', async () => {
+        const windows = await floor.windows(floor.sensor(DEVICE, values[0]?.metric ?? ''), '1h');
+        return windows.some(({ open, start }) => !open && start > first + (middle - first) / 2);
+      });
+      await floor.processor.kill9();
+      expect(simulator.isRunning).toBe(true);
+      await floor.restartProcessor();
+      await simulator.exited;
+      await expectEverything(floor);
+    },
+    TIMEOUT_MS,
+  );
+});
+
+const replay = (floor: Floor, speed: string) =>
+  floor.simulator('replay', RECORDING, '--speed', speed, '--times', 'file', '--device', DEVICE);
+
+async function expectEverything(floor: Floor): Promise<void> {
+  const values = readRecording(RECORDING);
+  await sealAll(floor);
+  for (const metric of new Set(values.map((value) => value.metric))) {
+    for (const size of SIZES)
+      await expectWindows(
+        floor,
+        values.filter((value) => value.metric === metric),
+        metric,
+        size,
+      );
+  }
+  await floor.agent.stop();
+  await expectAnomalies(floor, values);
+}
+
+/** One reading of now on another sensor moves the gateway's watermark past everything that was recorded. */
+async function sealAll(floor: Floor): Promise<void> {
+  const client = await connectAsync(floor.mqttUrl);
+  await client.publishAsync('sensors/clock/now', JSON.stringify({ value: 1, ts: Date.now() }), { qos: 1 });
+  await client.endAsync();
+}
+
+async function expectWindows(
+  floor: Floor,
+  values: readonly RecordedValue[],
+  metric: string,
+  size: string,
+): Promise<void> {
+  const expected = expectedWindows(values, parseSizeLabel(size) ?? 0);
+  const windows = await waitFor(
+    `all ${expected.size} windows of ${size} are in the store`,
+    async () => {
+      const sealed = (await floor.windows(floor.sensor(DEVICE, metric), size)).filter(({ open }) => !open);
+      return sealed.length === expected.size && sealed;
+    },
+    { timeoutMs: 60_000, intervalMs: 500 },
+  );
+  for (const { start, n, mean, variance, min, max, incomplete, revision } of windows) {
+    const window = expected.get(start);
+    expect({ start, n, min, max, incomplete, revision }).toEqual({
+      start,
+      n: window?.n,
+      min: window?.min,
+      max: window?.max,
+      incomplete: false,
+      revision: 0,
+    });
+    expectClose(mean, window?.mean);
+    expectClose(variance, window?.variance);
+  }
+}
+
+/** Equal to 1e-9 of the value, or of the scale of the readings where the value itself is only rounding. */
+function expectClose(actual: number, expected = Number.NaN): void {
+  expect(Math.abs(actual - expected), `${actual} instead of ${expected}`).toBeLessThanOrEqual(
+    Math.max(1e-9 * Math.abs(expected), 1e-20),
+  );
+}
+
+async function expectAnomalies(floor: Floor, values: readonly RecordedValue[]): Promise<void> {
+  const readings = values.map(({ metric, at, value }) => ({
+    device: DEVICE,
+    metric,
+    eventTime: epochMs(at),
+    value,
+    quality: 'good' as const,
+  }));
+  const newest = new Map<string, EpisodeEvent>();
+  for (const episode of detectOffline(engineConfigSchema.parse({}), GATEWAY, readings)) newest.set(episode.id, episode);
+  const stored = await waitFor('every episode has closed', async () => {
+    const rows = await floor.anomalies();
+    return rows.length >= newest.size && rows.every(({ phase }) => phase === 'closed') && rows;
+  });
+  expect(newest.size).toBeGreaterThan(0);
+  expect(byId(stored.map(comparable))).toEqual(byId([...newest.values()].map(comparable)));
+}
+
+/** What replaying a file must find again: everything but the clock of the gateway that found it. */
+const COMPARED = [
+  'id',
+  'detector',
+  'anomalyKind',
+  'severity',
+  'openedAt',
+  'eventTime',
+  'value',
+  'worst',
+  'expected',
+  'score',
+  'moving',
+  'readings',
+  'before',
+  'explanation',
+  'closeReason',
+] as const satisfies readonly (keyof AnomalyRow & keyof EpisodeEvent)[];
+
+const comparable = (episode: AnomalyRow | EpisodeEvent): Record<string, unknown> =>
+  Object.fromEntries(COMPARED.map((field) => [field, episode[field]]));
+
+const byId = (episodes: Record<string, unknown>[]): Record<string, unknown>[] =>
+  episodes.sort((a, b) => (String(a['id']) < String(b['id']) ? -1 : 1));
