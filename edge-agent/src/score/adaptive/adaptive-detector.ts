@@ -12,7 +12,7 @@ import {
   SCALE_N,
   SCALE_READINGS_MIN,
 } from './parameters.ts';
-import { SensorTable } from './sensor-table.ts';
+import { RowTable } from './row-table.ts';
 import {
   clearTail,
   closeTailBlock,
@@ -108,15 +108,23 @@ export class AdaptiveDetector {
    */
   readonly features = new Float64Array(CHANNELS.length);
 
-  readonly #table: SensorTable;
+  readonly #table: RowTable;
+  readonly #weights: readonly number[];
   /** The smallest difference of each feature that means something. */
   readonly #resolutions = new Float64Array(CHANNELS.length);
   /** Whether `contributions` holds anything but zeros. */
   #contributed = false;
 
-  /** `slots`: how many sensors to make room for at first; it grows as they come. */
-  constructor(slots: number) {
-    this.#table = new SensorTable(FIELDS, slots, clearRow);
+  /** The score of the reading accepted last before the gate, decades. */
+  ungated = 0;
+
+  /**
+   * @param slots how many sensors to make room for at first; it grows as they come
+   * @param weights of the channels, in the order of {@link CHANNELS}; 0 switches one off
+   */
+  constructor(slots: number, weights: readonly number[] = CHANNEL_WEIGHTS) {
+    this.#table = new RowTable(FIELDS, slots, clearRow);
+    this.#weights = weights;
   }
 
   /**
@@ -137,6 +145,7 @@ export class AdaptiveDetector {
     s[o + COUNT] = count;
     if (this.#contributed) {
       this.contributions.fill(0);
+      this.ungated = 0;
       this.#contributed = false;
     }
     if (count === 1) {
@@ -159,7 +168,7 @@ export class AdaptiveDetector {
     let leading: AdaptiveChannel | undefined;
     let most = 0;
     for (let channel = 0; channel < CHANNELS.length; channel += 1) {
-      const weighted = CHANNEL_WEIGHTS[channel]! * this.contributions[channel]!;
+      const weighted = this.#weights[channel]! * this.contributions[channel]!;
       if (weighted <= most) continue;
       most = weighted;
       leading = CHANNELS[channel];
@@ -262,9 +271,10 @@ export class AdaptiveDetector {
     let sum = 0;
     for (let channel = 0; channel < CHANNELS.length; channel += 1) {
       const decades = this.contributions[channel]!;
-      if (decades > 0) sum += (CHANNEL_WEIGHTS[channel]! * decades) ** NORM;
+      if (decades > 0) sum += (this.#weights[channel]! * decades) ** NORM;
     }
     const score = sum ** (1 / NORM);
+    this.ungated = score;
     if (score <= s[o + GATE]! * Math.exp(GATE_FACTOR * (count - s[o + GATE_COUNT]!))) return 0;
     s[o + GATE] = score;
     s[o + GATE_COUNT] = count;

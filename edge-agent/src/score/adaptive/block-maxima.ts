@@ -25,6 +25,9 @@ export function maximumDecades(logSize: number, mean: number, variance: number, 
   return decades < 0 ? 0 : Math.min(decades, DECADES_MAX);
 }
 
+/** Halvings of 40 standard deviations: to a hundredth of one, always on the side of the smaller size. */
+const BISECTIONS = 12;
+
 /**
  * The smallest size that scores more than `decades`, found by bisection over log(1 + size): until a size passes it, a reading costs
  * one comparison. Infinite while there are too few blocks.
@@ -33,7 +36,7 @@ export function sizeAbove(decades: number, mean: number, variance: number, block
   if (blocks < BLOCKS_MIN) return Infinity;
   let low = mean;
   let high = mean + 40 * Math.sqrt(spread(variance, blocks));
-  for (let step = 0; step < 24; step += 1) {
+  for (let step = 0; step < BISECTIONS; step += 1) {
     const middle = (low + high) / 2;
     if (maximumDecades(middle, mean, variance, blocks) > decades) high = middle;
     else low = middle;

@@ -1,6 +1,6 @@
 import { BLOCKS_MIN, maximumDecades, sizeAbove } from './block-maxima.ts';
 import { BLOCK_READINGS, INTERVAL_DECADES_MIN } from './parameters.ts';
-import { SensorTable } from './sensor-table.ts';
+import { RowTable } from './row-table.ts';
 
 // One sensor's row.
 const COUNT = 0;
@@ -34,11 +34,11 @@ const MEAN_N = 100;
 export class IntervalDetector {
   static readonly bytesPerSensor = FIELDS * Float64Array.BYTES_PER_ELEMENT;
 
-  readonly #table: SensorTable;
+  readonly #table: RowTable;
 
   /** `slots`: how many sensors to make room for at first. */
   constructor(slots: number) {
-    this.#table = new SensorTable(FIELDS, slots, clearRow);
+    this.#table = new RowTable(FIELDS, slots, clearRow);
   }
 
   /** Decades of improbability of the interval that the reading at `times[index]` (epoch ms) ends, 0 if usual. */

@@ -1,6 +1,6 @@
 import { BLOCKS_MIN, maximumDecades, sizeAbove } from './block-maxima.ts';
 import { BLOCK_READINGS, STUCK_DECADES_MIN } from './parameters.ts';
-import { SensorTable } from './sensor-table.ts';
+import { RowTable } from './row-table.ts';
 
 // One sensor's row.
 const COUNT = 0;
@@ -39,11 +39,11 @@ const QUIET_READINGS = 500;
 export class StuckDetector {
   static readonly bytesPerSensor = FIELDS * Float64Array.BYTES_PER_ELEMENT;
 
-  readonly #table: SensorTable;
+  readonly #table: RowTable;
 
   /** `slots`: how many sensors to make room for at first. */
   constructor(slots: number) {
-    this.#table = new SensorTable(FIELDS, slots, clearRow);
+    this.#table = new RowTable(FIELDS, slots, clearRow);
   }
 
   /** Decades of improbability when the run that `values[index]` extends has just become improbable, else 0. */

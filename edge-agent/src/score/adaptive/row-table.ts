@@ -2,7 +2,7 @@
  * Rows of numbers, one per sensor, in one flat array: a sensor's whole state lies on neighbouring cache lines, and a snapshot is a
  * copy. Slots are small whole numbers that the owner gives to sensors; rows are made as slots are used.
  */
-export class SensorTable {
+export class RowTable {
   /** The numbers of all rows. Replaced when the table grows, so it is read anew for every reading. */
   state: Float64Array;
 
