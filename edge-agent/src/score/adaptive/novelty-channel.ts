@@ -148,7 +148,9 @@ function layOut(s: Float64Array, o: number, resolution: number): void {
   visit(s, o, 1, largest);
   for (let cell = 0; cell < WARM_WORDS * CELLS; cell += 1) {
     if (((fine[cell >> 5]! >>> (cell & 31)) & 1) === 0) continue;
-    visit(s, o, 1, Math.min(largest, Math.max(smallest, fineLow + (cell + 0.5) * fineWidth)));
+    // Where in the fine cell the value was is not known, so both ends count as visited.
+    visit(s, o, 1, Math.min(largest, Math.max(smallest, fineLow + cell * fineWidth)));
+    visit(s, o, 1, Math.min(largest, Math.max(smallest, fineLow + (cell + 0.999) * fineWidth)));
   }
   let visits = 0;
   for (let cell = 0; cell < CELLS; cell += 1) visits += (s[o + BITS]! >>> cell) & 1;

@@ -14,6 +14,6 @@ export function normalTailDecades(z: number): number {
  * deviate (Annals of Mathematical Statistics 30, 1959). Within 0.02 decades of the exact value for 8 and more degrees of freedom.
  */
 export function studentTailDecades(t: number, freedom: number): number {
-  const z = Math.sqrt(freedom * Math.log1p((t * t) / freedom)) * (1 - 3 / (8 * freedom + 3));
+  const z = Math.sqrt(freedom * Math.log1p((t * t) / freedom)) * (1 - 2 / (8 * freedom + 3));
   return normalTailDecades(z);
 }
