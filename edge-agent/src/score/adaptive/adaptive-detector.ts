@@ -177,15 +177,16 @@ export class AdaptiveDetector {
   }
 
   /**
-   * Where the next value of the sensor is expected, in its unit: the short mean, give or take the distance that a hundred readings
-   * usually reach once. `null` while too little is known.
+   * Where the reading accepted last, of the sensor in `slot`, was expected, in its unit: the short mean before it, give or take the
+   * distance that a hundred readings usually reach once. `null` while too little is known.
    */
   expected(slot: number): { readonly low: number; readonly high: number } | null {
     const o = this.#table.rowOf(slot);
     const s = this.#table.state;
-    const margin = usualMaximum(s, o + TAILS + (OFF_AVERAGE - FIRST_TAIL) * TAIL_FIELDS, s[o + BLOCKS]!);
+    const tail = o + TAILS + (OFF_AVERAGE - FIRST_TAIL) * TAIL_FIELDS;
+    const margin = usualMaximum(s, tail, s[o + BLOCKS]!);
     if (Number.isNaN(margin)) return null;
-    const middle = s[o + SHORT_MEAN]! + tailMean(s, o + TAILS + (OFF_AVERAGE - FIRST_TAIL) * TAIL_FIELDS);
+    const middle = this.features[NEW_VALUE]! - this.features[OFF_AVERAGE]! + tailMean(s, tail);
     return { low: middle - margin, high: middle + margin };
   }
 

@@ -78,6 +78,12 @@ export class IntervalDetector {
     return s[o + LAST_TIME]! + s[o + RATIO_MAX]! * s[o + INTERVAL_MEAN]!;
   }
 
+  /** Event time of the sensor's newest reading, epoch ms; 0 before the first. */
+  newestAt(slot: number): number {
+    const o = this.#table.rowOf(slot);
+    return this.#table.state[o + LAST_TIME]!;
+  }
+
   /** The usual interval between readings in milliseconds; 0 before the second reading. */
   usualInterval(slot: number): number {
     const o = this.#table.rowOf(slot);
