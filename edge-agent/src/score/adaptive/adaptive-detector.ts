@@ -237,7 +237,7 @@ export class AdaptiveDetector {
       if (acceptNovelty(s, row, channel, features, this.#resolutions, contributions)) contributed = true;
     }
     if (count > SCALE_READINGS_MIN) {
-      const blocks = s[o + BLOCKS]!;
+      const blocks = s[o + BLOCKS]! | 0;
       for (let tail = 0; tail < TAIL_CHANNELS; tail += 1) {
         const row = o + TAILS + tail * TAIL_FIELDS;
         if (scoreTail(s, row, FIRST_TAIL + tail, features, this.#resolutions, contributions, blocks))
