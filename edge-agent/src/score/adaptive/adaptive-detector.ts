@@ -5,6 +5,7 @@ import {
   BLOCK_READINGS,
   CHANNEL_WEIGHTS,
   CHANNELS,
+  FULL_HISTORY_READINGS,
   GATE_DECAY_READINGS,
   LEARN_SD_MAX,
   NORM,
@@ -66,7 +67,7 @@ const RATIO_READINGS_MIN = 10;
 /** A ratio of changes is cut here, or one change after a constant stretch would leave all others in one cell. */
 const RATIO_MAX = 1e6;
 /** How much of a new distance from the profile goes into the smoothed one. */
-const HOUR_SMOOTHING = 0.3;
+const HOUR_SMOOTHING = 0.4;
 /** Smallest difference that means something, as part of the value: a good deal above what a double loses to rounding. */
 const RESOLUTION = 1e-9;
 
@@ -274,7 +275,8 @@ export class AdaptiveDetector {
       const decades = this.contributions[channel]!;
       if (decades > 0) sum += (this.#weights[channel]! * decades) ** NORM;
     }
-    const score = sum ** (1 / NORM);
+    const history = Math.min(1, Math.sqrt(count / FULL_HISTORY_READINGS));
+    const score = history * sum ** (1 / NORM);
     this.ungated = score;
     if (score <= s[o + GATE]! * Math.exp(GATE_FACTOR * (count - s[o + GATE_COUNT]!))) return 0;
     s[o + GATE] = score;

@@ -36,7 +36,10 @@ export const NORM = 1.8;
 export const DECADES_MAX = 6;
 
 /** The shipped thresholds, in decades. */
-export const THRESHOLDS = { warning: 1.15, critical: 3 } as const;
+export const THRESHOLDS = { warning: 1.2, critical: 3 } as const;
+
+/** A score counts in full from this many readings on, before by the square root of the part: a short history proves less. */
+export const FULL_HISTORY_READINGS = 500;
 
 /** After a score s, only a higher one than s · (1 − 1/200)^readings is emitted: one event is not reported reading by reading. */
 export const GATE_DECAY_READINGS = 200;
@@ -51,7 +54,7 @@ export const NOVELTY_WARM_UP = 80;
 export const BLOCK_READINGS = 100;
 
 /** N of the mean and variance of each feature. */
-export const SCALE_N = 3000;
+export const SCALE_N = 4000;
 
 /** A feature's mean and variance learn at most this many standard deviations from one reading. */
 export const LEARN_SD_MAX = 6;
