@@ -1,15 +1,11 @@
-import { defineConfig } from 'vitest/config';
+import { defineConfig, mergeConfig } from 'vitest/config';
 
-import base from './vitest.config.ts';
+import tests from './vitest.config.ts';
 
-// Benchmarks are vitest files that measure and print. One at a time, because they share the cores with what they measure.
-export default defineConfig({
-  ...base,
-  test: {
-    include: ['tests/bench/**/*.bench.ts'],
-    fileParallelism: false,
-    testTimeout: 600_000,
-    hookTimeout: 60_000,
-    disableConsoleIntercept: true,
-  },
-});
+// Benchmarks are run like tests, one after the other, by `npm run bench` alone.
+export default mergeConfig(
+  { ...tests, test: { ...tests.test, include: [] } },
+  defineConfig({
+    test: { include: ['tests/bench/**/*.bench.ts'], testTimeout: 30 * 60_000, fileParallelism: false },
+  }),
+);

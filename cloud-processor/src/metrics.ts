@@ -108,6 +108,12 @@ export function createMetrics(pipeline: Pipeline): Registry {
     ['partition'],
     perPartition(({ runner }) => runner.partition.cursor.position),
   );
+  counter(
+    'reader_restarts',
+    'Times that a partition got a new consumer',
+    [],
+    sum(({ reader }) => reader?.restarts ?? 0),
+  );
   counter('stream_moves', 'Times that reading began elsewhere than behind its position', ['why'], () => {
     const moves = new Map<string, number>();
     for (const { reader } of pipeline.lanes) {

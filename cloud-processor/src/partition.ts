@@ -3,7 +3,6 @@ import { crc32 } from 'node:zlib';
 import {
   type Batch,
   decodeBatch,
-  durationMs,
   type EpochMs,
   type FloorRecord,
   type IngestAddress,
@@ -87,7 +86,7 @@ export class Partition {
     this.#sequencer = new Sequencer(processorLimits.epochsPerSourceMax, from?.sources);
     this.windows = new WindowOperator(options.windows, from?.windows);
     this.outbox = new Outbox(from?.ordinal, from?.unsent);
-    this.tellWatermarks();
+    this.#tellWatermarks();
   }
 
   /** Where reading goes on. */
@@ -222,7 +221,7 @@ export class Partition {
   }
 
   /** After a start: pages know how far every gateway had come. */
-  tellWatermarks(): void {
+  #tellWatermarks(): void {
     for (const { site, gateway, watermark } of this.windows.watermarks()) {
       if (watermark !== undefined) this.#observer.watermark({ site, gateway }, watermark);
     }
@@ -240,10 +239,5 @@ export class Partition {
       windows: this.windows.snapshot(),
       unsent: rows,
     };
-  }
-
-  /** The open windows of one sensor, for pages. */
-  openWindows(sensor: Parameters<WindowOperator['open']>[0], size: number): ReturnType<WindowOperator['open']> {
-    return this.windows.open(sensor, durationMs(size));
   }
 }

@@ -24,8 +24,8 @@ export interface IngestAddress extends GatewayName {
 export const ingestSubject = (address: Omit<IngestAddress, 'partition'>): string =>
   `ingest.v1.${partitionOf(address)}.${subjectToken(address.site)}.${subjectToken(address.gateway)}.${address.lane}`;
 
-/** The subjects of one partition. */
-export const partitionFilter = (partition: number): string => `ingest.v1.${partition}.>`;
+/** The subjects of one partition, token by token: nats-server 2.9 takes no filter that could match more than the stream's subjects. */
+export const partitionFilter = (partition: number): string => `ingest.v1.${partition}.*.*.*`;
 
 /** The address that `subject` was made from, or undefined if {@link ingestSubject} never made it. */
 export function parseIngestSubject(subject: string): IngestAddress | undefined {

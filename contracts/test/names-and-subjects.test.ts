@@ -2,12 +2,14 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import {
+  INGEST_STREAM,
   ingestSubject,
   isName,
   LANES,
   limits,
   parseIngestSubject,
   parseSensorId,
+  partitionFilter,
   partitionOf,
   sensorId,
 } from '../src/index.ts';
@@ -62,6 +64,10 @@ describe('ingest subjects', () => {
   it('the partition of a gateway never changes', () => {
     expect(partitionOf({ site: 'Leipzig', gateway: 'gateway-1' })).toBe(4);
     expect(partitionOf({ site: '工場', gateway: '1' })).toBe(7);
+  });
+
+  it('the filter of a partition matches no more than the subjects of the stream, as nats-server 2.9 demands', () => {
+    expect(INGEST_STREAM.subjects).toEqual([partitionFilter(3).replace('.3.', '.*.')]);
   });
 
   it('spreads gateways over all partitions', () => {

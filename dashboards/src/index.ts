@@ -1,1 +1,1 @@
-export {};
+export { grafanaDashboards, grafanaFiles } from './grafana/files.ts';

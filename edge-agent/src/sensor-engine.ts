@@ -106,11 +106,6 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
     return this.#rollupsEarly;
   }
 
-  /** Whether the sensor has been seen: `accept` of another one adds to `sensorCount`. */
-  knows(device: string, metric: string): boolean {
-    return this.#sensors.has(device, metric);
-  }
-
   /**
    * Judges the reading, adds it to its rollup and learns from it.
    *

@@ -11,11 +11,21 @@ const SHUTDOWN_MS_MAX = 10_000;
  * A second signal ends the program at once.
  *
  * @param main returns the exit code, or nothing for {@link EXIT.ok}, after it has closed everything.
+ * @param repeatedSignalMs a second signal so soon after the first one is the same wish, because npm sends on what the terminal has
+ *   sent to everyone already. Default 0.
  */
-export async function runProgram(main: (signal: AbortSignal) => Promise<number | void>): Promise<void> {
+export async function runProgram(
+  main: (signal: AbortSignal) => Promise<number | void>,
+  { repeatedSignalMs = 0 }: { readonly repeatedSignalMs?: number } = {},
+): Promise<void> {
   const stop = new AbortController();
+  let askedAt = 0;
   const ask = (why: string): void => {
-    if (stop.signal.aborted) process.exit(130);
+    if (stop.signal.aborted) {
+      if (performance.now() - askedAt < repeatedSignalMs) return;
+      process.exit(130);
+    }
+    askedAt = performance.now();
     stop.abort(new Error(why));
     setTimeout(() => {
       process.stderr.write(`not stopped ${SHUTDOWN_MS_MAX / 1_000} s after ${why}; ending now\n`);

@@ -95,8 +95,8 @@ async function* startingWith(
 }
 
 function summarise({ file, device, counts, plan }: Recording): RecordingSummary {
-  const { cells, readings, missing, notANumber, badTimestamp } = counts;
-  return { file, device, cells, readings, missing, notANumber, badTimestamp, skippedColumns: plan.skipped };
+  const { cells, readings, missing, notANumber, badTimestamp, longRows } = counts;
+  return { file, device, cells, readings, missing, notANumber, badTimestamp, longRows, skippedColumns: plan.skipped };
 }
 
 function describe({ file, device, plan, bytes }: Recording): string {

@@ -21,12 +21,14 @@ export interface Summary extends PublishCounts {
 export interface RecordingSummary {
   readonly file: string;
   readonly device: string;
-  /** Cells of value columns; the sum of the following five. */
+  /** Cells of value columns; the sum of the following four. */
   readonly cells: number;
   readonly readings: number;
   readonly missing: number;
   readonly notANumber: number;
   readonly badTimestamp: number;
+  /** Rows longer than the header; what is too much in them is left out. */
+  readonly longRows: number;
   /** Columns that are not published because they hold text or were not asked for. */
   readonly skippedColumns: readonly string[];
 }
@@ -49,17 +51,18 @@ export function summaryText(summary: Summary): string {
     lines.push(`faults injected: ${faults.map(([type, n]) => `${count(n)} ${type}`).join(', ')}`);
   }
   for (const recording of summary.recordings ?? []) {
-    const { file, device, cells, readings, missing, notANumber, badTimestamp, skippedColumns } = recording;
+    const { file, device, cells, readings, missing, notANumber, badTimestamp, longRows, skippedColumns } = recording;
     const left = [
       [missing, 'empty'],
       [notANumber, 'not a number'],
       [badTimestamp, 'without a readable time'],
     ] as const;
     const reasons = left.filter(([n]) => n > 0).map(([n, reason]) => `${count(n)} ${reason}`);
+    const long = longRows > 0 ? `; ${count(longRows)} rows longer than the header` : '';
     const skipped = skippedColumns.length > 0 ? `; columns left out: ${skippedColumns.join(', ')}` : '';
     lines.push(
       `${file} as ${device}: ${count(cells)} cells read, ${count(readings)} of them readings` +
-        `${reasons.length > 0 ? `, ${reasons.join(', ')}` : ''}${skipped}`,
+        `${reasons.length > 0 ? `, ${reasons.join(', ')}` : ''}${long}${skipped}`,
     );
   }
   return lines.join('\n');

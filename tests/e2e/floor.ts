@@ -83,10 +83,12 @@ export class Floor {
       ['processor', this.apiUrl, this.processor],
       ['agent', this.agentUrl, this.agent],
     ] as const) {
-      await waitFor(`the ${name} is well`, async () => {
-        if (!program.isRunning) throw new Error(`the ${name} has ended:\n${program.output()}`);
-        return (await fetch(`${url}/healthz`)).ok;
-      });
+      await waitFor(
+        `the ${name} is well or has ended`,
+        async () => !program.isRunning || (await fetch(`${url}/healthz`)).ok,
+        { timeoutMs: 60_000 },
+      );
+      if (!program.isRunning) throw new Error(`the ${name} has ended:\n${program.output()}`);
     }
   }
 
@@ -131,6 +133,12 @@ export class Floor {
 
   async anomalies(): Promise<AnomalyRow[]> {
     return this.list('anomalies', { from: '0', to: FAR });
+  }
+
+  /** The value of a metric without labels, such as `readings_total`. */
+  async processorMetric(name: string): Promise<number> {
+    const metrics = await (await fetch(`${this.apiUrl}/metrics`)).text();
+    return Number(new RegExp(`^floorwatch_processor_${name} (\\S+)$`, 'm').exec(metrics)?.[1] ?? Number.NaN);
   }
 
   #program(name: 'agent' | 'processor'): ChildProgram {

@@ -115,14 +115,17 @@ async function writeLines(file: FileHandle, lines: Iterable<string>): Promise<nu
     pending = [];
     pendingBytes = 0;
   };
-  for (const line of lines) {
+  const add = (line: string): Buffer => {
     const encoded = Buffer.from(line);
-    crc = crc32(encoded, crc);
     pending.push(encoded);
     pendingBytes += encoded.length;
+    return encoded;
+  };
+  for (const line of lines) {
+    crc = crc32(add(line), crc);
     if (pendingBytes >= WRITE_BYTES) await flush();
   }
-  pending.push(Buffer.from(trailer(crc)));
+  add(trailer(crc));
   await flush();
   return bytes;
 }

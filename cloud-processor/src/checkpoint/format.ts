@@ -22,7 +22,7 @@ export interface CheckpointState {
  * Version of the format below. Counts up when an older release could misread what is written; every release reads all versions up to
  * its own.
  */
-export const CHECKPOINT_VERSION = 1;
+const CHECKPOINT_VERSION = 1;
 
 /** Entries in one line, so that encoding one never holds up the program for long. */
 const ENTRIES_PER_LINE = 500;

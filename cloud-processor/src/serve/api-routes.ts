@@ -15,7 +15,7 @@ import { VERSION } from '@floorwatch/runtime';
 import { type Context, Hono } from 'hono';
 
 import type { OpenWindows } from '../floor-observer.ts';
-import type { Store } from '../write/store.ts';
+import { type Store, StoreError } from '../write/store.ts';
 import type { FloorView } from './floor-view.ts';
 import { serveLimits } from './limits.ts';
 import { QueryError, QueryReader, required, SENSOR_REMEDY } from './query-reader.ts';
@@ -115,7 +115,14 @@ export function apiRoutes({ store, view, openWindows, windowSizes }: ApiOptions)
       after: query.text('after', 512),
     });
     const asked = { ...query.range(), limit: limitOf(query), ...optional };
-    return context.json(await ask(() => store.anomalies(asked)));
+    try {
+      return context.json(await ask(() => store.anomalies(asked)));
+    } catch (error) {
+      // The key of a page is the store's own, so only the store can tell that it is none.
+      const { after } = optional;
+      if (after === undefined || !(error instanceof StoreError) || error.code !== 'refused') throw error;
+      throw new QueryError('after', after, 'is not the key of a page', 'use the "next" of the page before');
+    }
   });
 
   return api;

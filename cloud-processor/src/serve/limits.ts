@@ -30,6 +30,8 @@ export const serveLimits = {
   liveQueueBytesMax: 2 * 1024 * 1024,
   /** Sensors whose rollups one client may ask for. */
   liveSensorsMax: 50,
+  /** Points that wait for one client's next event; of more, as in a fast playback, the oldest are left out: the page keeps 180. */
+  liveRollupsMax: 1_000,
   /** Changed sensors in one event, at about 450 bytes each: half a megabyte. The others wait for the next event. */
   liveSensorsPerEventMax: 1_000,
   /** Episodes that wait for the next event. Beyond, the oldest is left out and counted; a page finds it in the store. */

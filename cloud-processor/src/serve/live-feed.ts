@@ -18,16 +18,19 @@ interface Client {
   readonly controller: ReadableStreamDefaultController<Uint8Array>;
   readonly sensors: readonly string[];
   readonly hangUp: () => void;
-  readonly rollups: LiveEvents['rollups'][number][];
+  /** By sensor and start: a late rollup changes a point that waits already. */
+  readonly rollups: Map<string, LiveEvents['rollups'][number]>;
   sentAt: number;
 }
 
+/** The limits that a test sets otherwise; see {@link serveLimits}. */
+export type LiveLimits = {
+  readonly [K in 'liveClientsMax' | 'liveQueueBytesMax' | 'liveHeartbeatMs' | 'liveGatherMs']: number;
+};
+
 export interface LiveFeedOptions {
   readonly view: FloorView;
-  readonly limits?: Pick<
-    typeof serveLimits,
-    'liveClientsMax' | 'liveQueueBytesMax' | 'liveHeartbeatMs' | 'liveGatherMs'
-  >;
+  readonly limits?: LiveLimits;
 }
 
 const encoder = new TextEncoder();
@@ -46,7 +49,7 @@ const GREETING = encoder.encode('retry: 2000\n\n');
  */
 export class LiveFeed implements FloorListener {
   readonly #view: FloorView;
-  readonly #limits: NonNullable<LiveFeedOptions['limits']>;
+  readonly #limits: LiveLimits;
   readonly #clients = new Set<Client>();
   /** Clients by the sensor whose rollups they want. */
   readonly #wanted = new Map<string, Set<Client>>();
@@ -87,7 +90,7 @@ export class LiveFeed implements FloorListener {
     return new ReadableStream<Uint8Array>(
       {
         start: (controller) => {
-          client = { controller, sensors, hangUp, rollups: [], sentAt: Date.now() };
+          client = { controller, sensors, hangUp, rollups: new Map(), sentAt: Date.now() };
           this.#add(client);
           controller.enqueue(GREETING);
         },
@@ -118,9 +121,10 @@ export class LiveFeed implements FloorListener {
 
   rollup(id: string, point: RollupPoint): void {
     for (const client of this.#wanted.get(id) ?? []) {
-      const at = client.rollups.findIndex((one) => one.id === id && one.point.start === point.start);
-      if (at >= 0) client.rollups[at] = { id, point };
-      else if (client.rollups.length < serveLimits.liveSensorsMax * 10) client.rollups.push({ id, point });
+      client.rollups.set(`${id} ${point.start}`, { id, point });
+      if (client.rollups.size <= serveLimits.liveRollupsMax) continue;
+      const [oldest] = client.rollups.keys();
+      if (oldest !== undefined) client.rollups.delete(oldest);
     }
   }
 
@@ -135,7 +139,10 @@ export class LiveFeed implements FloorListener {
     const changed = this.#view.takeChanged(serveLimits.liveSensorsPerEventMax);
     if (changed.length > 0) this.#sendAll(encodeEvent('sensors', changed));
     for (const client of this.#clients) {
-      if (client.rollups.length > 0) this.#send(client, encodeEvent('rollups', client.rollups.splice(0)));
+      if (client.rollups.size > 0) {
+        this.#send(client, encodeEvent('rollups', [...client.rollups.values()]));
+        client.rollups.clear();
+      }
       if (now - client.sentAt >= this.#limits.liveHeartbeatMs) {
         this.#send(client, encodeEvent('heartbeat', { at: now as LiveEvents['heartbeat']['at'] }));
       }

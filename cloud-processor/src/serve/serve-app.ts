@@ -13,7 +13,7 @@ import { apiRoutes, BusyError, readQuery } from './api-routes.ts';
 import { ConsoleFiles } from './console-files.ts';
 import type { FloorView } from './floor-view.ts';
 import { serveLimits } from './limits.ts';
-import { LiveFeed, type LiveFeedOptions } from './live-feed.ts';
+import { LiveFeed, type LiveLimits } from './live-feed.ts';
 import { QueryError } from './query-reader.ts';
 
 /** Whether the program can do its work, and what stands in the way. */
@@ -40,7 +40,7 @@ export interface ServeOptions {
   /** The sizes that the processor makes. */
   readonly windowSizes?: readonly DurationMs[];
   /** Other limits of the live feed, for tests. */
-  readonly liveLimits?: NonNullable<LiveFeedOptions['limits']>;
+  readonly liveLimits?: LiveLimits;
 }
 
 /** Where `npm run build` puts the console page. */

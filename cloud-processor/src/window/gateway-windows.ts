@@ -28,7 +28,8 @@ export interface GatewaySnapshot extends GatewayName {
   readonly lost: readonly LostRange[];
   /** Per window size the instant before which a window of that size may lack readings, because the size was not yet configured. */
   readonly completeFrom: readonly (readonly [size: number, from: number])[];
-  readonly sensors: readonly { readonly device: string; readonly metric: string; readonly unit?: string }[];
+  /** By slot. */
+  readonly sensors: readonly RollupSensor[];
   readonly panes: readonly PaneSnapshot[];
 }
 
@@ -86,13 +87,17 @@ export class GatewayWindows {
 
   #makeTracks(from: GatewaySnapshot | undefined): Track[] {
     const known = new Map(from?.completeFrom);
-    const left =
-      from?.panes.map((pane) => pane.size).filter((size) => !this.#config.sizes.some((s) => s === size)) ?? [];
-    const tracks = [...this.#config.sizes, ...new Set(left)].map((size): Track => {
+    const configured = this.#config.sizes.map((size): Track => {
       // Of a size that is new since the last run, windows that began before now lack what was merged until now.
       const completeFrom = known.get(size) ?? (from === undefined ? BEGINNING : this.#newestEnd);
       return { size, completeFrom, panes: new Map(), current: undefined };
     });
+    const left = from?.panes.map(({ size }) => size).filter((size) => !this.#config.sizes.some((s) => s === size));
+    // Windows of a size that is no longer configured lack what comes from now on.
+    const dropped = Array.from(new Set(left), (size): Track => {
+      return { size, completeFrom: Number.MAX_SAFE_INTEGER, panes: new Map(), current: undefined };
+    });
+    const tracks = [...configured, ...dropped];
     for (const snapshot of from?.panes ?? []) {
       const pane = Pane.restore(snapshot);
       tracks.find((track) => track.size === pane.size)?.panes.set(pane.start, pane);
@@ -162,11 +167,11 @@ export class GatewayWindows {
   }
 
   #emitLate(slot: number, size: number, start: number, out: Collector<LateRow>): void {
-    const { ref } = this.#slots.sensor(slot);
+    const sensor = this.#slots.ref(slot);
     const late = readingsOf(rollup);
-    const readings = this.#shared.late.add(`${sensorId(ref)}\n${size}\n${start}`, late);
+    const readings = this.#shared.late.add(`${sensorId(sensor)}\n${size}\n${start}`, late);
     this.#shared.countLate(this.name, size, late);
-    out.emit({ table: 'late', sensor: ref, size: durationMs(size), start: epochMs(start), readings });
+    out.emit({ table: 'late', sensor, size: durationMs(size), start: epochMs(start), readings });
   }
 
   #refuse(reason: string, readings: number): void {
@@ -231,9 +236,10 @@ export class GatewayWindows {
   }
 
   #fields(pane: Pane, row: number): Omit<LiveWindowRow, 'table'> {
-    const { ref, unit } = this.#slots.sensor(pane.slotAt(row));
+    const slot = pane.slotAt(row);
+    const unit = this.#slots.unit(slot);
     return {
-      sensor: ref,
+      sensor: this.#slots.ref(slot),
       ...(unit === undefined ? {} : { unit }),
       size: durationMs(pane.size),
       start: epochMs(pane.start),
@@ -251,10 +257,10 @@ export class GatewayWindows {
       newestEnd: this.#newestEnd,
       lostSince: this.#lostSince ?? null,
       lost: this.#lost.all(),
-      completeFrom: this.#tracks.map((track) => [track.size, track.completeFrom] as const),
-      sensors: this.#slots.all().map(({ ref: { device, metric }, unit }) => {
-        return unit === undefined ? { device, metric } : { device, metric, unit };
-      }),
+      completeFrom: this.#tracks
+        .slice(0, this.#config.sizes.length)
+        .map((track) => [track.size, track.completeFrom] as const),
+      sensors: this.#slots.snapshot(),
       panes: this.#tracks.flatMap((track) => [...track.panes.values()].map((pane) => pane.snapshot())),
     };
   }

@@ -1,17 +1,14 @@
 import type { GatewayName, RollupSensor, SensorRef } from '@floorwatch/contracts';
 
-/** A sensor as a row names it. One object per sensor, shared by all its rows. */
-export interface SlotSensor {
-  readonly ref: SensorRef;
-  unit: string | undefined;
-}
-
 /** Gives every sensor of a gateway a small number, so that windows can be found by index. */
 export class SensorSlots {
   readonly #gateway: GatewayName;
   readonly #max: number;
   #byDevice = new Map<string, Map<string, number>>();
-  #sensors: SlotSensor[] = [];
+  /** By slot: the sensor as a row names it, one object shared by all its rows. */
+  #refs: SensorRef[] = [];
+  /** By slot: its names and its newest unit. Replaced, never changed, so that a copy of the list stays as it is. */
+  #sensors: RollupSensor[] = [];
 
   constructor(gateway: GatewayName, max: number) {
     this.#gateway = gateway;
@@ -19,20 +16,25 @@ export class SensorSlots {
   }
 
   get length(): number {
-    return this.#sensors.length;
+    return this.#refs.length;
   }
 
   get full(): boolean {
-    return this.#sensors.length >= this.#max;
+    return this.#refs.length >= this.#max;
   }
 
   /** The slot's sensor; the caller got the slot from here. */
-  sensor(slot: number): SlotSensor {
-    return this.#sensors[slot]!;
+  ref(slot: number): SensorRef {
+    return this.#refs[slot]!;
   }
 
-  all(): readonly SlotSensor[] {
-    return this.#sensors;
+  unit(slot: number): string | undefined {
+    return this.#sensors[slot]!.unit;
+  }
+
+  /** All sensors by slot, as they are now. */
+  snapshot(): readonly RollupSensor[] {
+    return this.#sensors.slice();
   }
 
   find(device: string, metric: string): number | undefined {
@@ -41,15 +43,16 @@ export class SensorSlots {
 
   /** The sensor's slot, given out now if it has none, or −1 if there is no room. The newest unit counts. */
   slotOf(sensor: RollupSensor): number {
-    const known = this.find(sensor.device, sensor.metric);
+    const { device, metric, unit } = sensor;
+    const known = this.find(device, metric);
     if (known !== undefined) {
-      if (sensor.unit !== undefined) this.sensor(known).unit = sensor.unit;
+      if (unit !== undefined && unit !== this.unit(known)) this.#sensors[known] = { device, metric, unit };
       return known;
     }
     if (this.full) return -1;
-    const slot = this.#sensors.length;
-    const { device, metric } = sensor;
-    this.#sensors.push({ ref: { ...this.#gateway, device, metric }, unit: sensor.unit });
+    const slot = this.#refs.length;
+    this.#refs.push({ ...this.#gateway, device, metric });
+    this.#sensors.push(unit === undefined ? { device, metric } : { device, metric, unit });
     const metrics = this.#byDevice.get(device);
     if (metrics === undefined) this.#byDevice.set(device, new Map([[metric, slot]]));
     else metrics.set(metric, slot);
@@ -60,11 +63,10 @@ export class SensorSlots {
   keep(used: ReadonlySet<number>): Int32Array {
     const before = this.#sensors;
     const slotOf = new Int32Array(before.length).fill(-1);
+    this.#refs = [];
     this.#sensors = [];
     this.#byDevice = new Map();
-    for (const [slot, { ref, unit }] of before.entries()) {
-      if (used.has(slot)) slotOf[slot] = this.slotOf({ ...ref, ...(unit === undefined ? {} : { unit }) });
-    }
+    for (const [slot, sensor] of before.entries()) if (used.has(slot)) slotOf[slot] = this.slotOf(sensor);
     return slotOf;
   }
 }

@@ -239,7 +239,8 @@ const isSensor = ({ site, gateway, device, metric }: SensorRef): ParameterizedQu
  * misreads what follows it (`"$"`, `"$\""`); so whatever could mean something goes as the bytes of its UTF-8.
  */
 function text(value: string): FluxParameterLike {
-  const bytes = (character: string): string =>
-    [...Buffer.from(character)].map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('');
-  return fluxExpression(`"${value.replaceAll(/["\\$\p{Cc}]/gu, bytes)}"`);
+  return fluxExpression(`"${value.replaceAll(/["\\$\p{Cc}]/gu, escapedBytes)}"`);
 }
+
+const escapedBytes = (character: string): string =>
+  [...Buffer.from(character)].map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('');

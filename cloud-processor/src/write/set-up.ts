@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { open, rm } from 'node:fs/promises';
 
 import { HttpError, InfluxDB } from '@influxdata/influxdb-client';
@@ -25,10 +26,11 @@ export interface SetUpStep {
  */
 export async function setUpStore(config: StoreConfig, logger: Logger): Promise<readonly SetUpStep[]> {
   if (config.kind === 'influxdb') return setUpInflux(config);
+  const isThere = existsSync(config.file);
   const store = createStore(config, logger);
   await store.connect(new AbortController().signal);
   await store.close();
-  return [{ what: `file ${config.file}`, done: 'unchanged' }];
+  return [{ what: `file ${config.file}`, done: isThere ? 'unchanged' : 'created' }];
 }
 
 async function setUpInflux(config: InfluxdbStoreConfig): Promise<SetUpStep[]> {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { createLogger } from '@floorwatch/runtime';
-import { type Influxd, lookForServer, startInfluxd } from '@floorwatch/servers';
+import { lookForServer, startInfluxd } from '@floorwatch/servers';
 
 import { setUpStore } from '../../src/write/set-up.ts';
 import { type InfluxdbStoreConfig, storeConfigSchema } from '../../src/write/store-config.ts';
@@ -16,7 +16,7 @@ export const noInflux =
 
 /** A real influxd, set up by our own command. */
 export interface TestInflux {
-  readonly influxd: Influxd;
+  readonly influxd: Awaited<ReturnType<typeof startInfluxd>>;
   readonly folder: string;
   readonly token: string;
   /** The configuration of a store in buckets of its own, which exist. */

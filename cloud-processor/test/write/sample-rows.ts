@@ -184,7 +184,7 @@ const instant = fc.integer({ min: BASE - 30 * DAY, max: BASE + 30 * DAY }).map(e
 const count = fc.nat();
 const statistic = fc.option(value);
 
-export const sensors: fc.Arbitrary<SensorRef> = fc.record({ site: name, gateway: name, device: name, metric: name });
+const sensors: fc.Arbitrary<SensorRef> = fc.record({ site: name, gateway: name, device: name, metric: name });
 
 const moving: fc.Arbitrary<MovingStatistics> = fc.record({
   countMean: statistic,

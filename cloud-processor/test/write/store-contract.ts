@@ -466,9 +466,9 @@ export function describeStore(name: string, { fresh, runs = 50 }: StoreContractO
 
       it('keeps what was written', async ({ skip }) => {
         const { store, reopen } = await open();
-        if (reopen === undefined) skip('this store lives no longer than its program');
+        skip(reopen === undefined, 'this store lives no longer than its program');
         await written(store, [windowRow(), anomalyRow(), gatewayRow()]);
-        const second = await reopen();
+        const second = await reopen!();
         expect((await allWindows(second)).items).toStrictEqual([windowRow()]);
         expect((await allAnomalies(second)).items).toStrictEqual([anomalyRow()]);
         expect(await second.gateways(BASE)).toStrictEqual([gatewayRow()]);

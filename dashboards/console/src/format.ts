@@ -1,17 +1,33 @@
-const plain = new Intl.NumberFormat('en', { maximumSignificantDigits: 5 });
+/** Significant digits of a value: enough to tell readings apart, few enough to be read at a glance. */
+const DIGITS = 5;
+
+const plain = new Map<number, Intl.NumberFormat>();
 const scientific = new Intl.NumberFormat('en', { notation: 'scientific', maximumSignificantDigits: 4 });
 const whole = new Intl.NumberFormat('en');
 
-/** A value of a sensor with five significant digits; a dash if there is none. */
-export function formatValue(value: number | null | undefined): string {
+/** A value of a sensor with that many significant digits; a dash if there is none. */
+export function formatValue(value: number | null | undefined, digits = DIGITS): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return '–';
   const size = Math.abs(value);
-  return size !== 0 && (size < 1e-4 || size >= 1e7) ? scientific.format(value) : plain.format(value).replace('-', '−');
+  const format = size !== 0 && (size < 1e-4 || size >= 1e7) ? scientific : plainFormat(digits);
+  return format.format(value).replace('-', '−');
+}
+
+function plainFormat(digits: number): Intl.NumberFormat {
+  const known = plain.get(digits);
+  if (known !== undefined) return known;
+  const made = new Intl.NumberFormat('en', { maximumSignificantDigits: digits });
+  plain.set(digits, made);
+  return made;
 }
 
 /** A value with its unit. */
-export function formatQuantity(value: number | null | undefined, unit: string | null | undefined): string {
-  const text = formatValue(value);
+export function formatQuantity(
+  value: number | null | undefined,
+  unit: string | null | undefined,
+  digits = DIGITS,
+): string {
+  const text = formatValue(value, digits);
   return unit === null || unit === undefined || text === '–' ? text : `${text}\u202f${unit}`;
 }
 

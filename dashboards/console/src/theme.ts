@@ -1,4 +1,4 @@
-import { h, setText } from './dom.ts';
+import { h, setText, svg } from './dom.ts';
 
 const THEMES = ['auto', 'light', 'dark'] as const;
 type Theme = (typeof THEMES)[number];
@@ -10,7 +10,13 @@ const LABELS: Readonly<Record<Theme, string>> = { auto: 'Auto', light: 'Light', 
 export function themeSwitch(onChange: () => void): HTMLElement {
   let theme = readTheme();
   const text = h('span');
-  const button = h('button', { class: 'quiet', type: 'button' }, h('span', { class: 'sr' }, 'Colours: '), text);
+  const button = h(
+    'button',
+    { class: 'quiet', type: 'button' },
+    halfDisc(),
+    h('span', { class: 'sr' }, 'Colours: '),
+    text,
+  );
   const apply = (): void => {
     document.documentElement.dataset['theme'] = theme;
     setText(text, LABELS[theme]);
@@ -26,6 +32,14 @@ export function themeSwitch(onChange: () => void): HTMLElement {
   apply();
   return button;
 }
+
+const halfDisc = (): SVGSVGElement =>
+  svg(
+    'svg',
+    { class: 'icon', viewBox: '0 0 20 20', 'aria-hidden': 'true' },
+    svg('circle', { cx: 10, cy: 10, r: 7, fill: 'none', stroke: 'currentColor', 'stroke-width': 1.6 }),
+    svg('path', { d: 'M10 3a7 7 0 0 1 0 14z', fill: 'currentColor' }),
+  );
 
 function readTheme(): Theme {
   const stored = localStorage.getItem(KEY);

@@ -1,1 +1,2 @@
-export {};
+export { type LocalOptions, readOptions } from './options.ts';
+export { runLocalFloor } from './local-floor.ts';

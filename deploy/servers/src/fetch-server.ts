@@ -14,6 +14,8 @@ export interface FetchContext {
   readonly systemFolders: boolean;
   /** Whether packages can be installed. */
   readonly isRoot: boolean;
+  /** Gives up. */
+  readonly signal: AbortSignal | undefined;
   /** Told before every step that may take long. */
   readonly progress: (message: string) => void;
 }

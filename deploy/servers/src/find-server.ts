@@ -30,6 +30,8 @@ export interface FindOptions {
   readonly isRoot?: boolean;
   /** Where the official release is downloaded from, instead of where it was published. */
   readonly releaseBaseUrl?: string;
+  /** Gives up fetching. */
+  readonly signal?: AbortSignal;
   /** Told before every step that may take long. Default: a line on standard error. */
   readonly progress?: (message: string) => void;
 }
@@ -49,13 +51,17 @@ export async function findServer(name: ServerName, options: FindOptions = {}): P
 
   const cacheDirectory = options.cacheDirectory ?? defaultCacheDirectory(environment);
   const systemFolders = options.systemFolders ?? true;
+  const { signal } = options;
   const isRoot = options.isRoot ?? process.getuid?.() === 0;
   const progress = options.progress ?? ((message: string) => void process.stderr.write(`${name}: ${message}\n`));
   const tried: string[] = [];
   const present = await findPresent(program, environment, cacheDirectory, systemFolders, tried);
   if (present !== undefined) return present;
   if (options.fetch ?? true) {
-    const fetched = await fetchOnce({ program, environment, cacheDirectory, systemFolders, isRoot, progress }, tried);
+    const fetched = await fetchOnce(
+      { program, environment, cacheDirectory, systemFolders, isRoot, signal, progress },
+      tried,
+    );
     if (fetched !== undefined) return fetched;
   } else {
     tried.push('fetching: not asked for');
@@ -132,7 +138,7 @@ async function fetchOnce(context: FetchContext, tried: string[]): Promise<FoundS
     }
     if (!waits) context.progress(`another process (${taken.holder ?? 'unknown'}) is fetching it; waiting`);
     waits = true;
-    await wait(LOCK_RETRY_MS);
+    await wait(LOCK_RETRY_MS, undefined, context.signal === undefined ? {} : { signal: context.signal });
   }
 }
 
@@ -144,6 +150,7 @@ async function fetchAny(context: FetchContext, tried: string[]): Promise<FoundSe
   ];
   for (const [name, way] of ways) {
     const result = await way();
+    context.signal?.throwIfAborted();
     if (!('problem' in result)) {
       context.progress(`ready: ${result.path} (${result.version}, ${result.how})`);
       return result;

@@ -45,7 +45,7 @@ async function install(context: FetchContext, aptGet: string, name: string): Pro
 }
 
 async function unpack(context: FetchContext, aptGet: string, name: string, executable: string): Promise<FetchResult> {
-  const { environment, systemFolders } = context;
+  const { environment, systemFolders, signal } = context;
   const [dpkgDeb] = await onPath(['dpkg-deb'], environment, systemFolders);
   if (dpkgDeb === undefined) return { problem: 'this system has no dpkg-deb' };
   return fetchIntoCache(context, `unpacked from Debian's package ${name}`, async (directory) => {
@@ -59,6 +59,7 @@ async function unpack(context: FetchContext, aptGet: string, name: string, execu
       environment,
       timeoutMs: PACKAGE_MS_MAX,
       directory,
+      signal,
     });
     if (unpacking.code !== 0) return { problem: `dpkg-deb -x ${archive} failed: ${lastLine(unpacking.output)}` };
     return join(directory, 'unpacked', executable);
@@ -73,10 +74,11 @@ async function aptGetWithLists(
   directory?: string,
 ): Promise<CommandResult> {
   const environment = { ...context.environment, DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C' };
-  const options = { environment, timeoutMs: PACKAGE_MS_MAX, ...(directory === undefined ? {} : { directory }) };
+  const common = { environment, timeoutMs: PACKAGE_MS_MAX, signal: context.signal };
+  const options = directory === undefined ? common : { ...common, directory };
   const first = await runCommand(aptGet, parameters, options);
-  if (first.code === 0) return first;
+  if (first.code === 0 || context.signal?.aborted === true) return first;
   context.progress('fetching package lists');
-  const updating = await runCommand(aptGet, ['update'], { environment, timeoutMs: PACKAGE_MS_MAX });
+  const updating = await runCommand(aptGet, ['update'], common);
   return updating.code === 0 ? runCommand(aptGet, parameters, options) : first;
 }

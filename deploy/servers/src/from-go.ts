@@ -16,7 +16,12 @@ export async function fromGo(context: FetchContext): Promise<FetchResult> {
   return fetchIntoCache(context, `built with go install ${module}`, async (workDirectory) => {
     context.progress(`building ${module} with ${go}; this takes a minute or two, once`);
     const environment = { ...context.environment, GOBIN: workDirectory, CGO_ENABLED: '0' };
-    const { code, output } = await runCommand(go, ['install', module], { environment, timeoutMs: INSTALL_MS_MAX });
+    const { signal } = context;
+    const { code, output } = await runCommand(go, ['install', module], {
+      environment,
+      timeoutMs: INSTALL_MS_MAX,
+      signal,
+    });
     if (code === 0) return join(workDirectory, context.program.executables[0] ?? context.program.name);
     return { problem: `go install ${module} failed: ${lastLine(output)}` };
   });

@@ -34,7 +34,7 @@ export async function fromRelease(context: FetchContext): Promise<FetchResult> {
     const file = join(directory, archive.file);
     let sha256: string;
     try {
-      sha256 = await download(url, file);
+      sha256 = await download(url, file, context.signal);
     } catch (error) {
       const cause = error instanceof Error && error.cause !== undefined ? ` (${messageOf(error.cause)})` : '';
       return { problem: `${url} can't be downloaded: ${messageOf(error)}${cause}` };
@@ -54,8 +54,9 @@ export async function fromRelease(context: FetchContext): Promise<FetchResult> {
 }
 
 /** Writes what `url` answers to `file` and returns its SHA-256 in hexadecimal. */
-async function download(url: string, file: string): Promise<string> {
-  const response = await fetch(url, { signal: AbortSignal.timeout(DOWNLOAD_MS_MAX) });
+async function download(url: string, file: string, signal: AbortSignal | undefined): Promise<string> {
+  const timeout = AbortSignal.timeout(DOWNLOAD_MS_MAX);
+  const response = await fetch(url, { signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]) });
   if (!response.ok || response.body === null) throw new Error(`the server answered ${response.status}`);
   const hash = createHash('sha256');
   let bytes = 0;

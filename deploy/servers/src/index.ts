@@ -6,4 +6,4 @@ export type { LoopbackServer, LoopbackServerOptions } from './loopback-server.ts
 export { type NatsServerOptions, startNatsServer } from './nats-server.ts';
 export { type ProcessLock, takeProcessLock } from './process-lock.ts';
 export { type FoundServer, SERVER_NAMES, type ServerName } from './server-program.ts';
-export { type ServerExit, ServerProcess } from './server-process.ts';
+export { describeExit, type ServerExit, type ServerLaunch, ServerProcess, ServerStartError } from './server-process.ts';

@@ -13,6 +13,8 @@ export interface LoopbackServerOptions {
   readonly path?: string;
   /** Default: a free one. */
   readonly port?: number;
+  /** Gives up waiting until it is ready. */
+  readonly signal?: AbortSignal;
   /** Receives every line that it writes. */
   readonly onLine?: (line: string) => void;
 }
@@ -36,12 +38,12 @@ export async function startLoopbackServer(
   options: LoopbackServerOptions,
   launchAt: (port: number) => Promise<Pick<ServerLaunch, 'parameters' | 'isReady'>>,
 ): Promise<LoopbackServer> {
-  const { directory, onLine } = options;
+  const { directory, onLine, signal } = options;
   await mkdir(directory, { recursive: true });
   for (let attempt = 1; ; attempt++) {
     const port = options.port ?? (await freePort());
     const launch = await launchAt(port);
-    const server = new ServerProcess({ ...kind, ...launch, ...(onLine === undefined ? {} : { onLine }) });
+    const server = new ServerProcess({ ...kind, ...launch, signal, ...(onLine === undefined ? {} : { onLine }) });
     try {
       await server.start();
     } catch (error) {

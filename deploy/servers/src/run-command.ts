@@ -14,19 +14,24 @@ export interface CommandResult {
 /**
  * Runs a command to its end and never throws: what went wrong is in the result.
  *
- * @param timeoutMs it is killed after this long.
+ * @param options.timeoutMs it is ended after this long, and when `signal` aborts.
  */
 export async function runCommand(
   command: string,
   parameters: readonly string[],
-  options: { readonly environment: NodeJS.ProcessEnv; readonly timeoutMs: number; readonly directory?: string },
+  options: {
+    readonly environment: NodeJS.ProcessEnv;
+    readonly timeoutMs: number;
+    readonly directory?: string;
+    readonly signal?: AbortSignal | undefined;
+  },
 ): Promise<CommandResult> {
   const child = spawn(command, parameters, {
     env: options.environment,
     cwd: options.directory,
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: options.timeoutMs,
-    killSignal: 'SIGKILL',
+    signal: options.signal,
   });
   let output = '';
   const collect = (text: Buffer): void => {

@@ -1,5 +1,4 @@
 import type { ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { setTimeout as wait } from 'node:timers/promises';
 
@@ -22,6 +21,23 @@ export interface ServerExit {
   readonly signal: NodeJS.Signals | null;
 }
 
+/** In words: `ended with exit code 1`, `was ended by SIGKILL`. */
+export function describeExit({ code, signal }: ServerExit): string {
+  return signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`;
+}
+
+/** A server did not become ready; the message says why, with its last lines. */
+export class ServerStartError extends Error {
+  override readonly name = 'ServerStartError';
+  /** How it ended; undefined if it took too long. */
+  readonly exit: ServerExit | undefined;
+
+  constructor(message: string, exit: ServerExit | undefined) {
+    super(message);
+    this.exit = exit;
+  }
+}
+
 /** What distinguishes one kind of server from another. */
 export interface ServerLaunch {
   /** For messages. */
@@ -29,12 +45,14 @@ export interface ServerLaunch {
   readonly path: string;
   readonly parameters: readonly string[];
   readonly environment?: NodeJS.ProcessEnv;
-  /** What it writes when it listens; without it another server at the same port could be taken for this one. */
-  readonly listeningLine: RegExp;
+  /** What it writes when it listens, so that another server at the same port is not taken for this one. Default: nothing. */
+  readonly listeningLine?: RegExp;
   /** Asks the server itself whether it can work; throws or returns false while it can't. */
   readonly isReady: () => Promise<boolean>;
   /** It may take this long from its start until it is ready. */
   readonly readyMsMax: number;
+  /** Gives up waiting until it is ready, and kills it. */
+  readonly signal?: AbortSignal | undefined;
   /** Receives every line of its output. */
   readonly onLine?: (line: string) => void;
 }
@@ -56,7 +74,7 @@ export class ServerProcess {
     return this.#child?.pid;
   }
 
-  /** Resolves when the process that runs now has ended. */
+  /** Resolves when the process that runs now has ended and all that it wrote has arrived. */
   get exited(): Promise<ServerExit> {
     return this.#exited;
   }
@@ -69,41 +87,37 @@ export class ServerProcess {
   /**
    * Starts it and waits until it says that it is ready.
    *
-   * @throws Error with its last lines if it ends first or takes too long; nothing is left running then.
+   * @throws ServerStartError if it ends first or takes too long, the signal's reason if that aborts; nothing is left running then.
    */
   async start(): Promise<void> {
     if (this.#child !== undefined) throw new Error(`${this.#launch.name} already runs`);
     const { path, parameters, environment } = this.#launch;
     const child = spawnGuarded(path, parameters, environment === undefined ? {} : { environment });
     this.#child = child;
-    this.#listens = false;
+    this.#listens = this.#launch.listeningLine === undefined;
     this.#collect(child);
-    const closed = once(child, 'close').catch(() => {});
     this.#exited = new Promise((resolve) => {
-      const ended = (code: number | null, signal: NodeJS.Signals | null): void => {
-        if (this.#child === child) this.#child = undefined;
+      child.once('error', (error) => this.#keep(error.message));
+      child.once('exit', () => this.#forget(child));
+      child.once('close', (code: number | null, signal: NodeJS.Signals | null) => {
+        this.#forget(child);
         resolve({ code, signal });
-      };
-      child.once('exit', ended);
-      child.once('error', (error) => {
-        this.#keep(error.message);
-        ended(null, null);
       });
     });
     try {
-      await this.#untilReady(child, closed);
+      await this.#untilReady(child);
     } catch (error) {
       await this.kill9();
       throw error;
     }
   }
 
-  /** Asks it to end, and kills it if it does not within 5 s. */
-  async stop(): Promise<void> {
+  /** Asks it to end, and kills it if it does not in time (default 5 s). */
+  async stop(msMax = STOP_MS_MAX): Promise<void> {
     const child = this.#child;
     if (child === undefined) return;
     child.kill('SIGTERM');
-    const killing = setTimeout(() => child.kill('SIGKILL'), STOP_MS_MAX);
+    const killing = setTimeout(() => child.kill('SIGKILL'), msMax);
     await this.#exited;
     clearTimeout(killing);
   }
@@ -114,25 +128,30 @@ export class ServerProcess {
     await this.#exited;
   }
 
-  async #untilReady(child: ChildProcess, closed: Promise<unknown>): Promise<void> {
-    const { name, isReady, readyMsMax } = this.#launch;
+  async #untilReady(child: ChildProcess): Promise<void> {
+    const { name, isReady, readyMsMax, signal: abort } = this.#launch;
     const deadline = Date.now() + readyMsMax;
     const ended = this.#exited.then(() => false);
     let last = 'it does not listen';
     while (this.#child === child) {
+      abort?.throwIfAborted();
       try {
         if (this.#listens && (await Promise.race([isReady(), ended]))) return;
       } catch (error) {
         last = messageOf(error);
       }
-      if (Date.now() > deadline) throw new Error(`${name} was not ready after ${readyMsMax / 1000} s: ${last}`);
+      if (Date.now() > deadline) {
+        throw new ServerStartError(`${name} was not ready after ${readyMsMax / 1000} s: ${last}`, undefined);
+      }
       await Promise.race([wait(READY_RETRY_MS), ended]);
     }
-    // Its last words may still be on their way.
-    await closed;
-    const { code, signal } = await this.#exited;
-    const how = signal === null ? `with exit code ${code}` : `by ${signal}`;
-    throw new Error([`${name} ended ${how} before it was ready. Its last lines:`, ...this.#lines].join('\n  '));
+    const exit = await this.#exited;
+    const message = `${name} ${describeExit(exit)} before it was ready. Its last lines:`;
+    throw new ServerStartError([message, ...this.#lines].join('\n  '), exit);
+  }
+
+  #forget(child: ChildProcess): void {
+    if (this.#child === child) this.#child = undefined;
   }
 
   #collect(child: ChildProcess): void {
@@ -144,7 +163,7 @@ export class ServerProcess {
   #keep(line: string): void {
     this.#lines.push(line);
     if (this.#lines.length > LINES_MAX) this.#lines.shift();
-    if (this.#launch.listeningLine.test(line)) this.#listens = true;
+    if (this.#launch.listeningLine?.test(line) === true) this.#listens = true;
     this.#launch.onLine?.(line);
   }
 }

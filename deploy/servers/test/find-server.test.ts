@@ -231,6 +231,7 @@ const fetchPinned = async (baseUrl: string, sha256: string): ReturnType<typeof f
     environment: process.env,
     systemFolders: true,
     isRoot: false,
+    signal: undefined,
     progress: (message) => void said.push(message),
   });
 };

@@ -15,10 +15,6 @@ export class SensorTable {
     return this.#sensors.length;
   }
 
-  has(device: string, metric: string): boolean {
-    return this.#slots.get(device)?.has(metric) === true;
-  }
-
   /** The slot of the reading's sensor. A new sensor gets the next slot, which is then `size` − 1. */
   slotOf(reading: Reading): number {
     let metrics = this.#slots.get(reading.device);

@@ -45,6 +45,7 @@ export class Watermark {
   /** Hears of the clock. */
   tick({ now, synchronised, sinceStartMs }: ClockTick): void {
     this.#clock = now;
+    this.#raise(Math.min(now, this.#highest));
     // A clock that stepped back starts the idle time afresh.
     if (this.#heard || now < this.#activeAt) this.#activeAt = now;
     this.#heard = false;

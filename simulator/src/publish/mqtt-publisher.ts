@@ -37,15 +37,15 @@ export interface PublishCounts {
   readonly acknowledged: number;
   /** Sent again because the connection broke before they were acknowledged. */
   readonly retried: number;
-  /** With QoS 0: on the way when the connection broke, so that nobody knows. */
+  /** Refused by the client library; with QoS 0 also what was on the way when the connection broke, so that nobody knows. */
   readonly failed: number;
 }
 
 /**
  * Publishes over MQTT 3.1.1 and stays connected. A caller publishes while {@link hasRoom}, and else waits for {@link room}.
  *
- * With QoS 1 and 2 a message is settled by its acknowledgement alone, and is sent again after every loss of the connection: by
- * MQTT.js if it was sent before, by this class if MQTT.js had only queued it, which it gives up.
+ * With QoS 1 and 2 a message is settled by its acknowledgement alone, and MQTT.js sends it again after every loss of the connection.
+ * It would give up what was only queued, so nothing is handed to it before it is connected and has sent again what was there.
  */
 export class MqttPublisher {
   readonly #options: PublisherOptions;
@@ -61,7 +61,6 @@ export class MqttPublisher {
   #handing = false;
   /** Counts connections, so that QoS 0 callbacks of a lost one are not counted twice. */
   #connection = 0;
-  #givenUp: Message[] = [];
   #waiting: (() => void)[] = [];
 
   constructor(options: PublisherOptions) {
@@ -97,8 +96,7 @@ export class MqttPublisher {
     const client = connect(this.#options.url, this.#clientOptions());
     this.#client = client;
     let told = 0;
-    await new Promise<void>((resolve, reject) => {
-      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    const connected = new Promise<void>((resolve, reject) => {
       client.on('connect', () => {
         this.#cameOnline();
         resolve();
@@ -116,12 +114,22 @@ export class MqttPublisher {
         }
       });
     });
+    await unlessAborted(connected, signal);
   }
 
   /** Hands over a message; it is counted from now on. Call it only while {@link hasRoom}. */
   publish(message: Message): void {
+    const connection = this.#connection;
+    const { qos } = this.#options;
     this.#published += 1;
-    this.#hand(message);
+    this.#handing = true;
+    this.#client?.publish(message.topic, message.payload, { qos }, (error) => {
+      if (this.#closing || (qos === 0 && connection !== this.#connection)) return;
+      if (error) this.#failed += 1;
+      else this.#acknowledged += 1;
+      this.#wake();
+    });
+    this.#handing = false;
   }
 
   /** Resolves when {@link hasRoom}, or when `signal` aborts. */
@@ -161,31 +169,10 @@ export class MqttPublisher {
     };
   }
 
-  #hand(message: Message): void {
-    const connection = this.#connection;
-    const { qos } = this.#options;
-    this.#handing = true;
-    this.#client?.publish(message.topic, message.payload, { qos }, (error) => {
-      if (this.#closing || (qos === 0 && connection !== this.#connection)) return;
-      if (error) this.#givenUp.push(message);
-      else this.#settle();
-    });
-    this.#handing = false;
-  }
-
-  #settle(): void {
-    this.#acknowledged += 1;
-    if (this.#waiting.length > 0) this.#wake();
-  }
-
   #cameOnline(): void {
     if (this.#connection > 0) this.#options.notice(`connected to the MQTT broker at ${this.#options.url} again`);
     this.#connection += 1;
     this.#online = true;
-    const again = this.#givenUp;
-    this.#givenUp = [];
-    this.#retried += again.length;
-    for (const message of again) this.#hand(message);
     this.#wake();
   }
 
@@ -195,7 +182,7 @@ export class MqttPublisher {
     if (this.#closing) return;
     if (this.#options.qos === 0) {
       // MQTT.js forgets the callbacks of what it was still writing.
-      this.#failed += this.inFlight - this.#givenUp.length;
+      this.#failed += this.inFlight;
       this.#connection += 1;
       this.#wake();
     }
@@ -239,8 +226,23 @@ export class MqttPublisher {
   }
 
   #wake(): void {
+    if (this.#waiting.length === 0) return;
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const wake of waiting) wake();
+  }
+}
+
+/** `promise`, or the signal's reason as an error if it aborts first. */
+async function unlessAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+  let abort: (() => void) | undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(signal.reason instanceof Error ? signal.reason : new Error(String(signal.reason)));
+    signal.addEventListener('abort', abort);
+  });
+  try {
+    await Promise.race([promise, aborted]);
+  } finally {
+    if (abort !== undefined) signal.removeEventListener('abort', abort);
   }
 }

@@ -43,12 +43,12 @@ const UNNAMED_EPOCH_MAX_MS = 4_102_444_800_000;
 export function planColumns(file: string, rows: readonly (readonly string[])[], options: PlanOptions): ColumnPlan {
   const [first] = rows;
   if (first === undefined) throw new StartError('usage', `${file}: is empty`);
-  const width = rows.reduce((most, row) => Math.max(most, row.length), 0);
+  const decimalComma = usesDecimalComma(rows.flat());
+  const header = !first.every((cell) => looksLikeData(cell, decimalComma, options.dateOrder));
+  const width = header ? first.length : rows.reduce((most, row) => Math.max(most, row.length), 0);
   if (width > limits.csvColumnsMax) {
     throw new StartError('usage', `${file}: has ${width} columns, the limit is ${limits.csvColumnsMax}`);
   }
-  const decimalComma = usesDecimalComma(rows.flat());
-  const header = !first.every((cell) => looksLikeData(cell, decimalComma, options.dateOrder));
   const names = Array.from({ length: width }, (_, column) =>
     header ? (first[column] ?? '').replace(/^#\s*/, '') : '',
   );

@@ -93,7 +93,7 @@ describe('a simulated floor', () => {
       expect(own.length).toBeGreaterThanOrEqual(Math.floor((10 * 60_000) / sensor.intervalMs) - 1);
       for (const [i, { at, value }] of own.entries()) {
         const before = own[i - 1];
-        if (before !== undefined) expect(at - before.at).toBeGreaterThan(sensor.intervalMs * 0.9);
+        expect(at - (before?.at ?? -Infinity)).toBeGreaterThan(sensor.intervalMs * 0.9);
         expect(value).toBeGreaterThanOrEqual(sensor.low);
         expect(value).toBeLessThanOrEqual(sensor.high);
         expect(Math.abs(value / sensor.resolution - Math.round(value / sensor.resolution))).toBeLessThan(1e-6);

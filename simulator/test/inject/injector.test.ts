@@ -50,11 +50,9 @@ describe('injected faults', () => {
       if (undisturbed === undefined) throw new Error('fewer readings without faults');
       expect([sensor, at]).toEqual([undisturbed.sensor, undisturbed.at]);
       const fault = faults.find((f) => f.sensor === sensor && f.from <= at && at < f.to);
-      if (fault === undefined) expect(value).toBe(undisturbed.value);
-      else {
-        expect(value).toBe(measure(sensor, undisturbed.value + fault.magnitude));
-        changed += 1;
-      }
+      const expected = fault === undefined ? undisturbed.value : measure(sensor, undisturbed.value + fault.magnitude);
+      expect(value).toBe(expected);
+      if (fault !== undefined) changed += 1;
     }
     expect(changed).toBeGreaterThan(7);
   });

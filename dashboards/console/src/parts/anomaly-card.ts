@@ -51,7 +51,7 @@ export class AnomalyCard {
           h(
             'figcaption',
             {},
-            h('span', {}, 'Read ', h('strong', {}, formatQuantity(row.value, row.unit))),
+            h('span', {}, 'Read ', h('strong', {}, formatQuantity(row.value, row.unit, 4))),
             h('span', {}, `expected ${formatExpected(row.expected, row.unit)}`),
           ),
         ),
@@ -82,8 +82,8 @@ function facts(row: AnomalyRow, now: number, duration: HTMLElement): HTMLElement
     { class: 'facts' },
     fact('Opened', formatInstant(row.openedAt, now)),
     fact('Lasted', duration),
-    fact('Worst', formatQuantity(row.worst.value, row.unit)),
-    fact('Score', formatValue(row.worst.score)),
+    fact('Worst', formatQuantity(row.worst.value, row.unit, 4)),
+    fact('Score, −log₁₀ p', formatValue(row.worst.score, 3)),
     fact('Detector', formatTerm(row.detector)),
     notes.length > 0 ? fact('Note', notes.join(', ')) : h('div', { hidden: true }),
   );

@@ -39,7 +39,7 @@ class SensorRow {
   }
 
   show(view: SensorView, recent: Recent | undefined): void {
-    setText(this.#value, formatQuantity(view.last, view.unit));
+    setText(this.#value, formatQuantity(view.last, view.unit, 4));
     setText(this.#label, `, ${STATE_LABELS[view.state].toLowerCase()}`);
     if (this.#state !== view.state) {
       this.#state = view.state;

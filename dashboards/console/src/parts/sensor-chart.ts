@@ -100,6 +100,7 @@ export class SensorChart {
     return {
       ...this.#size(),
       legend: { show: false },
+      padding: [22, 18, 0, 0],
       cursor: { y: false, points: { show: true, size: 7 }, drag: { x: true, y: false } },
       scales: {
         x: { time: true, min: content.from / 1_000, max: content.to / 1_000 },
@@ -107,7 +108,7 @@ export class SensorChart {
       },
       axes: [
         { ...axis, grid, values: (_plot, splits, _index, _space, incr) => timeLabels(splits, incr), space: 74 },
-        { ...axis, grid, values: (_plot, splits) => splits.map(formatValue), size: 62 },
+        { ...axis, grid, values: (_plot, splits, _index, _space, incr) => valueLabels(splits, incr), size: 62 },
       ],
       series: [
         {},
@@ -140,14 +141,26 @@ export class SensorChart {
       if (to <= from) continue;
       plot.ctx.fillStyle = colour(`${row.severity}-wash`);
       plot.ctx.fillRect(from, top, to - from, height);
-      plot.ctx.fillStyle = colour(row.severity);
+      plot.ctx.fillStyle = colour(`${row.severity}-fill`);
       plot.ctx.fillRect(from, top, to - from, 3 * devicePixelRatio);
     }
+  }
+
+  /** Above the values' axis: what they are in. */
+  #drawUnit({ ctx, bbox }: uPlot, colour: string): void {
+    const unit = this.#content?.unit;
+    if (unit === null || unit === undefined) return;
+    ctx.fillStyle = colour;
+    ctx.font = FONT.replace('12px', `${12 * devicePixelRatio}px`);
+    ctx.textAlign = 'right';
+    ctx.textBaseline = 'bottom';
+    ctx.fillText(unit, bbox.left - 10 * devicePixelRatio, bbox.top - 6 * devicePixelRatio);
   }
 
   /** On the lines: a sign at the worst reading of every episode, in the shape of its severity. */
   #drawMarks(plot: uPlot, colour: (name: string) => string): void {
     const { ctx, bbox } = plot;
+    this.#drawUnit(plot, colour('muted'));
     const size = 6 * devicePixelRatio;
     for (const { severity, worst } of this.#content?.anomalies ?? []) {
       const x = plot.valToPos(worst.at / 1_000, 'x', true);
@@ -161,7 +174,7 @@ export class SensorChart {
         ctx.lineTo(x + size * 1.15 * Math.cos(angle), y + size * 1.15 * Math.sin(angle));
       }
       ctx.closePath();
-      ctx.fillStyle = colour(severity);
+      ctx.fillStyle = colour(`${severity}-fill`);
       ctx.fill();
       ctx.lineWidth = 1.5 * devicePixelRatio;
       ctx.strokeStyle = colour('surface');
@@ -187,6 +200,13 @@ function padded(min: number | null, max: number | null): [number, number] {
   if (min === null || max === null) return [0, 1];
   const pad = max > min ? (max - min) * 0.08 : Math.abs(max) * 0.02 || 1;
   return [min - pad, max + pad];
+}
+
+/** The value at every tick, with as many digits as tell neighbours apart: five do not where a series moves by a millionth. */
+function valueLabels(splits: readonly number[], incr: number): string[] {
+  const size = splits.reduce((max, value) => Math.max(max, Math.abs(value)), 0);
+  const digits = size === 0 ? 1 : Math.floor(Math.log10(size)) - Math.floor(Math.log10(incr)) + 1;
+  return splits.map((value) => formatValue(value, Math.min(15, Math.max(5, digits))));
 }
 
 /** The time at every tick, with the date below the first one of a day. */

@@ -92,6 +92,7 @@ export class FloorPage implements View {
     for (const card of this.#cards.values()) if (card.near) this.#wantRecent(card);
     void this.#readSites();
     this.#showAttention();
+    this.#drawn = -1;
     this.#queueDraw();
   }
 
@@ -168,7 +169,8 @@ export class FloorPage implements View {
     this.#drawn = floor.revision;
     const counts = floor.counts();
     for (const [state, { button, count }] of this.#tiles) {
-      setText(count, formatCount(state === 'all' ? floor.size : counts[state]));
+      const known = this.#context.loaded() || floor.size > 0;
+      setText(count, known ? formatCount(state === 'all' ? floor.size : counts[state]) : '–');
       setAttribute(
         button,
         'aria-pressed',

@@ -244,7 +244,7 @@ export class SensorPage implements View {
     const { moving } = view ?? {};
     const pair = (kind: BandKind): readonly [string, string] => [
       formatQuantity(moving?.[BANDS[kind].mean], view?.unit),
-      `± ${formatQuantity(moving?.[BANDS[kind].sd], view?.unit)}`,
+      `± ${formatQuantity(moving?.[BANDS[kind].sd], view?.unit, 3)}`,
     ];
     this.#statistics.replaceChildren(
       ...(['count', 'time', 'ew'] as const).map((kind) => {
@@ -358,7 +358,7 @@ export class SensorPage implements View {
     const data = chartData(points, stepMs, this.#band, this.#width);
     this.#data = data;
     const anomalies = this.#rows.filter((row) => row.openedAt < to && (isOpen(row) || row.eventTime >= from));
-    this.#chart.show({ data, anomalies, from, to, unit: this.#view?.unit ?? null });
+    this.#chart.show({ data, anomalies: [...anomalies].sort(criticalLast), from, to, unit: this.#view?.unit ?? null });
     this.#drawMessage(points);
     this.#describe(points, anomalies, from, to);
     this.#showCursor(null, false);
@@ -471,6 +471,10 @@ export class SensorPage implements View {
     this.#anomalies.querySelector('table')?.classList.add('stacked');
   }
 }
+
+/** What is drawn last lies on top. */
+const criticalLast = (a: AnomalyRow, b: AnomalyRow): number =>
+  Number(a.severity === 'critical') - Number(b.severity === 'critical');
 
 const segment = (label: string, buttons: readonly HTMLElement[]): HTMLElement =>
   h('div', { class: 'segments', role: 'group', 'aria-label': label }, ...buttons);

@@ -1,0 +1,155 @@
+import { copyFile, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+
+import { epochMs } from '@floorwatch/contracts';
+import { describe, expect, it } from 'vitest';
+
+import { resourcesPerTest } from '../../../tests/support/index.ts';
+import { CheckpointFile } from '../../src/checkpoint/checkpoint-file.ts';
+import type { CheckpointState } from '../../src/checkpoint/format.ts';
+import { WindowOperator } from '../../src/window/window-operator.ts';
+import { BASE, GATEWAY, Kept, MINUTE, rollups, SENSORS, windowConfig } from '../support/floor.ts';
+import { anomalyRow, ODD_NAMES, windowRow } from '../write/sample-rows.ts';
+
+const resources = resourcesPerTest();
+
+function windows(): CheckpointState['windows'] {
+  const operator = new WindowOperator(windowConfig());
+  const out = new Kept<unknown>();
+  for (const [index, name] of ODD_NAMES.entries()) {
+    const sensors = [...SENSORS, { device: name, metric: name, unit: '°C' }];
+    const at = BASE + index * MINUTE;
+    const values = [0.1 + 0.2, 5e-324, -1.7976931348623157e308, Math.PI].map((value, sensor) => ({
+      sensor,
+      at,
+      value,
+    }));
+    operator.merge({ site: name, gateway: 'gw-1' }, sensors, rollups(1, values), out);
+  }
+  operator.advance(GATEWAY, epochMs(BASE + 9_999_999), out);
+  operator.merge(GATEWAY, SENSORS, rollups(1, [{ sensor: 0, at: BASE, value: 1 }]), out);
+  operator.lose(GATEWAY, [BASE, BASE + 1]);
+  operator.lose(GATEWAY, null);
+  return operator.snapshot();
+}
+
+const state = (ordinal: number, more: Partial<CheckpointState> = {}): CheckpointState => ({
+  ordinal,
+  partition: 3,
+  cursor: { created: '2026-03-02T08:00:00.123456789Z', position: 100 + ordinal, digest: 4_000_000_000 },
+  sources: [
+    {
+      ...GATEWAY,
+      lane: 'anomaly',
+      epochs: [
+        ['1-00000001', 7],
+        ['2-00000002', 0],
+      ],
+    },
+  ],
+  windows: windows(),
+  unsent: [windowRow(), anomalyRow({ phase: 'closed', closeReason: 'recovered' })],
+  ...more,
+});
+
+/** What the open windows become when everything is sealed. */
+function sealedRows(from: CheckpointState['windows']): unknown[] {
+  const operator = new WindowOperator(windowConfig(), from);
+  const out = new Kept<unknown>();
+  for (const gateway of operator.watermarks()) operator.advance(gateway, epochMs(BASE + 100 * 86_400_000), out);
+  return out.items;
+}
+
+async function twoSaved(): Promise<{ file: CheckpointFile; folder: string; previous: string }> {
+  const folder = await resources.directory();
+  const file = new CheckpointFile(folder, 3, '0.1.0');
+  await file.save(state(1));
+  await file.save(state(2));
+  return { file, folder, previous: path.join(folder, 'partition-03.previous.ndjson') };
+}
+
+describe('checkpoint file', () => {
+  it('gives everything back, bit by bit', async () => {
+    const { file } = await twoSaved();
+    expect(await file.load()).toEqual({ kind: 'newest', state: state(2) });
+  });
+
+  it('keeps a large state that takes many writes', async () => {
+    const folder = await resources.directory();
+    const file = new CheckpointFile(folder, 3, '0.1.0');
+    const unsent = Array.from({ length: 5_000 }, (_, i) => windowRow({ start: epochMs(BASE + i * MINUTE) }));
+    const bytes = await file.save(state(1, { unsent }));
+    expect(bytes).toBe((await readFile(file.path)).length);
+    expect(await file.load()).toEqual({ kind: 'newest', state: state(1, { unsent }) });
+  });
+
+  it('is none where nothing was saved', async () => {
+    expect(await new CheckpointFile(await resources.directory(), 3, '0.1.0').load()).toEqual({ kind: 'none' });
+  });
+
+  it('keeps the one before, and leaves no temporary file', async () => {
+    const { folder, previous } = await twoSaved();
+    expect((await readdir(folder)).sort()).toEqual(['partition-03.ndjson', 'partition-03.previous.ndjson']);
+    expect(await readFile(previous, 'utf8')).toContain('"ordinal":1');
+  });
+
+  it('any truncation or changed byte is noticed, and the one before is used', async () => {
+    const { file } = await twoSaved();
+    const whole = await readFile(file.path);
+    const places = Array.from({ length: 60 }, (_, i) => Math.floor((i * (whole.length - 1)) / 59));
+    for (const place of places) {
+      const damaged = Buffer.from(whole);
+      damaged[place]! ^= 1 << (place % 8);
+      await writeFile(file.path, damaged);
+      expect(await file.load()).toMatchObject({ kind: 'fallback', state: { ordinal: 1 } });
+      await writeFile(file.path, whole);
+      await truncate(file.path, place);
+      expect(await file.load()).toMatchObject({ kind: 'fallback', state: { ordinal: 1 } });
+    }
+    await writeFile(file.path, whole);
+    expect(await file.load()).toMatchObject({ kind: 'newest', state: { ordinal: 2 } });
+  });
+
+  it('one that is missing beside the one before is that one', async () => {
+    const { file, previous } = await twoSaved();
+    await copyFile(previous, file.path);
+    expect(await file.load()).toMatchObject({ kind: 'newest', state: { ordinal: 1 } });
+  });
+
+  it('two damaged ones are an error that names the file', async () => {
+    const { file, previous } = await twoSaved();
+    await truncate(file.path, 10);
+    await truncate(previous, 0);
+    await expect(file.load()).rejects.toMatchObject({
+      code: 'damaged',
+      message: expect.stringContaining(file.path) as string,
+    });
+  });
+
+  it('of another partition is not taken', async () => {
+    const { file, folder } = await twoSaved();
+    await copyFile(file.path, path.join(folder, 'partition-04.ndjson'));
+    await expect(new CheckpointFile(folder, 4, '0.1.0').load()).rejects.toThrow('it belongs to partition 3');
+  });
+
+  it('of a newer release is an error, and not passed over for the one before', async () => {
+    const { file, folder } = await twoSaved();
+    const newer = (await readFile(file.path, 'utf8')).replace('"version":1', '"version":2').split('\n').slice(0, -2);
+    const { crc32 } = await import('node:zlib');
+    const body = `${newer.join('\n')}\n`;
+    await writeFile(file.path, `${body}${JSON.stringify({ kind: 'end', crc32: crc32(body) })}\n`);
+    await expect(new CheckpointFile(folder, 3, '0.1.0').load()).rejects.toMatchObject({ code: 'newer' });
+  });
+
+  it('of the first release can still be read', async () => {
+    // Kept from release 0.1.0; never to be written anew. Later versions get samples of their own beside it.
+    const folder = await resources.directory();
+    const sample = (name: string): URL => new URL(`samples/${name}`, import.meta.url);
+    await copyFile(sample('version-1.ndjson'), path.join(folder, 'partition-03.ndjson'));
+    const loaded = await new CheckpointFile(folder, 3, '9.9.9').load();
+    if (loaded.kind !== 'newest') throw new Error(`loaded ${loaded.kind}`);
+    const { ordinal, cursor, sources, unsent } = loaded.state;
+    const expected = JSON.parse(await readFile(sample('version-1.expected.json'), 'utf8')) as unknown;
+    expect({ ordinal, cursor, sources, unsent, sealed: sealedRows(loaded.state.windows) }).toEqual(expected);
+  });
+});

@@ -1,0 +1,153 @@
+import {
+  addReading,
+  type Aggregate,
+  aggregateOf,
+  type AnomalyRecord,
+  type Batch,
+  encodeBatch,
+  epochMs,
+  type FloorRecord,
+  type GatewayName,
+  ingestSubject,
+  type MovingStatistics,
+  type Rollup,
+  rollupsRecord,
+  type RollupsRecord,
+  seconds,
+} from '@floorwatch/contracts';
+
+import type { FloorObserver } from '../../src/floor-observer.ts';
+import type { StreamMessage } from '../../src/partition.ts';
+import type { WindowConfig } from '../../src/window/window-config.ts';
+
+/** A full hour: 2026-03-02T08:00:00Z. */
+export const BASE = 1_772_438_400_000;
+export const BUCKET = 10_000;
+export const MINUTE = 60_000;
+
+export const GATEWAY: GatewayName = { site: 'plant-1', gateway: 'gw-1' };
+export const SENSORS = [
+  { device: 'press-01', metric: 'temperature', unit: '°C' },
+  { device: 'press-01', metric: 'pressure' },
+  { device: 'press-02', metric: 'temperature', unit: '°C' },
+] as const;
+
+const NO_MOVING: MovingStatistics = {
+  countMean: null,
+  countSd: null,
+  timeMean: null,
+  timeSd: null,
+  ewMean: null,
+  ewSd: null,
+};
+
+/** One reading of one of the sensors. */
+export interface TestReading {
+  readonly sensor: number;
+  readonly at: number;
+  readonly value: number;
+}
+
+export const windowConfig = (more: Partial<WindowConfig> = {}): WindowConfig => ({
+  sizes: [seconds(60), seconds(900), seconds(3_600)],
+  allowedLateness: seconds(30),
+  gatewaysMax: 100,
+  sensorsPerGatewayMax: 1_000,
+  openWindowsMax: 100_000,
+  lostRangesPerGatewayMax: 10,
+  lateWindowsMax: 1_000,
+  ...more,
+});
+
+/** What a gateway makes of readings: one rollup per sensor and 10 s, in the order of first reading. */
+function rollupsOf(readings: readonly TestReading[]): Rollup[] {
+  const rollups = new Map<string, Rollup & { aggregate: Aggregate }>();
+  for (const { sensor, at, value } of readings) {
+    const start = Math.floor(at / BUCKET) * BUCKET;
+    const key = `${sensor}/${start}`;
+    const known = rollups.get(key);
+    if (known !== undefined) addReading(known.aggregate, value, at, false, false);
+    else {
+      const moving = { ...NO_MOVING, ewMean: value };
+      rollups.set(key, { sensor, start, aggregate: aggregateOf(value, at, false, false), moving });
+    }
+  }
+  return [...rollups.values()];
+}
+
+export const rollups = (number: number, readings: readonly TestReading[]): RollupsRecord =>
+  rollupsRecord(number, rollupsOf(readings));
+
+export const tick = (number: number, watermark: number): FloorRecord => ({
+  kind: 'tick',
+  number,
+  watermark: epochMs(watermark),
+  at: epochMs(watermark),
+  clock: 'synchronised',
+});
+
+export const anomaly = (number: number, id: number, phase: AnomalyRecord['phase'], count = 1): AnomalyRecord => ({
+  kind: 'anomaly',
+  number,
+  phase,
+  id: id.toString(16).padStart(32, '0'),
+  device: 'press-01',
+  metric: 'temperature',
+  unit: '°C',
+  detector: 'z-score',
+  detectorVersion: 1,
+  anomalyKind: 'above-limit',
+  severity: 'warning',
+  openedAt: epochMs(BASE + id * 1_000),
+  eventTime: epochMs(BASE + id * 1_000 + count),
+  detectedAt: epochMs(BASE + id * 1_000),
+  clock: 'synchronised',
+  provenance: 'live',
+  value: 90,
+  worst: { value: 90 + count, at: epochMs(BASE + id * 1_000), score: 12 },
+  expected: { low: 10, high: 30 },
+  score: 12,
+  moving: NO_MOVING,
+  readings: count,
+  before: [],
+  explanation: 'too hot',
+  ...(phase === 'closed' ? { closeReason: 'recovered' } : {}),
+});
+
+/** A batch of consecutive records of one gateway. */
+export const batchOf = (
+  records: readonly FloorRecord[],
+  more: Partial<Pick<Batch, 'epoch' | 'lane' | 'site' | 'gateway'>> = {},
+): Batch => ({
+  schema: 1,
+  ...GATEWAY,
+  lane: 'telemetry',
+  epoch: '1-00000001',
+  sensors: [...SENSORS],
+  ...more,
+  records: [...records],
+});
+
+/** The message that carries a batch. */
+export const messageOf = (batch: Batch, sequence: number): StreamMessage => ({
+  subject: ingestSubject(batch),
+  data: encodeBatch(batch),
+  sequence,
+});
+
+/** Hears nothing. */
+export const deaf: FloorObserver = {
+  heard: () => undefined,
+  watermark: () => undefined,
+  rollup: () => undefined,
+  anomaly: () => undefined,
+  gateway: () => undefined,
+};
+
+/** Keeps what is emitted. */
+export class Kept<T> {
+  readonly items: T[] = [];
+  emit(item: T): void {
+    this.items.push(item);
+  }
+}

@@ -1,0 +1,61 @@
+import { epochMs, type FloorRecord } from '@floorwatch/contracts';
+
+import type { StreamMessage } from '../../src/partition.ts';
+import { anomaly, BASE, batchOf, messageOf, MINUTE, rollups, tick } from './floor.ts';
+
+/**
+ * What the stream of one partition may hold in five minutes: rollups, ticks and reports of a gateway, episodes that open, go on and
+ * close, late readings, a restart of the agent, batches sent twice, a gap, a hole, and messages that nobody can use.
+ */
+export function scriptedStream(): StreamMessage[] {
+  const messages: StreamMessage[] = [];
+  const send = (message: Omit<StreamMessage, 'sequence'>): void => {
+    // Other partitions use sequences, too.
+    messages.push({ ...message, sequence: 3 * messages.length + 2 });
+  };
+  const telemetry = (epoch: string, ...records: FloorRecord[]): Omit<StreamMessage, 'sequence'> =>
+    messageOf(batchOf(records, { epoch }), 0);
+  const anomalies = (epoch: string, ...records: FloorRecord[]): Omit<StreamMessage, 'sequence'> =>
+    messageOf(batchOf(records, { epoch, lane: 'anomaly' }), 0);
+  const reading = (at: number, value: number, sensor = 0) => ({ sensor, at: BASE + at, value });
+  const status = (number: number): FloorRecord => ({
+    kind: 'status',
+    number,
+    at: epochMs(BASE + number),
+    startedAt: epochMs(BASE),
+    version: '0.1.0',
+    configHash: '0123abcd',
+    clock: 'synchronised',
+    sensors: 3,
+    counters: { readingsAccepted: number },
+  });
+
+  const [first, second] = ['1-0000000a', '2-0000000b'];
+  send(
+    telemetry(first, rollups(1, [reading(0, 1.1), reading(0, 7.3, 1), reading(9_999, 2.7)]), tick(2, BASE + 10_000)),
+  );
+  send(anomalies(first, anomaly(1, 1, 'opened')));
+  const repeated = telemetry(first, rollups(3, [reading(20_000, 0.3), reading(61_000, 5)]), status(4));
+  send(repeated);
+  send(repeated);
+  send(anomalies(first, anomaly(2, 1, 'updated', 2), anomaly(3, 2, 'opened')));
+  send({ subject: 'ingest.v1.3.someone.else.telemetry', data: new TextEncoder().encode('not a batch') });
+  send(telemetry(first, tick(5, BASE + MINUTE + 30_000), rollups(6, [reading(70_000, 4, 2)])));
+  send(anomalies(first, anomaly(4, 1, 'closed', 3)));
+  // Late for the first minute, in time for the longer windows.
+  send(telemetry(first, rollups(7, [reading(30_000, 9), reading(31_000, 8, 1)]), rollups(8, [reading(32_000, 7)])));
+  send(
+    telemetry(first, { kind: 'gap', number: 9, to: 12, reason: 'cap', frames: [] }, rollups(13, [reading(100_000, 6)])),
+  );
+  // Numbers 14 to 19 never come.
+  send(telemetry(first, rollups(20, [reading(130_000, 2)]), tick(21, BASE + 3 * MINUTE)));
+  send(telemetry(second, rollups(1, [reading(190_000, 3), reading(191_000, 4)]), status(2)));
+  send(anomalies(second, anomaly(1, 2, 'closed', 5), anomaly(2, 3, 'opened')));
+  send(telemetry(first, tick(21, BASE + 3 * MINUTE)));
+  send(
+    telemetry(second, rollups(3, [reading(250_000, 1e9), reading(250_001, 1e9 + 1e-3)]), tick(4, BASE + 5 * MINUTE)),
+  );
+  send(anomalies(second, anomaly(3, 3, 'updated', 2)));
+  send(telemetry(second, rollups(5, [reading(299_999, 1)]), tick(6, BASE + 3 * 3_600_000)));
+  return messages;
+}

@@ -1,0 +1,106 @@
+import type { Row } from '@floorwatch/contracts';
+import { describe, expect, it } from 'vitest';
+
+import { rowKey } from '../../src/write/row-key.ts';
+import { Outbox } from '../../src/write/outbox.ts';
+import { anomalyRow, gatewayRow, lateRow, windowRow } from './sample-rows.ts';
+
+const opened = anomalyRow({ phase: 'opened' });
+const updated = anomalyRow({ phase: 'updated' });
+const closed = anomalyRow({ phase: 'closed' });
+
+/** Takes and settles one request. */
+const sent = (outbox: Outbox, max = 100): readonly Row[] => {
+  const rows = outbox.take(max);
+  outbox.settle();
+  return rows;
+};
+
+describe('outbox', () => {
+  it('sends first values at once, anomalies before windows', () => {
+    const outbox = new Outbox();
+    for (const row of [windowRow(), gatewayRow(), opened]) outbox.put(row);
+    expect(sent(outbox)).toEqual([opened, windowRow(), gatewayRow()]);
+    expect(outbox.size).toBe(0);
+  });
+
+  it.each([
+    ['an update', updated],
+    ['a close', closed],
+    ['a corrected window', windowRow({ revision: 1 })],
+    ['a count of late readings', lateRow()],
+  ])('holds %s until the checkpoint that contains it is safe', (_what, row) => {
+    const outbox = new Outbox();
+    const before = outbox.capture();
+    outbox.put(row);
+    outbox.saved(before.ordinal);
+    expect(outbox.take(10)).toEqual([]);
+    const containing = outbox.capture();
+    expect(containing).toEqual({ ordinal: before.ordinal + 1, rows: [row] });
+    expect(outbox.take(10)).toEqual([]);
+    outbox.saved(containing.ordinal);
+    expect(sent(outbox)).toEqual([row]);
+  });
+
+  it('holds one value per key, the newest', () => {
+    const outbox = new Outbox();
+    for (const row of [opened, updated, closed]) outbox.put(row);
+    expect(outbox.size).toBe(1);
+    expect(outbox.take(10)).toEqual([]);
+    const { ordinal, rows } = outbox.capture();
+    expect(rows).toEqual([closed]);
+    outbox.saved(ordinal);
+    expect(sent(outbox)).toEqual([closed]);
+  });
+
+  it('keeps a newer value that came while the older one was being sent', () => {
+    const outbox = new Outbox();
+    outbox.put(opened);
+    expect(outbox.take(10)).toEqual([opened]);
+    outbox.put(closed);
+    outbox.settle();
+    const { ordinal, rows } = outbox.capture();
+    expect(rows).toEqual([closed]);
+    outbox.saved(ordinal);
+    expect(sent(outbox)).toEqual([closed]);
+  });
+
+  it('what is being sent stays in the checkpoint until it is confirmed', () => {
+    const outbox = new Outbox();
+    outbox.put(opened);
+    outbox.take(10);
+    expect(outbox.capture().rows).toEqual([opened]);
+    outbox.settle();
+    expect(outbox.capture().rows).toEqual([]);
+  });
+
+  it('takes no more than asked, in the order of coming', () => {
+    const outbox = new Outbox();
+    const rows = [0, 1, 2].map((i) => gatewayRow({ gateway: `gw-${i}` }));
+    for (const row of rows) outbox.put(row);
+    expect(sent(outbox, 2)).toEqual(rows.slice(0, 2));
+    expect(sent(outbox, 2)).toEqual(rows.slice(2));
+  });
+
+  it('from a checkpoint sends everything at once, and counts its checkpoints on', () => {
+    const outbox = new Outbox(7, [closed, windowRow()]);
+    expect(sent(outbox)).toEqual([closed, windowRow()]);
+    expect(outbox.capture().ordinal).toBe(8);
+  });
+
+  it('wakes those who wait for a change', async () => {
+    const outbox = new Outbox();
+    const never = new AbortController();
+    const waiting = [outbox.changed(never.signal), outbox.changed(never.signal)];
+    outbox.put(opened);
+    expect(await Promise.all(waiting)).toHaveLength(2);
+    const stopped = outbox.changed(never.signal);
+    never.abort();
+    await expect(stopped).resolves.toBeUndefined();
+  });
+
+  it('keys are one to one with what a store replaces', () => {
+    const rows: Row[] = [windowRow(), windowRow({ revision: 3 }), lateRow(), opened, closed, gatewayRow()];
+    expect(new Set(rows.map(rowKey)).size).toBe(4);
+  });
+});

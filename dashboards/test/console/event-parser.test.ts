@@ -1,0 +1,39 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+
+import { EventParser } from '../../console/src/event-parser.ts';
+import { retryDelay } from '../../console/src/live-connection.ts';
+
+const STREAM =
+  'retry: 2000\n\n: a comment\n\nevent: sensors\ndata: [{"id":"é"}]\n\nevent: heartbeat\ndata: {"at":1}\n\ndata: a\ndata:b\n\n';
+const EVENTS = [
+  { name: 'sensors', data: '[{"id":"é"}]' },
+  { name: 'heartbeat', data: '{"at":1}' },
+  { name: 'message', data: 'a\nb' },
+];
+
+test('finds the same events however the stream is cut', () => {
+  fc.assert(
+    fc.property(fc.array(fc.nat(STREAM.length)), (cuts) => {
+      const parser = new EventParser();
+      const at = [0, ...cuts.sort((a, b) => a - b), STREAM.length];
+      const events = at.slice(1).flatMap((end, i) => parser.push(STREAM.slice(at[i], end)));
+      expect(events).toEqual(EVENTS);
+    }),
+  );
+});
+
+test('does not gather for ever what is no event', () => {
+  const parser = new EventParser();
+  expect(() => {
+    for (let i = 0; i < 5; i++) parser.push('x'.repeat(1_000_000));
+  }).toThrow('longer than any');
+});
+
+test('attempts to connect come ever later, up to a limit, and never all at once', () => {
+  expect(retryDelay(1, 0)).toBe(500);
+  expect(retryDelay(1, 1)).toBe(1_000);
+  expect(retryDelay(3, 1)).toBe(4_000);
+  expect(retryDelay(50, 1)).toBe(15_000);
+  expect(retryDelay(50, 0)).toBe(7_500);
+});

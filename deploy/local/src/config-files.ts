@@ -1,0 +1,65 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { stringify } from 'yaml';
+
+import type { LocalOptions } from './options.ts';
+
+/** Ports in use, by what listens there. */
+export interface LocalPorts {
+  readonly page: number;
+  readonly mqtt: number;
+  readonly agent: number;
+  readonly nats: number;
+  readonly influx: number;
+}
+
+/** The agent's configuration. */
+export function agentConfig(options: LocalOptions, ports: LocalPorts, now: Date): object {
+  return {
+    site: 'local',
+    gateway: gatewayName(options, now),
+    broker: { kind: 'embedded', port: ports.mqtt },
+    http: { port: ports.agent },
+    nats: { servers: [options.agentOnly?.natsUrl ?? `nats://127.0.0.1:${ports.nats}`] },
+  };
+}
+
+/**
+ * A recording that keeps its own times begins long before the one that was played last has ended. As a gateway of its own it has
+ * a clock of its own, so that none of it is late.
+ */
+function gatewayName({ input }: LocalOptions, now: Date): string {
+  if (input.kind !== 'recording' || input.times === 'now') return 'floor';
+  return `recording ${now.toISOString().slice(0, 19).replace('T', ' ')}`;
+}
+
+/** The processor's configuration. What each store lacks is read from the stream again, so each has checkpoints of its own. */
+export function processorConfig(options: LocalOptions, ports: LocalPorts): object {
+  const { dataDirectory, store, input } = options;
+  // A recording may be older than anything that would be kept otherwise.
+  const retention = input.kind === 'recording' && input.times === 'file' ? { retentionDays: 0 } : {};
+  return {
+    nats: { servers: [`nats://127.0.0.1:${ports.nats}`] },
+    dataDir: join(dataDirectory, `processor-${store}`),
+    http: { port: ports.page },
+    store:
+      store === 'duckdb'
+        ? { kind: 'duckdb', file: join(dataDirectory, 'store.duckdb'), ...retention }
+        : {
+            kind: 'influxdb',
+            url: `http://127.0.0.1:${ports.influx}`,
+            org: 'floorwatch',
+            tokenFile: join(dataDirectory, 'influx-token'),
+            onboard: true,
+            ...retention,
+          },
+  };
+}
+
+/** Writes a configuration file for a child and returns its path. */
+export async function writeConfig(dataDirectory: string, name: string, config: object): Promise<string> {
+  const file = join(dataDirectory, 'config', `${name}.yaml`);
+  await writeFile(file, `# Written by npm start; it is overwritten by the next one.\n${stringify(config)}`);
+  return file;
+}

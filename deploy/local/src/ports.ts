@@ -1,0 +1,72 @@
+import { StartError } from '@floorwatch/runtime';
+import { isFreePort } from '@floorwatch/servers';
+
+import type { LocalPorts } from './config-files.ts';
+import { limits } from './limits.ts';
+import type { LocalOptions } from './options.ts';
+
+/** What a port is for. */
+export interface PortUse {
+  /** For messages: `the page`. */
+  readonly what: string;
+  /** The option that sets it: `--port`. */
+  readonly option: string;
+  /** What a person asked for; undefined: nothing. */
+  readonly asked: number | undefined;
+  readonly usual: number;
+}
+
+/** Chooses ports of this machine, one after the other, and never the same twice. */
+export class PortChooser {
+  readonly #chosen = new Set<number>();
+  readonly #say: (message: string) => void;
+
+  /** @param say told when a usual port is busy and another one is taken. */
+  constructor(say: (message: string) => void) {
+    this.#say = say;
+  }
+
+  /** @throws StartError if the port that was asked for is busy, or all that were tried are. */
+  async choose({ what, option, asked, usual }: PortUse): Promise<number> {
+    if (asked !== undefined) {
+      if (await this.#take(asked)) return asked;
+      const remedy = `stop the program that uses it, or choose another one with ${option}`;
+      throw new StartError('port-in-use', `${option}: port ${asked} for ${what} is already in use; ${remedy}`);
+    }
+    for (let port = usual; port < usual + limits.portAttempts; port++) {
+      if (!(await this.#take(port))) continue;
+      if (port !== usual) this.#say(`port ${usual} is in use by another program; ${what} takes ${port}`);
+      return port;
+    }
+    const range = `${usual} to ${usual + limits.portAttempts - 1}`;
+    throw new StartError('port-in-use', `ports ${range} for ${what} are all in use; choose another one with ${option}`);
+  }
+
+  async #take(port: number): Promise<boolean> {
+    if (this.#chosen.has(port) || !(await isFreePort(port))) return false;
+    this.#chosen.add(port);
+    return true;
+  }
+}
+
+/** Chooses a port for all that will listen. */
+export async function choosePorts(
+  { ports, store, agentOnly }: LocalOptions,
+  say: (message: string) => void,
+): Promise<LocalPorts> {
+  const chooser = new PortChooser(say);
+  const whole = agentOnly === undefined;
+  const choose = async (needed: boolean, use: PortUse): Promise<number> => (needed ? chooser.choose(use) : use.usual);
+  return {
+    page: await choose(whole, { what: 'the page', option: '--port', asked: ports.page, usual: 8080 }),
+    mqtt: await choose(true, { what: 'MQTT', option: '--mqtt-port', asked: ports.mqtt, usual: 1883 }),
+    agent: await choose(true, { what: "the agent's status", option: '--agent-port', asked: ports.agent, usual: 9464 }),
+    nats: await choose(whole, { what: 'nats-server', option: '--nats-port', asked: ports.nats, usual: 4222 }),
+    influx: await choose(whole && store === 'influxdb', {
+      what: 'influxd',
+      option: '--influx-port',
+      asked: ports.influx,
+      usual: 8086,
+    }),
+  };
+}

@@ -1,0 +1,203 @@
+import { once } from 'node:events';
+import { createServer, type Server, type Socket } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
+import { type Delivery, epochMs, type Source } from '@floorwatch/contracts';
+import { isLoopback, listen, type Logger, messageOf, pause, StartError } from '@floorwatch/runtime';
+import { Aedes, type Client, type PublishPacket } from 'aedes';
+
+import { limits } from '../limits.ts';
+import type { BrokerState } from './broker-state.ts';
+import { BrokerUsers } from './broker-users.ts';
+import { MessageQueue } from './message-queue.ts';
+import { limitPackets } from './packet-limiter.ts';
+import type { RawMessage } from './raw-message.ts';
+
+export interface EmbeddedBrokerConfig {
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+  /** Who may connect; without it anyone on this machine may, and nobody else. */
+  readonly usersFile?: string;
+}
+
+/** The return code "bad user name or password" of MQTT 3.1.1, table 3.1; aedes' own name for it does not exist at run time. */
+const BAD_CREDENTIALS = 4;
+
+/**
+ * An MQTT broker inside of the agent. A device hears PUBACK (or PUBREC) when the delivery with its message is acknowledged: aedes
+ * answers when `authorizePublish` calls back, and that callback is held until then. A delivery that is refused closes the
+ * connections it came from, and devices send again.
+ *
+ * Others may subscribe too. They are served at QoS 0 and nothing is retained, because aedes would keep what they have not
+ * fetched in memory without a limit.
+ */
+export class EmbeddedBroker implements Source<RawMessage> {
+  readonly #config: EmbeddedBrokerConfig;
+  readonly #logger: Logger;
+  readonly #queue = new MessageQueue(() => this.#resume());
+  /** Sockets that have more to read than there is room for. */
+  readonly #held = new Set<Socket>();
+  readonly #sockets = new Set<Socket>();
+  #aedes: Aedes | undefined;
+  #server: Server | undefined;
+  #port = 0;
+  #since = epochMs(Date.now());
+  #lastError: string | undefined;
+  #stopping = false;
+
+  constructor(config: EmbeddedBrokerConfig, logger: Logger) {
+    this.#config = config;
+    this.#logger = logger;
+  }
+
+  /** @throws StartError if the port is taken, the users can't be read, or other machines could connect without a password. */
+  async connect(): Promise<void> {
+    const { host, usersFile } = this.#config;
+    if (usersFile === undefined && !isLoopback(host)) {
+      const remedy =
+        'make a file with "floorwatch-agent hash-password <user>" and name it in broker.usersFile, or use 127.0.0.1';
+      throw new StartError(
+        'secret-missing',
+        `broker.host: ${host} can be reached from other machines, and broker.usersFile is not set; ${remedy}`,
+      );
+    }
+    const users = usersFile === undefined ? undefined : await BrokerUsers.load(usersFile);
+    const aedes = new Aedes({
+      authenticate: (_client, name, password, done) => void this.#authenticate(users, name, password, done),
+      authorizePublish: (_client, packet, done) => this.#accept(packet, done),
+      authorizeSubscribe: (_client, subscription, done) => {
+        subscription.qos = 0;
+        done(null, subscription);
+      },
+      // What was shortened on arrival is rejected, and must not reach anyone as if it were whole.
+      authorizeForward: (_client, packet) => (packet.payload.length > limits.payloadBytesMax ? null : packet),
+    });
+    await aedes.listen();
+    aedes.on('clientError', (client, error) => this.#note(client, error));
+    aedes.on('connectionError', (client, error) => this.#note(client, error));
+    const server = createServer({ noDelay: true }, (socket) => this.#admit(socket, aedes));
+    server.maxConnections = limits.connectionsMax;
+    server.on('drop', () => this.#fail(`refused a device: ${limits.connectionsMax} are connected already`));
+    try {
+      ({ port: this.#port } = await listen(server, this.#config, 'broker.port'));
+    } catch (error) {
+      aedes.close();
+      throw error;
+    }
+    [this.#aedes, this.#server, this.#since] = [aedes, server, epochMs(Date.now())];
+    const access = users === undefined ? 'programs on this machine only' : 'users of broker.usersFile only';
+    this.#logger.info({ address: this.state().address, access }, 'MQTT broker is listening');
+  }
+
+  deliveries(signal: AbortSignal): AsyncIterable<Delivery<RawMessage>> {
+    return this.#queue.deliveries(signal);
+  }
+
+  /**
+   * Takes no more, lets what has been received pass the pipeline for a bounded time so that devices hear of it, then closes the
+   * connections. What is not acknowledged by then, devices send again to the next start.
+   */
+  async close(): Promise<void> {
+    const [aedes, server] = [this.#aedes, this.#server];
+    this.#stopping = true;
+    this.#queue.end();
+    if (aedes === undefined || server === undefined) return;
+    [this.#aedes, this.#server] = [undefined, undefined];
+    const closed = once(server, 'close');
+    server.close();
+    const until = Date.now() + limits.drainMsMax;
+    while (!this.#queue.drained && Date.now() < until) await pause(5, new AbortController().signal);
+    // The last acknowledgements are written behind this turn of the event loop.
+    await nextTurn();
+    await nextTurn();
+    await new Promise<void>((resolve) => aedes.close(() => resolve()));
+    for (const socket of this.#sockets) socket.destroy();
+    await closed;
+    this.#since = epochMs(Date.now());
+  }
+
+  state(): BrokerState {
+    return {
+      kind: 'embedded',
+      address: `mqtt://${this.#config.host}:${this.#port}`,
+      ready: this.#server !== undefined,
+      since: this.#since,
+      connections: this.#aedes?.connectedClients ?? 0,
+      ...(this.#lastError === undefined ? {} : { lastError: this.#lastError }),
+      pending: this.#queue.length,
+      held: this.#queue.full,
+    };
+  }
+
+  /** The port in use, also where any free one was asked for. */
+  get port(): number {
+    return this.#port;
+  }
+
+  #admit(socket: Socket, aedes: Aedes): void {
+    limitPackets(socket, limits.packetBytesMax);
+    this.#sockets.add(socket);
+    socket.once('close', () => {
+      this.#sockets.delete(socket);
+      this.#held.delete(socket);
+    });
+    // aedes asks a socket for more whenever more is readable, also while it waits for us. Not reading is what makes TCP, and so
+    // the device, wait.
+    const read = socket.read.bind(socket);
+    socket.read = (size?: number): unknown => {
+      if (!this.#queue.full && !this.#stopping) return read(size);
+      if (size !== 0) this.#held.add(socket);
+      return null;
+    };
+    aedes.handle(socket);
+  }
+
+  #resume(): void {
+    if (this.#held.size === 0 || this.#queue.full || this.#stopping) return;
+    const held = [...this.#held];
+    this.#held.clear();
+    // Outside of the pipeline's own turn; each socket looks again whether there is room.
+    setImmediate(() => {
+      for (const socket of held) socket.emit('readable');
+    });
+  }
+
+  #accept(packet: PublishPacket, done: (error?: Error | null) => void): void {
+    if (packet.topic.startsWith('$')) {
+      done(new Error(`topics that begin with $ are the broker's own: ${packet.topic.slice(0, 100)}`));
+      return;
+    }
+    // Many devices set the flag on everything. To keep a copy per topic would be memory without a limit.
+    packet.retain = false;
+    const payload = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload;
+    this.#queue.push({ topic: packet.topic, payload, receivedAt: epochMs(Date.now()), retained: false }, (error) =>
+      done(error ?? null),
+    );
+  }
+
+  async #authenticate(
+    users: BrokerUsers | undefined,
+    name: string | undefined,
+    password: Uint8Array | undefined,
+    done: (error: (Error & { returnCode: number }) | null, success: boolean | null) => void,
+  ): Promise<void> {
+    if (users === undefined || (await users.check(name, password).catch(() => false))) {
+      done(null, true);
+      return;
+    }
+    const error = Object.assign(new Error(`user ${name ?? '(none)'}: wrong name or password`), {
+      returnCode: BAD_CREDENTIALS,
+    });
+    done(error, false);
+  }
+
+  #note(client: Client, error: Error): void {
+    this.#fail(`client ${client.id ?? '(not connected)'}: ${messageOf(error)}`);
+  }
+
+  #fail(what: string): void {
+    this.#lastError = what.slice(0, 300);
+    this.#logger.debug({ error: this.#lastError }, 'MQTT connection ended with an error');
+  }
+}

@@ -1,0 +1,52 @@
+import { type EpochMs, epochMs } from '@floorwatch/contracts';
+
+import type { RejectReason } from './reject.ts';
+
+/** 2000-01-01T00:00:00Z. No recording that we know is older; a clock that shows less was never set. */
+const YEAR_2000_MS = 946_684_800_000;
+const YEAR_2000_S = YEAR_2000_MS / 1_000;
+/** As seconds this is the year 5138, as milliseconds March 1973: no number is plausible as both. */
+const SECONDS_MAX = 100_000_000_000;
+
+/** ISO 8601 date and time with seconds optional and a zone required: without one, the same text means 24 different times. */
+const ISO_8601 = /^(\d{4})-(\d\d)-(\d\d)[T ]\d\d:\d\d(:\d\d([.,]\d{1,9})?)?(Z|[+-]\d\d(:?\d\d)?)$/i;
+
+/**
+ * The event time that a device sent: epoch milliseconds (a fraction is dropped) or ISO 8601.
+ *
+ * @param ts the field as it came.
+ * @param latest what lies behind this is in the future.
+ */
+export function parseEventTime(ts: unknown, latest: number): EpochMs | RejectReason {
+  if (typeof ts === 'number') {
+    if (ts >= YEAR_2000_S && ts < SECONDS_MAX) return 'time-in-seconds';
+    return checkEventTime(ts, latest);
+  }
+  const parts = typeof ts === 'string' ? ISO_8601.exec(ts) : null;
+  // Date.parse reads the 30th of February as the 2nd of March.
+  if (parts === null || !isDay(Number(parts[1]), Number(parts[2]), Number(parts[3]))) return 'time-malformed';
+  const ms = Date.parse(normaliseIso(parts[0]));
+  return Number.isNaN(ms) ? 'time-malformed' : checkEventTime(ms, latest);
+}
+
+/** `ms` as a whole instant if it lies between the year 2000 and `latest`, both included. */
+export function checkEventTime(ms: number, latest: number): EpochMs | RejectReason {
+  if (!Number.isFinite(ms)) return 'time-malformed';
+  if (ms < YEAR_2000_MS) return 'time-before-2000';
+  if (ms > latest) return 'time-in-future';
+  return epochMs(Math.floor(ms));
+}
+
+const isDay = (year: number, month: number, day: number): boolean => {
+  const date = new Date(Date.UTC(year, month - 1, day));
+  return date.getUTCMonth() === month - 1 && date.getUTCDate() === day;
+};
+
+/** The one form of ISO 8601 that every engine reads alike: `T`, a dot, and a zone with hours and minutes. */
+function normaliseIso(text: string): string {
+  const upper = text.toUpperCase().replace(' ', 'T').replace(',', '.');
+  return upper.replace(/([+-]\d\d):?(\d\d)?$/, (whole, hours: string, minutes: string | undefined, at: number) =>
+    // A date has hyphens too, but none of them ends the text after the time.
+    at < upper.indexOf('T') ? whole : `${hours}:${minutes ?? '00'}`,
+  );
+}

@@ -1,0 +1,92 @@
+import type { Delivery } from '@floorwatch/contracts';
+
+import { Condition } from '../condition.ts';
+import { limits } from '../limits.ts';
+import type { RawMessage } from './raw-message.ts';
+
+/** Tells the broker what became of a message: nothing if it is safe, an error if it was not kept. */
+export type Settle = (error?: Error) => void;
+
+interface Pending {
+  readonly message: RawMessage;
+  readonly settle: Settle;
+}
+
+/**
+ * Between a broker, which pushes, and the pipeline, which pulls: hands on everything that arrived since the last delivery, in
+ * order. It never refuses; brokers look at {@link full} and stop reading from their sockets, so that what they have in hand
+ * (one chunk of at most 64 KiB per connection) is all that can pass the limit.
+ */
+export class MessageQueue {
+  #pending: Pending[] = [];
+  #bytes = 0;
+  #unsettled = 0;
+  #ended = false;
+  readonly #changed = new Condition();
+  readonly #onChange: () => void;
+
+  /** @param onChange called when messages have been taken or settled; the place to go on reading when there is room again. */
+  constructor(onChange: () => void = () => undefined) {
+    this.#onChange = onChange;
+  }
+
+  /** Whether nothing more should be read for now. */
+  get full(): boolean {
+    return this.#pending.length >= limits.pendingMessagesMax || this.#bytes >= limits.pendingBytesMax;
+  }
+
+  /** Whether every message has been handed on and settled. */
+  get drained(): boolean {
+    return this.#pending.length === 0 && this.#unsettled === 0;
+  }
+
+  /** Messages waiting to be handed on. */
+  get length(): number {
+    return this.#pending.length;
+  }
+
+  push(message: RawMessage, settle: Settle): void {
+    this.#pending.push({ message, settle });
+    this.#bytes += message.payload.length;
+    this.#changed.notify();
+  }
+
+  /** Nothing more will be pushed: deliveries end when the rest has been handed on. */
+  end(): void {
+    this.#ended = true;
+    this.#changed.notify();
+  }
+
+  /** Ends at once when `signal` aborts, and after the last message when the queue has ended. */
+  async *deliveries(signal: AbortSignal): AsyncGenerator<Delivery<RawMessage>, void, undefined> {
+    while (!signal.aborted) {
+      if (this.#pending.length > 0) yield this.#take();
+      else if (this.#ended) return;
+      else await this.#changed.until(() => this.#pending.length > 0 || this.#ended, signal);
+    }
+  }
+
+  #take(): Delivery<RawMessage> {
+    const taken =
+      this.#pending.length <= limits.deliveryMessagesMax
+        ? this.#pending
+        : this.#pending.slice(0, limits.deliveryMessagesMax);
+    this.#pending = taken === this.#pending ? [] : this.#pending.slice(taken.length);
+    for (const { message } of taken) this.#bytes -= message.payload.length;
+    this.#unsettled += taken.length;
+    this.#onChange();
+    let settled = false;
+    const settleAll = (error?: Error): void => {
+      if (settled) throw new Error('a delivery is settled once');
+      settled = true;
+      this.#unsettled -= taken.length;
+      for (const { settle } of taken) settle(error);
+      this.#onChange();
+    };
+    return {
+      items: taken.map(({ message }) => message),
+      ack: async () => settleAll(),
+      nack: async (why) => settleAll(why),
+    };
+  }
+}

@@ -1,0 +1,127 @@
+import type { Socket } from 'node:net';
+
+/** Packet type of PUBLISH, the upper four bits of a packet's first byte (MQTT 3.1.1, 2.2.1). */
+const PUBLISH = 3;
+/** A length takes at most four bytes of seven bits each (2.2.3). */
+const LENGTH_BYTES_MAX = 4;
+
+/**
+ * Keeps large packets from a parser that would gather them whole, up to MQTT's 256 MiB. A PUBLISH over the limit is shortened: its
+ * header is rewritten to the limit, and the bytes behind it are thrown away as they arrive. The receiver sees a message that is
+ * too large, and can answer it like any other; the sender goes on. Any other packet over the limit is an error.
+ *
+ * Example, limit 100: the 2,000,003 bytes of a PUBLISH with length 1,999,999 become `30 64` and the first 100 bytes of its body.
+ */
+export class PacketLimiter {
+  readonly #bytesMax: number;
+  /** Bytes of a header that has begun and is not complete. */
+  readonly #header: number[] = [];
+  /** Bytes of the current packet's body still to pass on. */
+  #body = 0;
+  /** Bytes behind them still to throw away. */
+  #surplus = 0;
+
+  /** @param bytesMax largest body of a packet, at most 2 MiB (so that its length is never longer than the one it replaces). */
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  /**
+   * The bytes of `chunk` to pass on, possibly none.
+   *
+   * @throws RangeError if the stream can't be MQTT, or a packet other than PUBLISH is over the limit.
+   */
+  filter(chunk: Buffer): Buffer {
+    const out: Buffer[] = [];
+    /** Where the bytes begin that pass unchanged and are not in `out` yet. */
+    let run = 0;
+    let at = 0;
+    while (at < chunk.length) {
+      if (this.#body > 0) {
+        const n = Math.min(this.#body, chunk.length - at);
+        this.#body -= n;
+        at += n;
+      } else if (this.#surplus > 0) {
+        if (at > run) out.push(chunk.subarray(run, at));
+        const n = Math.min(this.#surplus, chunk.length - at);
+        this.#surplus -= n;
+        at += n;
+        run = at;
+      } else {
+        const begun = this.#header.length > 0;
+        const start = at;
+        const complete = this.#readHeader(chunk, at);
+        at = complete ?? chunk.length;
+        if (complete !== undefined && !begun && this.#surplus === 0) {
+          this.#header.length = 0;
+          continue;
+        }
+        // The header is split over chunks, or another one goes in its place.
+        if (start > run) out.push(chunk.subarray(run, start));
+        run = at;
+        if (complete === undefined) continue;
+        out.push(this.#surplus > 0 ? this.#shortenedHeader() : Buffer.from(this.#header));
+        this.#header.length = 0;
+      }
+    }
+    if (run === 0) return chunk;
+    if (at > run) out.push(chunk.subarray(run, at));
+    return out.length === 1 && out[0] !== undefined ? out[0] : Buffer.concat(out);
+  }
+
+  /** Takes header bytes from `at`; gives where the body begins once the header is complete. */
+  #readHeader(chunk: Buffer, from: number): number | undefined {
+    for (let at = from; at < chunk.length; at++) {
+      const byte = chunk.readUInt8(at);
+      this.#header.push(byte);
+      const length = this.#header.length - 1;
+      if (length === 0) continue;
+      if (byte < 0x80) {
+        this.#begin();
+        return at + 1;
+      }
+      if (length === LENGTH_BYTES_MAX) throw new RangeError('the length of a packet is malformed');
+    }
+    return undefined;
+  }
+
+  #begin(): void {
+    const [first = 0, ...digits] = this.#header;
+    const length = digits.reduceRight((sum, digit) => sum * 128 + (digit & 0x7f), 0);
+    if (length > this.#bytesMax && first >> 4 !== PUBLISH) {
+      throw new RangeError(`a packet of type ${first >> 4} has ${length} bytes, the limit is ${this.#bytesMax}`);
+    }
+    this.#body = Math.min(length, this.#bytesMax);
+    this.#surplus = length - this.#body;
+  }
+
+  #shortenedHeader(): Buffer {
+    const bytes = [this.#header[0] ?? 0];
+    for (let rest = this.#bytesMax; ; rest = Math.floor(rest / 128)) {
+      const digit = rest % 128;
+      if (rest < 128) return Buffer.from([...bytes, digit]);
+      bytes.push(digit | 0x80);
+    }
+  }
+}
+
+/**
+ * Puts a {@link PacketLimiter} in front of everything that `socket` receives, whoever reads from it; a packet that can't be
+ * shortened destroys the connection. Call it before anything arrives.
+ *
+ * `push` is where a socket takes bytes from the system. A Transform behind it would cost each acknowledgement a second stream.
+ */
+export function limitPackets(socket: Socket, bytesMax: number): void {
+  const limiter = new PacketLimiter(bytesMax);
+  const push = socket.push.bind(socket);
+  socket.push = (chunk: unknown, encoding?: BufferEncoding): boolean => {
+    if (!Buffer.isBuffer(chunk)) return push(chunk, encoding);
+    try {
+      const passed = limiter.filter(chunk);
+      return passed.length === 0 || push(passed);
+    } catch (error) {
+      socket.destroy(error instanceof Error ? error : new Error(String(error)));
+      return false;
+    }
+  };
+}

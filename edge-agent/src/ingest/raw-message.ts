@@ -1,0 +1,11 @@
+import type { EpochMs } from '@floorwatch/contracts';
+
+/** A message as a broker handed it over, before anything has looked at it. */
+export interface RawMessage {
+  readonly topic: string;
+  readonly payload: Uint8Array;
+  /** The gateway's clock when the message arrived. */
+  readonly receivedAt: EpochMs;
+  /** A copy that an external broker kept from earlier: counted, and not read. Always false on the embedded broker. */
+  readonly retained: boolean;
+}

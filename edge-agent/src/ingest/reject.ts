@@ -1,0 +1,32 @@
+/**
+ * Why a message does not become a reading. The list is fixed, so that each reason can be a metric's label; the keys of
+ * {@link REJECT_REASONS} are what metrics and the status page show, the texts say what a technician should do.
+ */
+export const REJECT_REASONS = {
+  'topic-unknown': 'no template in "topics" matches; correct the device, or add a template',
+  'name-invalid': 'device or metric in the topic is empty, too long, padded with spaces or has control characters',
+  'payload-empty': 'the device sent nothing',
+  'payload-too-large': 'the payload is larger than 64 KiB; send one reading per message',
+  'payload-malformed': 'the payload is not what the codec expects: JSON in UTF-8, or a number',
+  'value-missing': 'the object has no field "value"',
+  'value-not-a-number': 'the value is text, true, false, null, a list or an object; send a number',
+  'value-not-finite': 'the value is NaN or infinite; send nothing when a sensor fails',
+  'value-too-large': 'the value is beyond ±1e150, which no physical quantity comes near',
+  'time-malformed': '"ts" is neither epoch milliseconds nor ISO 8601 with a zone such as 2026-01-31T12:00:00Z',
+  'time-in-seconds': '"ts" counts seconds; send milliseconds',
+  'time-before-2000': 'the time lies before the year 2000; set the clock of the device, or of the gateway',
+  'time-in-future': 'the time lies too far ahead of the gateway’s clock; set the clock of the device',
+  'unit-invalid': '"unit" is not a text of at most 32 characters',
+  'seq-invalid': '"seq" is not a whole number from 0',
+  'quality-bad': 'the device says that its value is bad',
+  'quality-unknown': '"quality" is not good, uncertain or bad',
+  'too-many-sensors': 'the gateway already has as many sensors as "sensorsMax" allows',
+} as const;
+
+export type RejectReason = keyof typeof REJECT_REASONS;
+
+/** All reasons, in the order of the table. */
+export const REJECT_REASON_NAMES = Object.keys(REJECT_REASONS) as readonly RejectReason[];
+
+/** What parsing gives: the thing itself, or why there is none. Told apart with `typeof`, so that success costs no allocation. */
+export type OrReject<T extends object> = T | RejectReason;

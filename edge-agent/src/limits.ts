@@ -1,0 +1,55 @@
+import { limits as contractLimits, minutes, seconds } from '@floorwatch/contracts';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** Bytes of one payload. An object with a reading is below 1 KiB; the room above is for descriptions that some devices add. */
+const payloadBytesMax = 64 * KIB;
+
+/** Limits of the agent itself. What a person may want to change is configuration; these follow from the design. */
+export const limits = {
+  payloadBytesMax,
+  /**
+   * Bytes of an MQTT packet that reach a parser; the rest of a larger one is thrown away as it arrives. Payload, the longest
+   * topic (64 KiB) and a little for properties: a payload cut here is still larger than `payloadBytesMax`, and is rejected for it.
+   */
+  packetBytesMax: payloadBytesMax + 68 * KIB,
+  /** Messages between a broker and the pipeline. A burst of one second from a thousand sensors fits ten times. */
+  pendingMessagesMax: 10_000,
+  /** Bytes of payloads between a broker and the pipeline. */
+  pendingBytesMax: 16 * MIB,
+  /** Messages handed on together: about 5 ms of work on a Raspberry Pi, so that ticks and HTTP are not kept waiting. */
+  deliveryMessagesMax: 1_000,
+  /** Devices connected to the embedded broker at a time. Each costs about 30 KiB. */
+  connectionsMax: 2_000,
+  /** Topics whose device and metric are remembered; at the limit all are forgotten and learned again. */
+  topicsRememberedMax: 50_000,
+  /** Characters of a topic that is remembered. Two names and the words of a usual template are below it. */
+  topicRememberedLengthMax: 512,
+  /** Levels of a topic template; deeper ones are mistakes. */
+  topicLevelsMax: 20,
+  /** Templates in the configuration. A topic is tried against each until one matches. */
+  topicTemplatesMax: 100,
+  /** Rejected messages that the status page shows. */
+  rejectsShownMax: 100,
+  /** Characters of a rejected payload or topic that the status page shows. */
+  excerptLengthMax: 120,
+  /** Bytes of one encoded record: what a batch may hold, less its envelope. */
+  recordBytesMax: contractLimits.batchBytesMax - 4 * KIB,
+  /** How long a message to JetStream may stay unanswered before its outcome counts as unknown. */
+  publishMsMax: seconds(5),
+  /** Longest pause between two attempts to send the same batch. */
+  retryMsMax: seconds(10),
+  /** How long the shutdown waits for messages already received to pass the pipeline. */
+  drainMsMax: seconds(2),
+  /** How long the shutdown waits for NATS to take what is still spooled. */
+  flushMsMax: seconds(2),
+  /** How often the pipeline tells the engine the time, so that rollups close and the watermark moves. */
+  tickMs: seconds(5),
+  /** How often the gateway reports itself. */
+  statusMs: seconds(30),
+  /** Bounds of the setting `readings.futureSecondsMax`. */
+  futureMsMax: minutes(60 * 24 * 366),
+  /** Sensors on one page of `/sensors`. */
+  sensorsPageMax: 1_000,
+} as const;

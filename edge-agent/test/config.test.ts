@@ -1,0 +1,101 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { loadConfig } from '@floorwatch/runtime';
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+
+import { resourcesPerTest } from '../../tests/support/index.ts';
+import { agentConfigSchema, configHash } from '../src/config.ts';
+
+const example = fileURLToPath(new URL('../config.example.yaml', import.meta.url));
+const minimal = { site: 'Leipzig', gateway: 'hall-1' };
+
+type JsonSchema = {
+  readonly properties?: Readonly<Record<string, JsonSchema>>;
+  readonly items?: JsonSchema;
+  readonly anyOf?: readonly JsonSchema[];
+  readonly oneOf?: readonly JsonSchema[];
+};
+
+/** The name of every field, at every depth. */
+function fieldsOf(schema: JsonSchema): string[] {
+  const below = Object.entries(schema.properties ?? {}).flatMap(([name, field]) => [name].concat(fieldsOf(field)));
+  const variants = [
+    ...(schema.anyOf ?? []),
+    ...(schema.oneOf ?? []),
+    ...(schema.items === undefined ? [] : [schema.items]),
+  ];
+  return [...below, ...variants.flatMap(fieldsOf)];
+}
+
+describe('the example configuration', () => {
+  it('is valid, and says the defaults', async () => {
+    const config = await loadConfig(example, agentConfigSchema);
+    const defaults = agentConfigSchema.parse(minimal);
+    const { limits, ...engine } = config.engine;
+    expect(limits.rules).toHaveLength(1);
+    expect({ ...config, engine: { ...engine, limits: { ...limits, rules: [] } } }).toEqual(defaults);
+  });
+
+  it('mentions every field of the schema', async () => {
+    const text = await readFile(example, 'utf8');
+    const fields = new Set(
+      fieldsOf(z.toJSONSchema(agentConfigSchema, { io: 'input', unrepresentable: 'any' }) as JsonSchema),
+    );
+    expect(fields.size).toBeGreaterThan(50);
+    const missing = [...fields].filter((field) => !new RegExp(`^[#\\s-]*${field}:`, 'm').test(text));
+    expect(missing).toEqual([]);
+  });
+});
+
+describe('the configuration', () => {
+  const resources = resourcesPerTest();
+
+  it.each([
+    ['gateway: hall-1', /^ {2}site: .*it is not set/m],
+    ['site: a/b\ngateway: g', /site: must not contain .*it is "a\/b"/],
+    ['site: s\ngateway: g\nbrocker: {}', /brocker: unknown field/],
+    ['site: s\ngateway: g\nbroker: {kind: embedded, prot: 1}', /broker\.prot: unknown field/],
+    ['site: s\ngateway: g\nbroker: {port: 1}', /broker.*: must have "kind: embedded" or "kind: external"/],
+    ['site: s\ngateway: g\nbroker: {kind: embedded, port: 65536}', /broker\.port: .*it is 65536/],
+    ['site: s\ngateway: g\nbroker: {kind: embedded, port: "1883"}', /broker\.port: expected number.*it is "1883"/],
+    ['site: s\ngateway: g\nbroker: {kind: external}', /broker\.url: /],
+    ['site: s\ngateway: g\nbroker: {kind: external, url: "http://x"}', /broker\.url: must be an address such as mqtt:/],
+    [
+      'site: s\ngateway: g\nbroker: {kind: external, url: "mqtt://u:geheim@x"}',
+      /broker\.url: must not hold a user or a password.*mqtt:\/\/\*\*\*@x/,
+    ],
+    [
+      'site: s\ngateway: g\nbroker: {kind: external, url: "mqtt://x", tls: {caFile: c}}',
+      /broker\.url: must begin with mqtts:/,
+    ],
+    ['site: s\ngateway: g\nbroker: {kind: embedded, port: 9464}', /http\.port: must not be the same as broker\.port/],
+    ['site: s\ngateway: g\ntopics: []', /topics: /],
+    ['site: s\ngateway: g\ntopics: [{topic: "a/{device}"}]', /topics\.0\.topic: must hold \{metric\} once/],
+    [
+      'site: s\ngateway: g\ntopics: [{topic: "{device}/{metric}"}, {topic: "{device}/{metric}"}]',
+      /topics\.1\.topic: is in the list already/,
+    ],
+    ['site: s\ngateway: g\ntopics: [{topic: "{device}/{metric}", codec: xml}]', /topics\.0\.codec: .*it is "xml"/],
+    ['site: s\ngateway: g\nsensorsMax: 0', /sensorsMax: .*it is 0/],
+    ['site: s\ngateway: g\nreadings: {futureMsMax: -1}', /readings\.futureMsMax: .*it is -1/],
+    ['site: s\ngateway: g\nspool: {telemetryBytesMax: 1000}', /spool\.telemetryBytesMax: .*it is 1000/],
+    ['site: s\ngateway: g\nengine: {zScore: {rules: [{warningSd: -1}]}}', /engine\.zScore\.rules\.0\.warningSd: /],
+  ])('%j names the field and the value', async (text, message) => {
+    const file = join(await resources.directory(), 'agent.yaml');
+    await writeFile(file, text);
+    await expect(loadConfig(file, agentConfigSchema)).rejects.toMatchObject({
+      code: 'config-invalid',
+      message: expect.stringMatching(message),
+    });
+  });
+
+  it('has a hash that changes with it and not without', () => {
+    const hash = (options: object): string => configHash(agentConfigSchema.parse({ ...minimal, ...options }));
+    expect(hash({})).toMatch(/^[0-9a-f]{16}$/);
+    expect(hash({})).toBe(hash({ sensorsMax: 20_000 }));
+    expect(hash({})).not.toBe(hash({ sensorsMax: 20_001 }));
+  });
+});

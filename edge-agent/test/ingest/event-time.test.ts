@@ -1,0 +1,71 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+
+import { checkEventTime, parseEventTime } from '../../src/ingest/event-time.ts';
+
+const NOW = Date.UTC(2026, 0, 31, 12);
+const LATEST = NOW + 600_000;
+const YEAR_2000 = Date.UTC(2000, 0, 1);
+const parse = (ts: unknown) => parseEventTime(ts, LATEST);
+
+describe('event time', () => {
+  it.each([
+    ['the first instant of 2000', YEAR_2000, YEAR_2000],
+    ['just before it', YEAR_2000 - 1, 'time-before-2000'],
+    ['1970', 0, 'time-before-2000'],
+    ['an hour after 1970', 3_600_000, 'time-before-2000'],
+    ['before 1970', -1, 'time-before-2000'],
+    ['a recording of 2013', 1_386_000_000_000, 1_386_000_000_000],
+    ['a fraction of a millisecond', 1_700_000_000_000.9, 1_700_000_000_000],
+    ['now', NOW, NOW],
+    ['the bound', LATEST, LATEST],
+    ['just behind the bound', LATEST + 1, 'time-in-future'],
+    ['next year', NOW + 365 * 86_400_000, 'time-in-future'],
+    ['microseconds', NOW * 1_000, 'time-in-future'],
+    ['seconds now', NOW / 1_000, 'time-in-seconds'],
+    ['seconds of the first instant of 2000', YEAR_2000 / 1_000, 'time-in-seconds'],
+    ['infinity', Infinity, 'time-malformed'],
+    ['NaN', NaN, 'time-malformed'],
+    ['true', true, 'time-malformed'],
+    ['an object', {}, 'time-malformed'],
+    ['an empty text', '', 'time-malformed'],
+    ['milliseconds as text', String(NOW), 'time-malformed'],
+  ])('%s', (_name, ts, expected) => {
+    expect(parse(ts)).toBe(expected);
+  });
+
+  it.each([
+    ['2026-01-31T12:00:00Z', NOW],
+    ['2026-01-31T12:00:00.5Z', NOW + 500],
+    ['2026-01-31T12:00:00,250Z', NOW + 250],
+    ['2026-01-31T12:00:00.123456789Z', NOW + 123],
+    ['2026-01-31 12:00Z', NOW],
+    ['2026-01-31t13:00:00+01:00', NOW],
+    ['2026-01-31T13:00:00+0100', NOW],
+    ['2026-01-31T13:00:00+01', NOW],
+    ['2026-01-31T06:30:00-05:30', NOW],
+    ['2026-01-31T12:00:00', 'time-malformed'],
+    ['2026-01-31', 'time-malformed'],
+    ['2026-02-30T12:00:00Z', 'time-malformed'],
+    ['2026-13-01T12:00:00Z', 'time-malformed'],
+    ['31.01.2026 12:00', 'time-malformed'],
+    ['Sat, 31 Jan 2026 12:00:00 GMT', 'time-malformed'],
+    ['1970-01-01T00:00:00Z', 'time-before-2000'],
+    ['2027-01-31T12:00:00Z', 'time-in-future'],
+  ])('%s', (ts, expected) => {
+    expect(parse(ts)).toBe(expected);
+  });
+
+  it('reads what a date prints, to the millisecond', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: YEAR_2000, max: LATEST }), (ms) => {
+        expect(parse(new Date(ms).toISOString())).toBe(ms);
+        expect(parse(ms)).toBe(ms);
+      }),
+    );
+  });
+
+  it('has no bound ahead while the gateway itself does not know the time', () => {
+    expect(checkEventTime(NOW * 2, Infinity)).toBe(NOW * 2);
+  });
+});

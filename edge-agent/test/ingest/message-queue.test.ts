@@ -1,0 +1,92 @@
+import { epochMs } from '@floorwatch/contracts';
+import { describe, expect, it } from 'vitest';
+
+import { MessageQueue } from '../../src/ingest/message-queue.ts';
+import { limits } from '../../src/limits.ts';
+
+const message = (topic: string, bytes = 1) => ({
+  topic,
+  payload: new Uint8Array(bytes),
+  receivedAt: epochMs(0),
+  retained: false,
+});
+const never = new AbortController().signal;
+const nothing = (): void => undefined;
+
+describe('the queue between broker and pipeline', () => {
+  it('hands on all that arrived since the last delivery, in order', async () => {
+    const queue = new MessageQueue();
+    const deliveries = queue.deliveries(never);
+    queue.push(message('1'), nothing);
+    queue.push(message('2'), nothing);
+    const first = await deliveries.next();
+    queue.push(message('3'), nothing);
+    const second = await deliveries.next();
+    expect(first.value?.items.map(({ topic }) => topic)).toEqual(['1', '2']);
+    expect(second.value?.items.map(({ topic }) => topic)).toEqual(['3']);
+  });
+
+  it('waits for the first message', async () => {
+    const queue = new MessageQueue();
+    const next = queue.deliveries(never).next();
+    queue.push(message('1'), nothing);
+    expect((await next).value?.items).toHaveLength(1);
+  });
+
+  it.each([-1, 0, 1])('bounds a delivery: limit %d', async (beyond) => {
+    const queue = new MessageQueue();
+    const count = limits.deliveryMessagesMax + beyond;
+    for (let i = 0; i < count; i++) queue.push(message(String(i)), nothing);
+    queue.end();
+    const sizes: number[] = [];
+    for await (const delivery of queue.deliveries(never)) sizes.push(delivery.items.length);
+    expect(sizes).toEqual(beyond <= 0 ? [count] : [limits.deliveryMessagesMax, 1]);
+  });
+
+  it('settles every message of a delivery once, with the error if it is refused', async () => {
+    const queue = new MessageQueue();
+    const settled: (string | undefined)[] = [];
+    queue.push(message('1'), (error) => settled.push(error?.message));
+    const deliveries = queue.deliveries(never);
+    const first = (await deliveries.next()).value;
+    expect(queue.drained).toBe(false);
+    await first?.ack();
+    expect(queue.drained).toBe(true);
+    queue.push(message('2'), (error) => settled.push(error?.message));
+    const second = (await deliveries.next()).value;
+    await second?.nack(new Error('full'));
+    expect(settled).toEqual([undefined, 'full']);
+    await expect(second?.ack()).rejects.toThrow('settled once');
+  });
+
+  it('is full at its limit of messages and at its limit of bytes, and says when there is room', async () => {
+    const byCount = new MessageQueue();
+    for (let i = 1; i < limits.pendingMessagesMax; i++) byCount.push(message('t'), nothing);
+    expect(byCount.full).toBe(false);
+    byCount.push(message('t'), nothing);
+    expect(byCount.full).toBe(true);
+
+    let room = 0;
+    const byBytes: MessageQueue = new MessageQueue(() => (byBytes.full ? undefined : room++));
+    byBytes.push(message('t', limits.pendingBytesMax - 1), nothing);
+    expect(byBytes.full).toBe(false);
+    byBytes.push(message('t', 1), nothing);
+    expect(byBytes.full).toBe(true);
+    await byBytes.deliveries(never).next();
+    expect([byBytes.full, room]).toEqual([false, 1]);
+  });
+
+  it('ends when it was ended and is empty, and at once when the signal aborts', async () => {
+    const queue = new MessageQueue();
+    queue.push(message('1'), nothing);
+    queue.end();
+    const all: number[] = [];
+    for await (const delivery of queue.deliveries(never)) all.push(delivery.items.length);
+    expect(all).toEqual([1]);
+
+    const stop = new AbortController();
+    const waiting = new MessageQueue().deliveries(stop.signal).next();
+    stop.abort();
+    expect((await waiting).done).toBe(true);
+  });
+});

@@ -1,0 +1,85 @@
+import { epochMs } from '@floorwatch/contracts';
+import { describe, expect, it } from 'vitest';
+
+import { ReadingDecoder } from '../../src/ingest/reading-decoder.ts';
+import { limits } from '../../src/limits.ts';
+
+const NOW = epochMs(Date.UTC(2026, 0, 31, 12));
+const message = (topic: string, payload: string | Uint8Array, receivedAt = NOW) => ({
+  topic,
+  payload: typeof payload === 'string' ? new TextEncoder().encode(payload) : payload,
+  receivedAt,
+  retained: false,
+});
+
+describe('the decoder of readings', () => {
+  const decoder = new ReadingDecoder([
+    { topic: 'sensors/{device}/{metric}', codec: 'auto' },
+    { topic: 'sensors/{device}/{metric}/raw', codec: 'number' },
+    { topic: 'line/{metric}/{device}', codec: 'json' },
+  ]);
+  const decode = (topic: string, payload: string | Uint8Array, receivedAt = NOW) =>
+    decoder.decode(message(topic, payload, receivedAt), NOW + 600_000);
+
+  it('takes device and metric from the topic and the rest from the payload', () => {
+    expect(decode('sensors/press/temp', '{"value":21,"ts":1700000000000,"unit":"°C"}')).toEqual({
+      device: 'press',
+      metric: 'temp',
+      eventTime: 1_700_000_000_000,
+      value: 21,
+      unit: '°C',
+      quality: 'good',
+    });
+  });
+
+  it('uses the time of arrival when the device sends none', () => {
+    expect(decode('sensors/press/temp/raw', '21')).toEqual({
+      device: 'press',
+      metric: 'temp',
+      eventTime: NOW,
+      value: 21,
+      quality: 'good',
+    });
+  });
+
+  it('does not believe a gateway whose clock was never set', () => {
+    expect(decode('sensors/press/temp', '21', epochMs(5_000))).toBe('time-before-2000');
+  });
+
+  it('reads every template with its own codec', () => {
+    expect(decode('line/temp/press', '{"value":1}')).toMatchObject({ device: 'press', metric: 'temp' });
+    expect(decode('line/temp/press', '1')).toBe('payload-malformed');
+    expect(decode('sensors/press/temp/raw', '{"value":1}')).toBe('value-not-a-number');
+  });
+
+  it('says the same of a topic the second time, when it is remembered', () => {
+    for (const _ of [1, 2]) {
+      expect(decode('sensors/press/temp', '3')).toMatchObject({ value: 3 });
+      expect(decode('other/press/temp', '3')).toBe('topic-unknown');
+      expect(decode('sensors/press/ ', '3')).toBe('name-invalid');
+    }
+  });
+
+  it.each([
+    [-1, 'number'],
+    [0, 'number'],
+    [1, 'payload-too-large'],
+  ])('limit of the payload %d bytes: %s', (beyond, expected) => {
+    const payload = '1'.padStart(limits.payloadBytesMax + beyond, ' ');
+    const decoded = decode('sensors/a/b', payload);
+    expect(typeof decoded === 'string' ? decoded : typeof decoded.value).toBe(expected);
+  });
+
+  it('lists each subscription once', () => {
+    const twice = new ReadingDecoder([
+      { topic: 'a/{device}/{metric}', codec: 'auto' },
+      { topic: 'a/{metric}/{device}', codec: 'auto' },
+    ]);
+    expect(twice.filters).toEqual(['a/+/+']);
+  });
+
+  it('goes on after it has forgotten its topics', () => {
+    for (let i = 0; i <= limits.topicsRememberedMax; i++) decode(`sensors/d/${i}`, '1');
+    expect(decode('sensors/d/0', '1')).toMatchObject({ metric: '0' });
+  });
+});

@@ -1,0 +1,60 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+
+import { findWrongTemplate, TopicTemplate } from '../../src/ingest/topic-template.ts';
+
+describe('a topic template', () => {
+  const sensors = new TopicTemplate('sensors/{device}/{metric}');
+  const plant = new TopicTemplate('+/plant 1/{metric}/of/{device}');
+
+  it('finds device and metric wherever they stand', () => {
+    expect(sensors.match('sensors/press 4/température')).toEqual({ device: 'press 4', metric: 'température' });
+    expect(plant.match('acme/plant 1/rpm/of/motor')).toEqual({ device: 'motor', metric: 'rpm' });
+    expect(plant.match('/plant 1/rpm/of/motor')).toEqual({ device: 'motor', metric: 'rpm' });
+  });
+
+  it('subscribes to everything that it can match', () => {
+    expect(sensors.filter).toBe('sensors/+/+');
+    expect(plant.filter).toBe('+/plant 1/+/of/+');
+  });
+
+  it.each(['', '/', 'sensors', 'sensors/a', 'sensors/a/b/c', 'sensors/a/b/', '/sensors/a/b', 'Sensors/a/b'])(
+    'does not match %j',
+    (topic) => {
+      expect(sensors.match(topic)).toBe('topic-unknown');
+    },
+  );
+
+  it.each(['sensors//b', 'sensors/a/', 'sensors/ a/b', 'sensors/a/b\n', `sensors/${'d'.repeat(129)}/b`])(
+    'finds no name in %j',
+    (topic) => {
+      expect(sensors.match(topic)).toBe('name-invalid');
+    },
+  );
+
+  it('takes a name of the longest length', () => {
+    expect(sensors.match(`sensors/${'d'.repeat(128)}/m`)).toEqual({ device: 'd'.repeat(128), metric: 'm' });
+  });
+
+  it.each([
+    ['sensors/{device}', 'must hold {metric} once'],
+    ['sensors/{device}/{device}/{metric}', 'must hold {device} once'],
+    ['sensors/x{device}/{metric}', 'must hold {device} once'],
+    ['sensors/{device}/{metric}/{unit}', 'must not hold "{unit}"'],
+    ['sensors/{device}/{metric}/#', 'must not hold "#"'],
+    ['$SYS/{device}/{metric}', 'must not begin with "$"'],
+    [`{device}/{metric}${'/x'.repeat(19)}`, 'more than 20 levels'],
+  ])('%s is refused: %s', (text, message) => {
+    expect(findWrongTemplate(text)).toMatch(message);
+    expect(() => new TopicTemplate(text)).toThrow(message);
+  });
+
+  it('gives back the names that a topic was made of', () => {
+    const name = fc.stringMatching(/^[a-zA-Z0-9_.:äöü -]{1,20}$/).filter((text) => text.trim() === text);
+    fc.assert(
+      fc.property(name, name, (device, metric) => {
+        expect(sensors.match(`sensors/${device}/${metric}`)).toEqual({ device, metric });
+      }),
+    );
+  });
+});

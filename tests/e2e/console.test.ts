@@ -1,0 +1,120 @@
+import { copyFile } from 'node:fs/promises';
+import path from 'node:path';
+
+import { lookForServer } from '@floorwatch/servers';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { expect, it } from 'vitest';
+
+import { repositoryRoot, type Resources, resourcesPerTest, waitFor } from '../support/index.ts';
+import { Floor } from './floor.ts';
+
+const browser = await lookForServer('chromium');
+const skipped = browser === undefined ? ' (skipped: no Chromium was found)' : '';
+const resources = resourcesPerTest();
+
+/**
+ * With FLOORWATCH_SCREENSHOTS set to a number of seconds, the floor runs for so long before the pictures are taken, and they are put
+ * into docs/.
+ */
+const PICTURES_AFTER_S = process.env['FLOORWATCH_SCREENSHOTS'];
+
+/** Faults come within the first minute; a busy machine takes longer. */
+const TIMEOUT_MS = 180_000 + Number(PICTURES_AFTER_S ?? 0) * 1_000;
+const WAIT = { timeoutMs: 90_000, intervalMs: 250 };
+
+it.skipIf(browser === undefined)(
+  `a simulated floor shows its sensors, moving charts and an injected anomaly${skipped}`,
+  async () => {
+    const floor = await Floor.start(resources, { store: 'duckdb' });
+    const truth = path.join(await resources.directory(), 'truth.ndjson');
+    const simulator = floor.simulator('run', '--machines', '8', '--truth', truth);
+    const problems: string[] = [];
+    const page = await openPage(resources, floor.apiUrl, problems);
+
+    await waitFor('the floor shows its sensors', async () => (await page.locator('.device li a').count()) >= 20, WAIT);
+    await waitFor(
+      'an anomaly is shown',
+      async () => (await page.locator('section.attention .anomaly').count()) >= 1,
+      WAIT,
+    );
+    expect(await page.locator('section.attention .explanation').first().textContent()).toMatch(
+      /\w+ of \S+ is -?[\d.,]+/,
+    );
+    await shoot(page, 'console.png');
+
+    await page.locator('section.attention .anomaly a').first().click();
+    const newest = page.locator('.reading');
+    const before = await newest.textContent();
+    await waitFor('the newest value moves', async () => (await newest.textContent()) !== before, WAIT);
+    await waitFor('the chart shows readings', async () => (await page.locator('.chart canvas').count()) === 1, WAIT);
+    const summary = page.locator('#chart-summary');
+    const points = async (): Promise<string> => (await summary.textContent()) ?? '';
+    const seen = await points();
+    await waitFor('the chart moves on', async () => (await points()) !== seen, WAIT);
+    await waitFor(
+      'the table lists the anomaly',
+      async () => (await page.locator('.sensor-page table').count()) >= 1,
+      WAIT,
+    );
+    await shoot(page, 'console-sensor.png');
+
+    await page
+      .getByRole('link', { name: /^Anomalies/ })
+      .first()
+      .click();
+    await waitFor(
+      'the list has anomalies',
+      async () => (await page.locator('.anomaly .explanation').count()) >= 1,
+      WAIT,
+    );
+    await page.setViewportSize({ width: 390, height: 844 });
+    const overflow = await page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth');
+    expect(overflow, 'pixels that a phone would have to scroll sideways').toBe(0);
+    await shoot(page, 'console-phone.png');
+
+    expect(problems).toEqual([]);
+    expect(simulator.isRunning).toBe(true);
+    expect((await simulator.stop('SIGINT')).code).toBe(0);
+  },
+  TIMEOUT_MS,
+);
+
+/** Opens the page in a real browser; what the browser complains about goes into `problems`. */
+async function openPage(owner: Resources, url: string, problems: string[]): Promise<Page> {
+  const directory = await owner.directory();
+  const args = [
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+  ];
+  const context = await chromium.launchPersistentContext(directory, {
+    executablePath: browser?.path ?? '',
+    args,
+    viewport: { width: 1440, height: 1000 },
+  });
+  owner.defer(() => (context.browser() as Browser | null)?.close() ?? context.close());
+  const page = context.pages()[0] ?? (await context.newPage());
+  page.on('console', (message) => {
+    if (message.type() === 'error' || message.type() === 'warning')
+      problems.push(`${message.type()}: ${message.text()}`);
+  });
+  page.on('pageerror', (error) => problems.push(`uncaught: ${error.message}`));
+  page.on('requestfailed', (request) => {
+    // Leaving a page ends its live feed.
+    if (request.failure()?.errorText !== 'net::ERR_ABORTED') problems.push(`failed: ${request.url()}`);
+  });
+  await page.goto(url);
+  return page;
+}
+
+/** Takes a picture of what can be seen, and keeps it in docs/ when that was asked for. */
+async function shoot(page: Page, name: string): Promise<void> {
+  const file = path.join(await resources.directory(), name);
+  await page.screenshot({ path: file });
+  if (process.env['FLOORWATCH_SCREENSHOTS'] !== undefined)
+    await copyFile(file, path.join(repositoryRoot, 'docs', name));
+}
