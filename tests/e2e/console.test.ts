@@ -32,6 +32,7 @@ it.skipIf(browser === undefined)(
     const page = await openPage(resources, floor.apiUrl, problems);
 
     await waitFor('the floor shows its sensors', async () => (await page.locator('.device li a').count()) >= 20, WAIT);
+    if (PICTURES_AFTER_S !== undefined) await page.waitForTimeout(Number(PICTURES_AFTER_S) * 1_000);
     await waitFor(
       'an anomaly is shown',
       async () => (await page.locator('section.attention .anomaly').count()) >= 1,
