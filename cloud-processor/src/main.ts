@@ -5,7 +5,6 @@ import {
   EXIT,
   httpToken,
   loadConfig,
-  messageOf,
   runProgram,
   serveHttp,
   StartError,
@@ -16,7 +15,7 @@ import { Command, CommanderError } from 'commander';
 import { processorConfigSchema } from './config.ts';
 import { createMetrics, statusOf } from './metrics.ts';
 import { Pipeline } from './pipeline.ts';
-import { createServeApp, FloorView } from './serve/index.ts';
+import { createServeApp, FloorView, restoreView } from './serve/index.ts';
 import { createStore } from './write/create-store.ts';
 import { setUpStore } from './write/set-up.ts';
 import { StoreError } from './write/store.ts';
@@ -65,11 +64,7 @@ async function run(configFile: string, signal: AbortSignal): Promise<void> {
     store,
     observer: view,
     logger,
-    storeConnected: () => {
-      view.restore(store).catch((error: unknown) => {
-        logger.warn({ error: messageOf(error) }, 'pages begin without what the store knows of earlier runs');
-      });
-    },
+    storeConnected: () => void restoreView(view, store, logger, signal),
   });
   try {
     await pipeline.open();

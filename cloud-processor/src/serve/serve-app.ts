@@ -76,7 +76,12 @@ export function createServeApp(options: ServeOptions): Hono {
   );
   app.get('/api/v1/live', (context) => openFeed(context, feed));
   const { processor } = options;
-  if (processor !== undefined) app.get('/api/v1/processor', (context) => context.json({ ...Object(processor()) }));
+  if (processor !== undefined) {
+    app.get('/api/v1/processor', (context) => {
+      readQuery(context, []);
+      return context.json({ ...Object(processor()) });
+    });
+  }
   app.route('/api/v1', apiRoutes({ ...options, windowSizes: options.windowSizes ?? SIZES_DEFAULT }));
   app.all('/api/*', (context) =>
     context.json({ error: `${context.req.method} ${context.req.path} is not part of the API; see docs/api.md` }, 404),

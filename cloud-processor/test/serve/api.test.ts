@@ -202,6 +202,7 @@ describe('a wrong parameter is answered with 400, the field, the value and a rem
     ['/anomalies?severity=fatal', 'severity', 'fatal'],
     ['/anomalies?after=nonsense', 'after', 'nonsense'],
     ['/live?sensor=x', 'sensor', 'x'],
+    ['/processor?verbose=1', 'verbose', '1'],
   ])('%s', async (path, field, value) => {
     const { status, body: answer } = await get(app, path);
     const body = answer as Failure;
