@@ -27,6 +27,8 @@ export class Floor {
   readonly nats: LoopbackServer;
   /** The store's server; undefined for a store in a file. */
   readonly influxd: LoopbackServer | undefined;
+  /** File with the token of that server. */
+  readonly influxTokenFile: string;
   agent: ChildProgram;
   processor: ChildProgram;
   readonly #resources: Resources;
@@ -42,6 +44,7 @@ export class Floor {
     this.#folder = folder;
     this.nats = servers.nats;
     this.influxd = servers.influxd;
+    this.influxTokenFile = tokenFileIn(folder);
     this.mqttUrl = `mqtt://127.0.0.1:${ports.mqtt}`;
     this.apiUrl = `http://127.0.0.1:${ports.api}`;
     this.agentUrl = `http://127.0.0.1:${ports.agent}`;
@@ -153,11 +156,13 @@ export class Floor {
 /** Later than any event time. */
 const FAR = '4102444800000';
 
+const tokenFileIn = (folder: string): string => path.join(folder, 'influx-token');
+
 const influxStore = (url: string, folder: string): Record<string, unknown> => ({
   kind: 'influxdb',
   url,
   org: 'floorwatch',
-  tokenFile: path.join(folder, 'influx-token'),
+  tokenFile: tokenFileIn(folder),
   onboard: true,
   retentionDays: 0,
 });
