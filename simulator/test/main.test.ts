@@ -91,6 +91,17 @@ describe('floorwatch-simulator run', () => {
     });
   });
 
+  test.each([
+    [1, 64],
+    [2, 20],
+  ])('with QoS %d at most %d messages are on the way unless it is told otherwise', async (qos, most) => {
+    broker.freeze();
+    const { child, ended } = start('run', '--url', broker.url, '--rate', '5000', '--qos', `${qos}`, '--json');
+    await expect.poll(() => broker.held, { timeout: 10_000 }).toBe(most);
+    child.kill('SIGINT');
+    expect(JSON.parse((await ended).stdout) as Summary).toMatchObject({ unacknowledged: most });
+  });
+
   test('what can no longer be acknowledged makes it fail, soon', async () => {
     const { child, ended } = start('run', '--url', broker.url, '--rate', '5000', '--json');
     await expect.poll(() => broker.total, { timeout: 10_000 }).toBeGreaterThan(500);
