@@ -79,6 +79,7 @@ afterAll(() => remove());
 test('says what it is', async () => {
   const { body } = await get(app, '');
   expect(body).toMatchObject({ name: 'floorwatch', windowSizes: ['1m', '15m', '1h'], silentAfterMs: MINUTE });
+  expect(body).toMatchObject({ health: { ok: true, parts: { store: 'ok' } } });
 });
 
 test('sites tell their gateways', async () => {

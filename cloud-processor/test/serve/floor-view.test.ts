@@ -195,7 +195,7 @@ describe('after a restart', () => {
   test('a store that is busy is asked again, one that is damaged is not', async () => {
     const store = {} as Store;
     const answers = [new StoreError('busy', 'out of memory'), new StoreError('unreachable', 'away'), undefined];
-    const restore = vi.fn(async () => {
+    const restore = vi.fn<() => Promise<void>>(async () => {
       const failure = answers.shift();
       if (failure !== undefined) throw failure;
     });
