@@ -187,13 +187,14 @@ export class Pipeline implements AgentSource {
   async #consume(): Promise<void> {
     // The queue ends the deliveries once it is empty; the signal only ends waiting for room.
     for await (const delivery of this.#broker.deliveries(this.#input.signal)) {
+      // Not in turn: ticks and reports of days without NATS would wait behind it, and all run when there is room.
+      await this.#waitForRoom();
       await this.#inTurn(async () => this.#takeDelivery(delivery));
     }
   }
 
   async #takeDelivery(delivery: Delivery<RawMessage>): Promise<void> {
-    await this.#waitForRoom();
-    if (this.#full) {
+    if (this.#full && this.#input.signal.aborted) {
       this.#refused += delivery.items.length;
       await delivery.nack(new Error('the spool is full, and the agent is stopping'), durationMs(0));
       return;

@@ -2,7 +2,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 
 import { freePort } from '@floorwatch/servers';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
 import { resourcesPerTest, waitFor } from '../../tests/support/index.ts';
 import { addsUp, createStream, readingsBySensor, readStream, startAgent } from './support/agent.ts';
@@ -110,6 +110,37 @@ describe('without NATS', () => {
     expect((await agent.status()).readings).toMatchObject({ received: count, accepted: count });
     expect((await readStream(nats.url)).records.anomaly).toHaveLength(count);
   }, 60_000);
+
+  it('what is due while the spool is full does not pile up', async () => {
+    const everySooner = setInterval;
+    vi.spyOn(globalThis, 'setInterval').mockImplementation(((step: () => void, ms: number) =>
+      everySooner(step, ms / 100)) as typeof setInterval);
+    resources.defer(() => vi.restoreAllMocks());
+    const port = await freePort();
+    const agent = await startAgent(resources, `nats://127.0.0.1:${port}`, {
+      spool: { anomalyBytesMax: MIB, telemetryBytesMax: 64 * MIB },
+      engine: { limits: { rules: [{ high: 0 }] } },
+    });
+    vi.restoreAllMocks();
+    const device = await connectDevice(resources, agent.mqttPort);
+    for (let i = 0; i < 2_000; i++) device.publish(`sensors/d${i}/m`, '1', { qos: 1 }, () => undefined);
+    await waitFor('the lane is full', async () => {
+      const { lanes } = await agent.status();
+      return lanes.anomaly.bytes >= lanes.anomaly.bytesMax;
+    });
+    // Held until there is room. Ten reports are due in this time.
+    device.publish('sensors/press/temp', '-1', { qos: 1 }, () => undefined);
+    await wait(3_000);
+    const nats = await resources.nats({ port });
+    await createStream(nats.url);
+    await waitFor('all are read', async () => (await agent.status()).readings.received === 2_001);
+    await agent.pipeline.stop();
+    const reports = (await readStream(nats.url)).records.telemetry.flatMap((record) =>
+      record.kind === 'status' ? [record.at] : [],
+    );
+    const together = reports.map((at) => reports.filter((other) => other >= at && other < at + 100).length);
+    expect(Math.max(...together)).toBeLessThan(5);
+  });
 
   it('a stop with a full spool counts the messages in hand among those left behind', async () => {
     const agent = await startAgent(resources, 'nats://127.0.0.1:9', {
