@@ -14,6 +14,8 @@ export default defineConfig({
     include: ['*/test/**/*.test.ts', 'deploy/*/test/**/*.test.ts', 'tests/**/*.test.ts'],
     testTimeout: 20_000,
     hookTimeout: 60_000,
+    // A busy machine is slow, not wrong: what is waited for may take longer than vitest's second.
+    expect: { poll: { timeout: 15_000 } },
     // The machine that runs them may have two cores, and end-to-end tests start five processes each.
     maxWorkers: 2,
   },

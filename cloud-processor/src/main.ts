@@ -5,7 +5,6 @@ import {
   EXIT,
   httpToken,
   loadConfig,
-  messageOf,
   runProgram,
   serveHttp,
   StartError,
@@ -17,7 +16,7 @@ import { type ProcessorConfig, processorConfigSchema } from './config.ts';
 import { listDeadLetters, settleDeadLetters, showDeadLetter } from './dead-letters/command.ts';
 import { createMetrics, statusOf } from './metrics.ts';
 import { Pipeline } from './pipeline.ts';
-import { createServeApp, FloorView } from './serve/index.ts';
+import { createServeApp, FloorView, restoreView } from './serve/index.ts';
 import { createStore } from './write/create-store.ts';
 import { setUpStore } from './write/set-up.ts';
 import { StoreError } from './write/store.ts';
@@ -103,11 +102,7 @@ async function run(configFile: string, signal: AbortSignal): Promise<void> {
     store,
     observer: view,
     logger,
-    storeConnected: () => {
-      view.restore(store).catch((error: unknown) => {
-        logger.warn({ error: messageOf(error) }, 'pages begin without what the store knows of earlier runs');
-      });
-    },
+    storeConnected: () => void restoreView(view, store, logger, signal),
   });
   try {
     await pipeline.open();

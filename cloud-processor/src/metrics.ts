@@ -160,6 +160,12 @@ export function createMetrics(pipeline: Pipeline): Registry {
     sum(({ writer }) => writer.refused),
   );
   counter(
+    'rows_expired',
+    'Rows left out because they are older than the store keeps rows',
+    [],
+    sum(({ writer }) => writer.expired),
+  );
+  counter(
     'store_failures',
     'Requests to the store that failed and were sent again',
     [],
@@ -230,6 +236,7 @@ export function statusOf(pipeline: Pipeline): unknown {
       store: {
         written: writer.written,
         refused: writer.refused,
+        expired: writer.expired,
         failures: writer.failures,
         trouble: writer.trouble ?? null,
       },

@@ -359,7 +359,10 @@ export class Pipeline implements OpenWindows {
         heldBack === 0 ? 'ok' : `full in ${heldBack} of ${this.#lanes.length} partitions: reading waits for the store`,
       checkpoints: this.#lanes.some(({ runner }) => runner.checkpoints.failing) ? 'can not be saved' : 'ok',
     };
-    return { ok: Object.values(parts).every((part) => part === 'ok'), parts };
+    const ok = Object.values(parts).every((part) => part === 'ok');
+    const expired = this.#lanes.reduce((sum, { writer }) => sum + writer.expired, 0);
+    // Worth a person's look, but nothing that a restart or another processor would mend.
+    return { ok, parts: expired === 0 ? parts : { ...parts, retention: `${expired} rows were too old to be stored` } };
   }
 }
 

@@ -16,6 +16,12 @@ export type AnomalyPhase = (typeof ANOMALY_PHASES)[number];
 export const PROVENANCES = ['live', 'backlog'] as const;
 export type Provenance = (typeof PROVENANCES)[number];
 
+/**
+ * Why an episode ended. `recovered`: readings were normal again; `shutdown`: the agent was stopped. Later releases have more, so a
+ * reader takes any term.
+ */
+export type CloseReason = 'recovered' | 'shutdown';
+
 /** Largest score: more decades of improbability than this say nothing more, and a JSON number must be finite. */
 export const SCORE_MAX = 300;
 
@@ -63,7 +69,7 @@ export const anomalySchema = z.object({
   before: z.array(z.object({ at: fields.instant, value: z.number() })).max(limits.contextReadingsMax),
   /** One sentence for the operator: what was seen, what was expected. */
   explanation: z.string().min(1).max(limits.explanationLengthMax),
-  /** Why the episode ended; only in `closed`. */
+  /** Why the episode ended (see {@link CloseReason}); only in `closed`. */
   closeReason: fields.term.exactOptional(),
 });
 

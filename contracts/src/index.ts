@@ -3,6 +3,7 @@ export {
   ANOMALY_PHASES,
   type AnomalyPhase,
   type AnomalyRecord,
+  type CloseReason,
   PROVENANCES,
   type Provenance,
   SCORE_MAX,
@@ -53,7 +54,7 @@ export { CLOCK_QUALITIES, type ClockQuality, type Quality, type Reading } from '
 export { at, ROLLUP_MS, type Rollup, type RollupSensor, type RollupsRecord } from './rollup.ts';
 export { rollupAggregate, rollupMoving, rollupsRecord, rollupStart } from './rollup-columns.ts';
 export type { AnomalyRow, GatewayRow, LateRow, LiveWindowRow, Row, WindowRow } from './rows.ts';
-export type { Collector, Delivery, Operator, Sink, Source, Stage, WriteOutcome } from './stage.ts';
+export type { Collector, Delivery, Operator, RefusedItem, Sink, Source, Stage, WriteOutcome } from './stage.ts';
 export type { StatusRecord } from './status.ts';
 export {
   INGEST_STREAM,

@@ -24,10 +24,19 @@ export interface Source<T> extends Stage {
   deliveries(signal: AbortSignal): AsyncIterable<Delivery<T>>;
 }
 
-/** What became of a batch. `partial`: all is written except the items at the named indices, which will never be accepted. */
+/** An item that a sink will never accept. `expired`: older than it keeps items; `unfit`: it can't be said there at all. */
+export interface RefusedItem {
+  /** Its place in the batch. */
+  readonly index: number;
+  readonly code: 'expired' | 'unfit';
+  /** For people. */
+  readonly reason: string;
+}
+
+/** What became of a batch. `partial`: all is written except the items named. */
 export type WriteOutcome =
   | { readonly kind: 'written' }
-  | { readonly kind: 'partial'; readonly refused: readonly { readonly index: number; readonly reason: string }[] };
+  | { readonly kind: 'partial'; readonly refused: readonly RefusedItem[] };
 
 /** Where items go. */
 export interface Sink<T> extends Stage {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 
 import { nameSchema } from '@floorwatch/contracts';
-import { httpConfigSchema, logLevelSchema, natsConfigSchema } from '@floorwatch/runtime';
+import { httpConfigSchema, logLevelSchema, natsConfigSchema, tlsFilesSchema } from '@floorwatch/runtime';
 import { z } from 'zod';
 
 import { CODECS } from './ingest/payload-codec.ts';
@@ -27,9 +27,7 @@ const externalSchema = z.strictObject({
   clientId: z.string().min(1).max(128).exactOptional(),
   user: z.string().min(1).exactOptional(),
   passwordFile: file.exactOptional(),
-  tls: z
-    .strictObject({ caFile: file.exactOptional(), certFile: file.exactOptional(), keyFile: file.exactOptional() })
-    .exactOptional(),
+  tls: tlsFilesSchema.exactOptional(),
 });
 
 const topicSchema = z.strictObject({
@@ -46,9 +44,12 @@ export const agentConfigSchema = z
     site: nameSchema,
     gateway: nameSchema,
     logLevel: logLevelSchema,
-    broker: z
-      .discriminatedUnion('kind', [embeddedSchema, externalSchema], { error: brokerError })
-      .prefault({ kind: 'embedded' }),
+    broker: z.preprocess(
+      (broker) => (isKindMissing(broker) ? { kind: 'embedded', ...broker } : broker),
+      z
+        .discriminatedUnion('kind', [embeddedSchema, externalSchema], { error: brokerError })
+        .prefault({ kind: 'embedded' }),
+    ),
     topics: z
       .array(topicSchema)
       .min(1)
@@ -98,6 +99,9 @@ export const agentConfigSchema = z
 
 /** The checked, complete form. */
 export type AgentConfig = z.output<typeof agentConfigSchema>;
+
+const isKindMissing = (broker: unknown): broker is object =>
+  typeof broker === 'object' && broker !== null && !Array.isArray(broker) && !('kind' in broker);
 
 function brokerError(issue: { readonly code?: string }): string | undefined {
   return issue.code === 'invalid_union' ? 'must have "kind: embedded" or "kind: external"' : undefined;

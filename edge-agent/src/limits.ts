@@ -48,7 +48,7 @@ export const limits = {
   tickMs: seconds(5),
   /** How often the gateway reports itself. */
   statusMs: seconds(30),
-  /** Bounds of the setting `readings.futureSecondsMax`. */
+  /** Bounds of the setting `readings.futureMsMax`. */
   futureMsMax: minutes(60 * 24 * 366),
   /** Sensors on one page of `/sensors`. */
   sensorsPageMax: 1_000,

@@ -57,6 +57,8 @@ export class Pipeline implements AgentSource {
   readonly #link: NatsLink;
   readonly #senders: Readonly<Record<Lane, LaneSender>>;
   readonly #counts = { received: 0, accepted: 0, retainedCopies: 0 };
+  /** Messages of the delivery that found no room before the stop. */
+  #refused = 0;
   /** Ends what waits for room; the stop aborts it when waiting is over. */
   readonly #input = new AbortController();
   readonly #output = new AbortController();
@@ -124,7 +126,7 @@ export class Pipeline implements AgentSource {
   async #stop(flushMs: number): Promise<Leftover> {
     for (const timer of this.#timers) clearInterval(timer);
     await this.#broker.close();
-    const messages = this.#broker.state().pending;
+    const { pending } = this.#broker.state();
     this.#input.abort();
     await this.#consuming;
     await this.#inTurn(async () => {
@@ -141,7 +143,7 @@ export class Pipeline implements AgentSource {
     await this.#link.close();
     await this.#http?.close();
     const records = LANES.reduce((sum, lane) => sum + this.#laneView(lane).recordsWaiting, 0);
-    return { records, messages };
+    return { records, messages: pending + this.#refused };
   }
 
   /** Ports in use, also where any free ones were asked for. Undefined: not listening. */
@@ -185,13 +187,15 @@ export class Pipeline implements AgentSource {
   async #consume(): Promise<void> {
     // The queue ends the deliveries once it is empty; the signal only ends waiting for room.
     for await (const delivery of this.#broker.deliveries(this.#input.signal)) {
+      // Not in turn: ticks and reports of days without NATS would wait behind it, and all run when there is room.
+      await this.#waitForRoom();
       await this.#inTurn(async () => this.#takeDelivery(delivery));
     }
   }
 
   async #takeDelivery(delivery: Delivery<RawMessage>): Promise<void> {
-    await this.#waitForRoom();
-    if (this.#full) {
+    if (this.#full && this.#input.signal.aborted) {
+      this.#refused += delivery.items.length;
       await delivery.nack(new Error('the spool is full, and the agent is stopping'), durationMs(0));
       return;
     }

@@ -58,7 +58,8 @@ describe('the configuration', () => {
     ['site: a/b\ngateway: g', /site: must not contain .*it is "a\/b"/],
     ['site: s\ngateway: g\nbrocker: {}', /brocker: unknown field/],
     ['site: s\ngateway: g\nbroker: {kind: embedded, prot: 1}', /broker\.prot: unknown field/],
-    ['site: s\ngateway: g\nbroker: {port: 1}', /broker.*: must have "kind: embedded" or "kind: external"/],
+    ['site: s\ngateway: g\nbroker: {kind: other}', /broker\.kind: must have "kind: embedded" or "kind: external"/],
+    ['site: s\ngateway: g\nbroker: []', /broker: /],
     ['site: s\ngateway: g\nbroker: {kind: embedded, port: 65536}', /broker\.port: .*it is 65536/],
     ['site: s\ngateway: g\nbroker: {kind: embedded, port: "1883"}', /broker\.port: expected number.*it is "1883"/],
     ['site: s\ngateway: g\nbroker: {kind: external}', /broker\.url: /],
@@ -89,6 +90,14 @@ describe('the configuration', () => {
     await expect(loadConfig(file, agentConfigSchema)).rejects.toMatchObject({
       code: 'config-invalid',
       message: expect.stringMatching(message),
+    });
+  });
+
+  it('takes the embedded broker when its kind is not said', () => {
+    expect(agentConfigSchema.parse(minimal).broker).toEqual({ kind: 'embedded', host: '127.0.0.1', port: 1883 });
+    expect(agentConfigSchema.parse({ ...minimal, broker: { port: 1 } }).broker).toMatchObject({
+      kind: 'embedded',
+      port: 1,
     });
   });
 

@@ -63,7 +63,7 @@ describe('floorwatch-agent', () => {
 
   it.each([
     ['an unknown key', 'sensorMax: 5', /agent\.yaml: 1 problem\n {2}sensorMax: unknown field/],
-    ['a wrong type', 'sensorsMax: many', /sensorsMax: expected number, received string; it is "many"/],
+    ['a wrong type', 'sensorsMax: many', /sensorsMax: expected number; it is "many"/],
     [
       'a missing users file',
       'broker: { kind: embedded, usersFile: /nowhere/users }',

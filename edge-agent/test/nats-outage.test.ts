@@ -1,7 +1,8 @@
+import { type AddressInfo, createServer } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 
 import { freePort } from '@floorwatch/servers';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
 import { resourcesPerTest, waitFor } from '../../tests/support/index.ts';
 import { addsUp, createStream, readingsBySensor, readStream, startAgent } from './support/agent.ts';
@@ -110,6 +111,54 @@ describe('without NATS', () => {
     expect((await readStream(nats.url)).records.anomaly).toHaveLength(count);
   }, 60_000);
 
+  it('what is due while the spool is full does not pile up', async () => {
+    const everySooner = setInterval;
+    vi.spyOn(globalThis, 'setInterval').mockImplementation(((step: () => void, ms: number) =>
+      everySooner(step, ms / 100)) as typeof setInterval);
+    resources.defer(() => vi.restoreAllMocks());
+    const port = await freePort();
+    const agent = await startAgent(resources, `nats://127.0.0.1:${port}`, {
+      spool: { anomalyBytesMax: MIB, telemetryBytesMax: 64 * MIB },
+      engine: { limits: { rules: [{ high: 0 }] } },
+    });
+    vi.restoreAllMocks();
+    const device = await connectDevice(resources, agent.mqttPort);
+    for (let i = 0; i < 2_000; i++) device.publish(`sensors/d${i}/m`, '1', { qos: 1 }, () => undefined);
+    await waitFor('the lane is full', async () => {
+      const { lanes } = await agent.status();
+      return lanes.anomaly.bytes >= lanes.anomaly.bytesMax;
+    });
+    // Held until there is room. Ten reports are due in this time.
+    device.publish('sensors/press/temp', '-1', { qos: 1 }, () => undefined);
+    await wait(3_000);
+    const nats = await resources.nats({ port });
+    await createStream(nats.url);
+    await waitFor('all are read', async () => (await agent.status()).readings.received === 2_001);
+    await agent.pipeline.stop();
+    const reports = (await readStream(nats.url)).records.telemetry.flatMap((record) =>
+      record.kind === 'status' ? [record.at] : [],
+    );
+    const together = reports.map((at) => reports.filter((other) => other >= at && other < at + 100).length);
+    expect(Math.max(...together)).toBeLessThan(5);
+  });
+
+  it('a stop with a full spool counts the messages in hand among those left behind', async () => {
+    const agent = await startAgent(resources, 'nats://127.0.0.1:9', {
+      spool: { anomalyBytesMax: MIB, telemetryBytesMax: 64 * MIB },
+      engine: { limits: { rules: [{ high: 0 }] } },
+    });
+    const device = await connectDevice(resources, agent.mqttPort, { reconnectPeriod: 0 });
+    for (let i = 0; i < 4_000; i++) device.publish(`sensors/d${i}/m`, '1', { qos: 1 }, () => undefined);
+    await waitFor('the lane is full', async () => {
+      const { lanes } = await agent.status();
+      return lanes.anomaly.bytes >= lanes.anomaly.bytesMax;
+    });
+    await wait(200);
+    // The broker reads a device's next messages only when it has answered those before: all that it read are in the pipeline's hand.
+    expect((await agent.status()).broker.pending).toBe(0);
+    expect((await agent.pipeline.stop()).messages).toBeGreaterThan(0);
+  });
+
   it('the stop says what is left behind', async () => {
     const agent = await startAgent(resources, 'nats://127.0.0.1:9');
     const device = await connectDevice(resources, agent.mqttPort);
@@ -119,6 +168,34 @@ describe('without NATS', () => {
     // The rollup of the reading, ticks, and the reports of start and stop.
     expect(records).toBeGreaterThanOrEqual(3);
     expect(messages).toBe(0);
+    expect(Date.now() - began).toBeLessThan(5_000);
+  });
+});
+
+describe('a NATS server that does not answer', () => {
+  it('from the start does not hold up the stop', async () => {
+    const silent = createServer((socket) => resources.defer(() => socket.destroy()));
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    resources.defer(() => silent.close());
+    const { port } = silent.address() as AddressInfo;
+    const agent = await startAgent(resources, `nats://127.0.0.1:${port}`);
+    const began = Date.now();
+    expect((await agent.pipeline.stop()).records).toBeGreaterThan(0);
+    expect(Date.now() - began).toBeLessThan(5_000);
+  });
+
+  it('any more does not hold up the stop', async () => {
+    const nats = await resources.nats();
+    await createStream(nats.url);
+    const agent = await startAgent(resources, nats.url);
+    await waitFor('all is sent', async () => (await agent.status()).lanes.telemetry.recordsWaiting === 0);
+    const { pid = 0 } = nats.process;
+    process.kill(pid, 'SIGSTOP');
+    resources.defer(() => process.kill(pid, 'SIGCONT'));
+    const device = await connectDevice(resources, agent.mqttPort);
+    await device.publishAsync('sensors/press/temp', '1', { qos: 1 });
+    const began = Date.now();
+    expect((await agent.pipeline.stop()).records).toBeGreaterThan(0);
     expect(Date.now() - began).toBeLessThan(5_000);
   });
 });

@@ -100,7 +100,7 @@ describe('sensor engine: episodes', () => {
     );
     const last = (learnFlagged: boolean): EpisodeEvent | undefined =>
       detectOffline(configOf({ zScore: { learnFlagged } }), gateway, readings).at(-1);
-    expect(last(true)).toMatchObject({ phase: 'closed', closeReason: 'back-to-normal', openedAt: NOON + 200_000 });
+    expect(last(true)).toMatchObject({ phase: 'closed', closeReason: 'recovered', openedAt: NOON + 200_000 });
     expect(last(false)).toMatchObject({
       phase: 'closed',
       closeReason: 'shutdown',

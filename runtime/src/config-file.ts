@@ -43,9 +43,13 @@ async function readYaml(file: string): Promise<unknown> {
   try {
     text = await readFile(file, 'utf8');
   } catch (error) {
-    throw new StartError('config-unreadable', `configuration file ${file} can't be read: ${messageOf(error)}`, {
-      cause: error,
-    });
+    throw new StartError(
+      'config-unreadable',
+      `configuration file ${file} can't be read: ${messageOf(error)}; check its path and who may read it`,
+      {
+        cause: error,
+      },
+    );
   }
   if (text.length > CONFIG_BYTES_MAX) {
     throw new StartError('config-invalid', `${file}: has ${text.length} characters, the limit is ${CONFIG_BYTES_MAX}`);
@@ -91,7 +95,8 @@ function explainIssue(issue: z.core.$ZodIssue, options: unknown): string[] {
     (at, key) => (isPlainObject(at) || Array.isArray(at) ? Reflect.get(at, key) : undefined),
     options,
   );
-  const message = issue.message.replace(/^Invalid input: /, '');
+  // What was received stands behind it, as it was written.
+  const message = issue.message.replace(/^Invalid input: /, '').replace(/, received \w+$/, '');
   const shown = value === undefined ? 'it is not set' : `it is ${shorten(JSON.stringify(value))}`;
   return [`${field === '' ? 'the file' : field}: ${message}; ${shown}`];
 }

@@ -1,3 +1,4 @@
+export { Condition } from './condition.ts';
 export { loadConfig } from './config-file.ts';
 export { EXIT, messageOf, StartError, type StartErrorCode, systemCodeOf } from './errors.ts';
 export {
@@ -11,8 +12,10 @@ export {
   serveHttp,
 } from './http-server.ts';
 export { createLogger, type Logger, type LogLevel, logLevelSchema } from './logger.ts';
-export { connectNats, type NatsConfig, natsConfigSchema, pause } from './nats.ts';
+export { connectNats, type NatsConfig, natsConfigSchema } from './nats.ts';
 export { type LockAttempt, PROCESS_LOCK_NAME, type ProcessLock, takeProcessLock } from './process-lock.ts';
 export { runProgram } from './program.ts';
 export { readSecret } from './secret.ts';
+export { readTlsFiles, type TlsFiles, tlsFilesSchema, type TlsTexts } from './tls-files.ts';
 export { VERSION } from './version.ts';
+export { pause, unlessAborted } from './waiting.ts';

@@ -12,6 +12,8 @@ import { z } from 'zod';
 import { messageOf, StartError } from './errors.ts';
 import type { Logger } from './logger.ts';
 import { readSecret } from './secret.ts';
+import { readTlsFiles, tlsFilesSchema } from './tls-files.ts';
+import { pause, unlessAborted } from './waiting.ts';
 
 /** How a program reaches NATS. Secrets stand in files of their own, or in the environment variable FLOORWATCH_NATS_TOKEN. */
 export const natsConfigSchema = z
@@ -32,14 +34,8 @@ export const natsConfigSchema = z
     /** A `.creds` file with a user's JWT and key. */
     credentialsFile: z.string().min(1).exactOptional(),
     tokenFile: z.string().min(1).exactOptional(),
-    /** Certificates in PEM, for servers that ask for TLS. */
-    tls: z
-      .strictObject({
-        caFile: z.string().min(1).exactOptional(),
-        certFile: z.string().min(1).exactOptional(),
-        keyFile: z.string().min(1).exactOptional(),
-      })
-      .exactOptional(),
+    /** For servers that ask for TLS. */
+    tls: tlsFilesSchema.exactOptional(),
   })
   .prefault({});
 
@@ -50,22 +46,31 @@ export type NatsConfig = z.output<typeof natsConfigSchema>;
  *
  * @param name how the connection is called in the server's own lists.
  * @param signal gives up waiting.
- * @throws StartError if a credentials file can't be read; the signal's reason if it aborts.
+ * @param onFailure hears why an attempt failed; the log tells of the first one only.
+ * @throws StartError if a file with credentials or certificates can't be read; the signal's reason if it aborts.
  */
 export async function connectNats(
   config: NatsConfig,
   name: string,
   logger: Logger,
   signal: AbortSignal,
+  onFailure: (error: unknown) => void = () => undefined,
 ): Promise<NatsConnection> {
   const options = await connectionOptions(config, name);
   for (let attempt = 1; ; attempt++) {
     signal.throwIfAborted();
+    const connecting = connect(options);
     try {
-      const connection = await connect(options);
+      const connection = await unlessAborted(connecting, signal);
       void logStatus(connection, logger);
       return connection;
     } catch (error) {
+      if (signal.aborted) {
+        // An attempt can't be called off; a server that does not answer would keep it for 20 s.
+        connecting.then(async (late) => late.close()).catch(() => undefined);
+        throw error;
+      }
+      onFailure(error);
       // Said once: a gateway may be without its cloud for days.
       logger[attempt === 1 ? 'warn' : 'debug'](
         { servers: config.servers, attempt, error: messageOf(error) },
@@ -87,7 +92,7 @@ async function connectionOptions(config: NatsConfig, name: string): Promise<Node
     maxPingOut: 2,
     ignoreAuthErrorAbort: true,
   };
-  if (config.tls !== undefined) options.tls = config.tls;
+  if (config.tls !== undefined) options.tls = { ...(await readTlsFiles(config.tls, 'nats.tls')) };
   if (config.credentialsFile !== undefined) {
     try {
       options.authenticator = credsAuthenticator(await readFile(config.credentialsFile));
@@ -127,18 +132,4 @@ async function logStatus(connection: NatsConnection, logger: Logger): Promise<vo
         break;
     }
   }
-}
-
-/** Waits; ends early, without an error, when `signal` aborts. */
-export async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  await new Promise<void>((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done);
-  });
 }

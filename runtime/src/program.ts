@@ -2,6 +2,8 @@ import { EXIT, messageOf, StartError } from './errors.ts';
 
 /** A program that has not stopped so long after it was asked to is ended; whatever it guards must survive that anyway. */
 const SHUTDOWN_MS_MAX = 10_000;
+/** How long a program whose `main` has ended may wait for what it left behind. */
+const LINGER_MS = 1_000;
 
 /**
  * Runs a program's `main` and turns how it ends into an exit code: {@link EXIT.cannotStart} with the message alone for a
@@ -50,7 +52,8 @@ export async function runProgram(
       process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : messageOf(error)}\n`);
       process.exitCode = EXIT.failed;
     }
-    // Something may still hold the event loop open; a program that failed must not linger.
-    setTimeout(() => process.exit(), 1_000).unref();
+  } finally {
+    // Something may still hold the event loop open, such as a connection attempt that can't be called off.
+    setTimeout(() => process.exit(), LINGER_MS).unref();
   }
 }

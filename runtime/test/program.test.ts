@@ -62,6 +62,10 @@ describe('program', () => {
     },
   );
 
+  it('ends soon after its main has, also when something is left behind that keeps it alive', async () => {
+    expect((await start('setInterval(() => {}, 1000); return 7;').ended).code).toBe(7);
+  });
+
   it('a second signal ends it at once', async () => {
     const { child, ended, ready } = start(`${untilStopped} console.log('closing'); await new Promise(() => {});`);
     await ready;

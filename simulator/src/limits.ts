@@ -8,6 +8,11 @@ export const limits = {
   stepMs: 100,
   /** Messages published and not yet acknowledged, unless asked otherwise. As many duplicates of one sensor as an agent remembers. */
   inFlightDefault: 64,
+  /**
+   * The same with QoS 2. Mosquitto takes no more from a client at once (its `max_inflight_messages`); release 2.0.11 acknowledges what
+   * goes beyond and then loses it.
+   */
+  inFlightQos2Default: 20,
   /** MQTT has 65,535 packet ids; the rest stays free for the client library. */
   inFlightMax: 10_000,
   /** A program that is asked to stop waits so long for what is not yet acknowledged; a floor must stop within 5 s. */

@@ -77,7 +77,11 @@ function withSession(command: Command): Command {
   return command
     .option('--url <url>', 'MQTT broker: mqtt://host:port or mqtts://host:port', 'mqtt://127.0.0.1:1883')
     .option('--qos <n>', 'quality of service: 0, 1 or 2', qos, 1)
-    .option('--in-flight <n>', 'messages on the way at once', whole(1, limits.inFlightMax), limits.inFlightDefault)
+    .option(
+      '--in-flight <n>',
+      `messages on the way at once (default: ${limits.inFlightDefault}; with QoS 2: ${limits.inFlightQos2Default})`,
+      whole(1, limits.inFlightMax),
+    )
     .option('--topic <template>', 'topic of a sensor', 'sensors/{device}/{metric}')
     .addOption(
       new Option('--payload <form>', 'json: {value, ts, unit, seq}; value: the bare number')

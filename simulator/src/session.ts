@@ -15,7 +15,8 @@ import type { SourceReading } from './sensor.ts';
 export interface SessionOptions extends CredentialFiles {
   readonly url: string;
   readonly qos: Qos;
-  readonly inFlight: number;
+  /** Undefined: what suits the quality of service. */
+  readonly inFlight?: number;
   readonly clientId: string;
   readonly topic: string;
   readonly payload: Payload;
@@ -59,7 +60,7 @@ export async function runSession(
   const publisher = new MqttPublisher({
     url: checkBrokerUrl(options.url),
     qos: options.qos,
-    inFlight: options.inFlight,
+    inFlight: options.inFlight ?? (options.qos === 2 ? limits.inFlightQos2Default : limits.inFlightDefault),
     clientId: options.clientId,
     notice: note,
     ...(await readCredentials(options)),

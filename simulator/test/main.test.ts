@@ -91,17 +91,32 @@ describe('floorwatch-simulator run', () => {
     });
   });
 
+  test.each([
+    [1, 64],
+    [2, 20],
+  ])('with QoS %d at most %d messages are on the way unless it is told otherwise', async (qos, most) => {
+    broker.freeze();
+    const { child, ended } = start('run', '--url', broker.url, '--rate', '5000', '--qos', `${qos}`, '--json');
+    await expect.poll(() => broker.held, { timeout: 10_000 }).toBe(most);
+    child.kill('SIGINT');
+    expect(JSON.parse((await ended).stdout) as Summary).toMatchObject({ unacknowledged: most });
+  });
+
   test('what can no longer be acknowledged makes it fail, soon', async () => {
     const { child, ended } = start('run', '--url', broker.url, '--rate', '5000', '--json');
     await expect.poll(() => broker.total, { timeout: 10_000 }).toBeGreaterThan(500);
     broker.freeze();
-    await expect.poll(() => broker.held).toBe(64);
+    await expect.poll(() => broker.held).toBeGreaterThan(0);
     const asked = Date.now();
     child.kill('SIGINT');
     const { code, stdout } = await ended;
     expect(Date.now() - asked).toBeLessThan(5_000);
     expect(code).toBe(1);
-    expect((JSON.parse(stdout) as Summary).unacknowledged).toBe(64);
+    // How many of the 64 that may be on the way the broker had read when it froze is its own affair.
+    const { published, acknowledged, failed, unacknowledged } = JSON.parse(stdout) as Summary;
+    expect(unacknowledged).toBeGreaterThan(0);
+    expect(unacknowledged).toBeLessThanOrEqual(64);
+    expect(unacknowledged).toBe(published - acknowledged - failed);
   });
 
   test('the same seed and start publish the same values, and the truth tells which of them are changed', async () => {

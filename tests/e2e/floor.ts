@@ -25,6 +25,10 @@ export class Floor {
   readonly apiUrl: string;
   readonly agentUrl: string;
   readonly nats: LoopbackServer;
+  /** The store's server; undefined for a store in a file. */
+  readonly influxd: LoopbackServer | undefined;
+  /** File with the token of that server. */
+  readonly influxTokenFile: string;
   agent: ChildProgram;
   processor: ChildProgram;
   readonly #resources: Resources;
@@ -33,12 +37,14 @@ export class Floor {
   private constructor(
     resources: Resources,
     folder: string,
-    nats: LoopbackServer,
+    servers: Pick<Floor, 'nats' | 'influxd'>,
     ports: { mqtt: number; api: number; agent: number },
   ) {
     this.#resources = resources;
     this.#folder = folder;
-    this.nats = nats;
+    this.nats = servers.nats;
+    this.influxd = servers.influxd;
+    this.influxTokenFile = tokenFileIn(folder);
     this.mqttUrl = `mqtt://127.0.0.1:${ports.mqtt}`;
     this.apiUrl = `http://127.0.0.1:${ports.api}`;
     this.agentUrl = `http://127.0.0.1:${ports.agent}`;
@@ -50,10 +56,11 @@ export class Floor {
     const folder = await resources.directory();
     const nats = await resources.nats();
     const ports = { mqtt: await freePort(), api: await freePort(), agent: await freePort() };
+    const influxd = options.store === 'influxdb' ? await resources.influxd() : undefined;
     const store =
-      options.store === 'duckdb'
+      influxd === undefined
         ? { kind: 'duckdb', file: path.join(folder, 'store.duckdb'), retentionDays: 0 }
-        : await influxStore(resources, folder);
+        : influxStore(influxd.url, folder);
     const natsConfig = { servers: [nats.url] };
     const processor = {
       nats: natsConfig,
@@ -71,8 +78,8 @@ export class Floor {
     };
     await writeFile(path.join(folder, 'processor.yaml'), stringify(processor));
     await writeFile(path.join(folder, 'agent.yaml'), stringify(agent));
-    if (options.store === 'influxdb') await setUp(resources, folder);
-    const floor = new Floor(resources, folder, nats, ports);
+    if (influxd !== undefined) await setUp(resources, folder);
+    const floor = new Floor(resources, folder, { nats, influxd }, ports);
     await floor.ready();
     return floor;
   }
@@ -149,17 +156,16 @@ export class Floor {
 /** Later than any event time. */
 const FAR = '4102444800000';
 
-async function influxStore(resources: Resources, folder: string): Promise<Record<string, unknown>> {
-  const { url } = await resources.influxd();
-  return {
-    kind: 'influxdb',
-    url,
-    org: 'floorwatch',
-    tokenFile: path.join(folder, 'influx-token'),
-    onboard: true,
-    retentionDays: 0,
-  };
-}
+const tokenFileIn = (folder: string): string => path.join(folder, 'influx-token');
+
+const influxStore = (url: string, folder: string): Record<string, unknown> => ({
+  kind: 'influxdb',
+  url,
+  org: 'floorwatch',
+  tokenFile: tokenFileIn(folder),
+  onboard: true,
+  retentionDays: 0,
+});
 
 async function setUp(resources: Resources, folder: string): Promise<void> {
   const program = resources.program(programs.processor, ['set-up', '--config', path.join(folder, 'processor.yaml')]);

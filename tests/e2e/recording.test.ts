@@ -47,18 +47,25 @@ describe.each(STORES)(`${NAME}, replayed into %s`, (store) => {
     `gives exactly the same when the processor is killed in the middle and started again${suffix}`,
     async () => {
       const floor = await Floor.start(resources, { store, processor: LATENESS });
-      const values = readRecording(RECORDING);
-      const [first, last] = [values[0]?.at ?? 0, values.at(-1)?.at ?? 0];
-      // Fast enough for a test, slow enough that the kill hits the middle: about sixteen seconds.
-      const simulator = replay(floor, String(Math.ceil((last - first) / 16_000)));
-      await waitFor(
-        'the processor has applied a tenth of the recording',
-        async () => (await floor.processorMetric('readings_total')) > values.length / 10,
-        { timeoutMs: 60_000 },
-      );
+      const simulator = await inTheMiddle(floor);
       await floor.processor.kill9();
       expect(simulator.isRunning).toBe(true);
       await floor.restartProcessor();
+      await simulator.exited;
+      await expectEverything(floor);
+    },
+    TIMEOUT_MS,
+  );
+
+  it.skipIf(missing)(
+    `gives exactly the same when NATS and the store's server are killed in the middle and started again${suffix}`,
+    async () => {
+      const floor = await Floor.start(resources, { store, processor: LATENESS });
+      const simulator = await inTheMiddle(floor);
+      await Promise.all([floor.nats.kill9(), floor.influxd?.kill9()]);
+      await waitFor('the processor says so', async () => (await fetch(`${floor.apiUrl}/healthz`)).status === 503);
+      expect(simulator.isRunning).toBe(true);
+      await Promise.all([floor.nats.start(), floor.influxd?.start()]);
       await simulator.exited;
       await expectEverything(floor);
     },
@@ -68,6 +75,19 @@ describe.each(STORES)(`${NAME}, replayed into %s`, (store) => {
 
 const replay = (floor: Floor, speed: string) =>
   floor.simulator('replay', RECORDING, '--speed', speed, '--times', 'file', '--device', DEVICE);
+
+/** Plays the recording fast enough for a test, and slow enough that what is done now hits the middle: about sixteen seconds. */
+async function inTheMiddle(floor: Floor): Promise<ReturnType<typeof replay>> {
+  const values = readRecording(RECORDING);
+  const [first, last] = [values[0]?.at ?? 0, values.at(-1)?.at ?? 0];
+  const simulator = replay(floor, String(Math.ceil((last - first) / 16_000)));
+  await waitFor(
+    'the processor has applied a tenth of the recording',
+    async () => (await floor.processorMetric('readings_total')) > values.length / 10,
+    { timeoutMs: 60_000 },
+  );
+  return simulator;
+}
 
 async function expectEverything(floor: Floor): Promise<void> {
   const values = readRecording(RECORDING);

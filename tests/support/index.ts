@@ -1,4 +1,4 @@
-export { ChildProgram, type ProgramExit } from './child-program.ts';
+export { ChildProgram } from './child-program.ts';
 export { datasetPath, programs, repositoryRoot } from './repository.ts';
 export { onboardInfluxd, Resources, resourcesPerSuite, resourcesPerTest } from './resources.ts';
 export { waitFor } from './wait-for.ts';

@@ -21,10 +21,18 @@ import { serveLimits } from './limits.ts';
 import { QueryError, QueryReader, required, SENSOR_REMEDY } from './query-reader.ts';
 import { listWindows } from './window-list.ts';
 
+/** Whether the program can do its work, and what stands in the way. */
+export interface HealthReport {
+  readonly ok: boolean;
+  /** One entry per part, such as `{ store: 'ok', nats: 'reconnecting' }`. Without secrets: it is shown with a token only if one is set. */
+  readonly parts: Readonly<Record<string, string>>;
+}
+
 export interface ApiOptions {
   readonly store: Pick<Store, 'windows' | 'anomalies'>;
   readonly view: FloorView;
   readonly openWindows: OpenWindows;
+  readonly health: () => HealthReport;
   /** The sizes that the processor makes. */
   readonly windowSizes: readonly DurationMs[];
 }
@@ -35,7 +43,7 @@ export class BusyError extends Error {
 }
 
 /** The read-only JSON API. See docs/api.md for its addresses. */
-export function apiRoutes({ store, view, openWindows, windowSizes }: ApiOptions): Hono {
+export function apiRoutes({ store, view, openWindows, health, windowSizes }: ApiOptions): Hono {
   const api = new Hono();
   const ask = limitConcurrency(serveLimits.storeQueriesMax);
 
@@ -49,6 +57,7 @@ export function apiRoutes({ store, view, openWindows, windowSizes }: ApiOptions)
       silentAfterMs: view.silentAfterMs,
       historyMs: serveLimits.historyMs,
       counts: view.counts(),
+      health: health(),
     });
   });
 

@@ -189,9 +189,10 @@ export class FloorView implements FloorObserver {
     const entry = this.#sensor(ref, aggregate.last, epochMs(aggregate.lastAt));
     if (entry === undefined) return;
     this.#take(entry, unit, aggregate, moving);
-    const point = entry.history.add(start, aggregate, moving);
+    const index = entry.history.add(start, aggregate, moving);
     this.#changed.add(entry);
-    if (point !== undefined && this.listener?.wants(entry.id) === true) this.listener.rollup(entry.id, point);
+    if (index === undefined || this.listener?.wants(entry.id) !== true) return;
+    this.listener.rollup(entry.id, entry.history.point(index));
   }
 
   anomaly(row: AnomalyRow): void {

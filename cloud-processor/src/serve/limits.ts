@@ -23,6 +23,8 @@ export const serveLimits = {
   restorePageRows: 1_000,
   /** How far back a restart looks for sensors and open episodes. What is older comes back with its next reading. */
   restoreMs: durationMs(7 * 86_400_000),
+  /** Pause before a store that could not tell is asked again. */
+  restoreRetryMs: seconds(10),
 
   /** Clients of the live feed. A page has one; a floor has tens of pages. */
   liveClientsMax: 64,

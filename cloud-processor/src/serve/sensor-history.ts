@@ -50,14 +50,14 @@ export class SensorHistory {
   /**
    * Adds a rollup, or merges it into the point of the same start.
    *
-   * @returns the point as it is now, or undefined if it is older than all that is kept.
+   * @returns the index of its {@link point}, or undefined if it is older than all that is kept.
    */
-  add(start: number, aggregate: Readonly<Aggregate>, moving: MovingStatistics): RollupPoint | undefined {
+  add(start: number, aggregate: Readonly<Aggregate>, moving: MovingStatistics): number | undefined {
     let index = this.#length;
     while (index > 0 && this.#get(index - 1, COLUMNS.start) > start) index -= 1;
     if (index > 0 && this.#get(index - 1, COLUMNS.start) === start) {
       this.#merge(index - 1, aggregate, moving);
-      return this.point(index - 1);
+      return index - 1;
     }
     const newest = this.#length > 0 ? this.#get(this.#length - 1, COLUMNS.start) : start;
     if (newest - start > serveLimits.historyMs) return undefined;
@@ -72,7 +72,7 @@ export class SensorHistory {
     }
     this.#open(index);
     this.#write(index, start, aggregate, moving);
-    return this.point(index);
+    return index;
   }
 
   /** Point `index`, counted from the oldest. */
@@ -131,13 +131,25 @@ export class SensorHistory {
   }
 
   #write(index: number, start: number, a: Readonly<Aggregate>, m: MovingStatistics): void {
-    this.#rows.set([start, a.n, meanOf(a), a.min, a.max, a.last, a.lastAt, a.anomalous], this.#offset(index));
-    this.#writeMoving(index, m);
+    const at = this.#offset(index);
+    this.#rows[at + COLUMNS.start] = start;
+    this.#rows[at + COLUMNS.n] = a.n;
+    this.#rows[at + COLUMNS.mean] = meanOf(a);
+    this.#rows[at + COLUMNS.min] = a.min;
+    this.#rows[at + COLUMNS.max] = a.max;
+    this.#rows[at + COLUMNS.last] = a.last;
+    this.#rows[at + COLUMNS.lastAt] = a.lastAt;
+    this.#rows[at + COLUMNS.anomalous] = a.anomalous;
+    this.#writeMoving(at, m);
   }
 
-  #writeMoving(index: number, m: MovingStatistics): void {
-    const row = [m.countMean, m.countSd, m.timeMean, m.timeSd, m.ewMean, m.ewSd].map((value) => value ?? Number.NaN);
-    this.#rows.set(row, this.#offset(index) + COLUMNS.countMean);
+  #writeMoving(at: number, m: MovingStatistics): void {
+    this.#rows[at + COLUMNS.countMean] = m.countMean ?? Number.NaN;
+    this.#rows[at + COLUMNS.countSd] = m.countSd ?? Number.NaN;
+    this.#rows[at + COLUMNS.timeMean] = m.timeMean ?? Number.NaN;
+    this.#rows[at + COLUMNS.timeSd] = m.timeSd ?? Number.NaN;
+    this.#rows[at + COLUMNS.ewMean] = m.ewMean ?? Number.NaN;
+    this.#rows[at + COLUMNS.ewSd] = m.ewSd ?? Number.NaN;
   }
 
   #merge(index: number, from: Readonly<Aggregate>, moving: MovingStatistics): void {
@@ -155,7 +167,7 @@ export class SensorHistory {
     if (from.lastAt < this.#get(index, COLUMNS.lastAt)) return;
     set(COLUMNS.last, from.last);
     set(COLUMNS.lastAt, from.lastAt);
-    this.#writeMoving(index, moving);
+    this.#writeMoving(at, moving);
   }
 
   /** Makes room for a row at `index` by moving the newer ones; nearly always there are none. */

@@ -8,7 +8,7 @@ import type { Registry } from 'prom-client';
 
 import type { OpenWindows } from '../floor-observer.ts';
 import { type Store, StoreError } from '../write/store.ts';
-import { apiRoutes, BusyError, readQuery } from './api-routes.ts';
+import { apiRoutes, BusyError, type HealthReport, readQuery } from './api-routes.ts';
 import { ConsoleFiles } from './console-files.ts';
 import type { FloorView } from './floor-view.ts';
 import { serveLimits } from './limits.ts';
@@ -17,13 +17,6 @@ import { LiveFeed, type LiveLimits } from './live-feed.ts';
 import { QueryError } from './query-reader.ts';
 import { loopbackNamesOnly, noStore, securityHeaders } from './security.ts';
 import { registerMetrics } from './serve-metrics.ts';
-
-/** Whether the program can do its work, and what stands in the way. */
-interface HealthReport {
-  readonly ok: boolean;
-  /** One entry per part, such as `{ store: 'ok', nats: 'reconnecting' }`. Without secrets: it is shown with a token only if one is set. */
-  readonly parts: Readonly<Record<string, string>>;
-}
 
 export interface ServeOptions {
   readonly store: Pick<Store, 'windows' | 'anomalies'>;
@@ -79,7 +72,12 @@ export function createServeApp(options: ServeOptions): Hono {
   );
   app.get('/api/v1/live', (context) => openFeed(context, feed));
   const { processor } = options;
-  if (processor !== undefined) app.get('/api/v1/processor', (context) => context.json({ ...Object(processor()) }));
+  if (processor !== undefined) {
+    app.get('/api/v1/processor', (context) => {
+      readQuery(context, []);
+      return context.json({ ...Object(processor()) });
+    });
+  }
   if (options.deadLetters !== undefined) app.route('/api/v1/dead-letters', deadLetterRoutes(options.deadLetters));
   app.route('/api/v1', apiRoutes({ ...options, windowSizes: options.windowSizes ?? SIZES_DEFAULT }));
   app.all('/api/*', (context) =>

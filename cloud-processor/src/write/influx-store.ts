@@ -12,6 +12,7 @@ import {
   hours,
   type NewestWindow,
   type Page,
+  type RefusedItem,
   type Row,
   type SensorRef,
   sizeLabel,
@@ -26,7 +27,7 @@ import { INFLUX_MS_MAX, INFLUX_MS_MIN, lineOf, tagValue } from './line-protocol.
 import { decodeCursor, NewestPerSensor, pageOf, pageSize } from './paging.ts';
 import { type InfluxdbStoreConfig, retentionOf } from './store-config.ts';
 import { type Store, StoreError } from './store.ts';
-import { decodeRow, prepareBatch, type Refused, type StoredRow } from './stored-row.ts';
+import { decodeRow, prepareBatch, type StoredRow } from './stored-row.ts';
 
 /** Lines of one request: about a megabyte of windows. InfluxDB advises 5,000 lines, of fewer fields. */
 const LINES_PER_REQUEST = 1_000;
@@ -64,11 +65,12 @@ export class InfluxStore implements Store {
   async write(batch: readonly Row[], signal: AbortSignal): Promise<WriteOutcome> {
     const client = this.#connected();
     const { rows, refused } = prepareBatch(batch, retentionOf(this.#config), this.#now());
-    const all: Refused[] = [...refused];
+    const all: RefusedItem[] = [...refused];
     const lines: Record<'main' | 'live', Line[]> = { main: [], live: [] };
     for (const row of rows) {
       const line = lineOf(row);
-      if (line === undefined) all.push({ index: row.index, reason: 'its time lies outside of what InfluxDB can hold' });
+      if (line === undefined)
+        all.push({ index: row.index, code: 'unfit', reason: 'its time lies outside of what InfluxDB can hold' });
       else lines[row.row.table === 'window_live' ? 'live' : 'main'].push({ row, line });
     }
     for (const [bucket, pending] of [
@@ -83,7 +85,7 @@ export class InfluxStore implements Store {
             signal,
           ),
         );
-        for (const { item, reason } of poison) all.push({ index: item.row.index, reason });
+        for (const { item, reason } of poison) all.push({ index: item.row.index, code: 'unfit', reason });
       }
     }
     if (all.length === 0) return { kind: 'written' };

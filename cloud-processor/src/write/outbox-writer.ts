@@ -33,6 +33,9 @@ export class OutboxWriter {
   readonly #settle: () => void;
   written = 0;
   refused = 0;
+  /** Rows older than the store keeps them. */
+  expired = 0;
+  #expiredTold = 0;
   failures = 0;
   trouble: StoreTrouble | undefined;
 
@@ -66,8 +69,10 @@ export class OutboxWriter {
       try {
         const outcome = await this.#store.write(batch, signal);
         const refused = outcome.kind === 'partial' ? outcome.refused : [];
-        const rows = refused.map(({ index, reason }) => ({ row: batch[index]!, reason }));
+        const unfit = refused.filter(({ code }) => code === 'unfit');
+        const rows = unfit.map(({ index, reason }) => ({ row: batch[index]!, reason }));
         if (!(await this.#keepRefused(rows, signal))) return false;
+        this.#countExpired(refused.length - unfit.length);
         this.written += batch.length - refused.length;
         if (this.trouble !== undefined) this.#logger.info({ rows: batch.length }, 'the store takes rows again');
         this.trouble = undefined;
@@ -101,6 +106,18 @@ export class OutboxWriter {
     else
       this.#logger.error(facts, 'the store refuses everything; a person has to look at it, nothing is lost meanwhile');
     return wait;
+  }
+
+  /** Told at the first one, and then each time that it has become ten times as many. */
+  #countExpired(rows: number): void {
+    this.expired += rows;
+    if (this.expired < Math.max(1, 10 * this.#expiredTold)) return;
+    this.#expiredTold = this.expired;
+    this.#logger.warn(
+      { rows: this.expired },
+      'readings are older than the store keeps rows, so their rows are counted and left out; to keep them, as of an old recording, ' +
+        'raise store.retentionDays (0: for ever)',
+    );
   }
 
   /** Returns false if `signal` aborted before the rows were safe; then the batch stays in the outbox. */

@@ -1,4 +1,4 @@
-import type { DurationMs, Row } from '@floorwatch/contracts';
+import type { DurationMs, RefusedItem, Row } from '@floorwatch/contracts';
 
 import { rowKey } from './row-key.ts';
 import { StoreError } from './store.ts';
@@ -22,28 +22,23 @@ export interface StoredRow {
   readonly text: string;
 }
 
-export interface Refused {
-  readonly index: number;
-  readonly reason: string;
-}
-
 /** What a batch comes down to: of rows with the same key only the last is written. */
 export interface PreparedBatch {
   readonly rows: readonly StoredRow[];
-  readonly refused: readonly Refused[];
+  readonly refused: readonly RefusedItem[];
 }
 
 /** Checks a batch and encodes its rows, in the order given. */
 export function prepareBatch(batch: readonly Row[], retention: Retention, now: number): PreparedBatch {
   const byKey = new Map<string, StoredRow>();
-  const refused: Refused[] = [];
+  const refused: RefusedItem[] = [];
   for (const [index, row] of batch.entries()) {
     const kept = row.table === 'window_live' ? retention.live : retention.main;
     const time = tableOf(row).time(row);
     if (!Number.isSafeInteger(time)) {
-      refused.push({ index, reason: `its time is ${time}, must be whole milliseconds` });
+      refused.push({ index, code: 'unfit', reason: `its time is ${time}, must be whole milliseconds` });
     } else if (kept > 0 && time < now - kept) {
-      refused.push({ index, reason: `expired: older than the store keeps rows (${kept / 3_600_000} h)` });
+      refused.push({ index, code: 'expired', reason: `older than the store keeps rows (${kept / 3_600_000} h)` });
     } else {
       try {
         const text = exactJson(row);
@@ -53,7 +48,7 @@ export function prepareBatch(batch: readonly Row[], retention: Retention, now: n
         byKey.set(key, { index, row, text });
       } catch (error) {
         if (!(error instanceof NotFiniteError)) throw error;
-        refused.push({ index, reason: error.message });
+        refused.push({ index, code: 'unfit', reason: error.message });
       }
     }
   }

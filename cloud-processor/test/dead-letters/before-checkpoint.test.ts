@@ -46,7 +46,8 @@ describe('a dead letter that is not on the disk', () => {
         kept.push(...rows);
       },
     };
-    const store = new MemoryStore(1);
+    const store = new MemoryStore();
+    store.unfit = () => true;
     let settled = 0;
     const settle = (): void => {
       settled += 1;

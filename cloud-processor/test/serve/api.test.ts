@@ -79,6 +79,7 @@ afterAll(() => remove());
 test('says what it is', async () => {
   const { body } = await get(app, '');
   expect(body).toMatchObject({ name: 'floorwatch', windowSizes: ['1m', '15m', '1h'], silentAfterMs: MINUTE });
+  expect(body).toMatchObject({ health: { ok: true, parts: { store: 'ok' } } });
 });
 
 test('sites tell their gateways', async () => {
@@ -202,6 +203,7 @@ describe('a wrong parameter is answered with 400, the field, the value and a rem
     ['/anomalies?severity=fatal', 'severity', 'fatal'],
     ['/anomalies?after=nonsense', 'after', 'nonsense'],
     ['/live?sensor=x', 'sensor', 'x'],
+    ['/processor?verbose=1', 'verbose', '1'],
   ])('%s', async (path, field, value) => {
     const { status, body: answer } = await get(app, path);
     const body = answer as Failure;

@@ -33,7 +33,7 @@ export const MOVING: MovingStatistics = {
   ewMean: null,
   ewSd: null,
 };
-const quiet = createLogger('test', 'silent');
+export const quiet = createLogger('test', 'silent');
 
 export const reading = (value: number, at: number): Aggregate => aggregateOf(value, at, false, false);
 
@@ -123,6 +123,7 @@ export function makeApp(options: Partial<ServeOptions> = {}) {
     consoleDir: '/nonexistent',
     metrics,
     health: () => ({ ok: true, parts: { store: 'ok' } }),
+    processor: () => ({ ok: true }),
     logger: quiet,
     ...options,
   });

@@ -1,9 +1,21 @@
 import { durationMs, epochMs, type GatewayRow } from '@floorwatch/contracts';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 
-import { FloorView } from '../../src/serve/index.ts';
+import { FloorView, restoreView } from '../../src/serve/index.ts';
 import { serveLimits } from '../../src/serve/limits.ts';
-import { anomalyRow, BASE, ID, makeStore, MOVING, reading, sensor, TEMPERATURE, windowRow } from './floor-fixture.ts';
+import { type Store, StoreError } from '../../src/write/store.ts';
+import {
+  anomalyRow,
+  BASE,
+  ID,
+  makeStore,
+  MOVING,
+  quiet,
+  reading,
+  sensor,
+  TEMPERATURE,
+  windowRow,
+} from './floor-fixture.ts';
 
 const GATEWAY = { site: 'plant-1', gateway: 'gw-1' };
 const SILENT = 60_000;
@@ -178,6 +190,21 @@ describe('after a restart', () => {
       anomalies: () => Promise.resolve({ items: [anomalyRow(1)], next: null }),
     });
     expect(only()).toMatchObject({ last: 99, state: 'normal', openAnomalies: 0 });
+  });
+
+  test('a store that is busy is asked again, one that is damaged is not', async () => {
+    const store = {} as Store;
+    const answers = [new StoreError('busy', 'out of memory'), new StoreError('unreachable', 'away'), undefined];
+    const restore = vi.fn<() => Promise<void>>(async () => {
+      const failure = answers.shift();
+      if (failure !== undefined) throw failure;
+    });
+    await restoreView({ restore }, store, quiet, AbortSignal.timeout(5_000), 1);
+    expect(restore).toHaveBeenCalledTimes(3);
+
+    answers.push(new StoreError('damaged', 'not a row'));
+    await restoreView({ restore }, store, quiet, AbortSignal.timeout(5_000), 1);
+    expect(restore).toHaveBeenCalledTimes(4);
   });
 
   test('old recordings are shown where nothing recent is stored', async () => {

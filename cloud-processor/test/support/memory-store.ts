@@ -31,6 +31,8 @@ export class MemoryStore implements Store {
   stall: Promise<void> | undefined;
   /** Every write that was confirmed, in order, by key. */
   readonly log: { readonly key: string; readonly row: Row }[] = [];
+  /** The rows that it will never take. */
+  unfit: (row: Row) => boolean = () => false;
   inFlight = 0;
   inFlightMax = 0;
   largestBatch = 0;
@@ -57,8 +59,13 @@ export class MemoryStore implements Store {
     try {
       await (this.stall ?? Promise.resolve());
       if (this.failure !== undefined) throw this.failure;
-      const { rows, refused } = prepareBatch(batch, this.#retention, Date.now());
-      for (const { row, text } of rows) {
+      const { rows, refused: unwritable } = prepareBatch(batch, this.#retention, Date.now());
+      const refused = [...unwritable];
+      for (const { index, row, text } of rows) {
+        if (this.unfit(row)) {
+          refused.push({ index, code: 'unfit', reason: 'unfit' });
+          continue;
+        }
         this.#rows.set(rowKey(row), { table: row.table, text });
         this.log.push({ key: rowKey(row), row });
       }

@@ -163,7 +163,7 @@ describe('InfluxDB answers with an error', () => {
     );
     expect(await store.write(rows, never)).toEqual({
       kind: 'partial',
-      refused: [...poison].map((index) => ({ index, reason: `InfluxDB answers ${status}: said so` })),
+      refused: [...poison].map((index) => ({ index, code: 'unfit', reason: `InfluxDB answers ${status}: said so` })),
     });
     expect(accepted.size).toBe(97);
     expect(writes.length).toBeLessThan(3 * 2 * 8);
@@ -180,7 +180,7 @@ describe('InfluxDB answers with an error', () => {
     const far = windowRow({ start: epochMs(9_300_000_000_000) });
     expect(await store.write([far, windowRow()], never)).toEqual({
       kind: 'partial',
-      refused: [{ index: 0, reason: 'its time lies outside of what InfluxDB can hold' }],
+      refused: [{ index: 0, code: 'unfit', reason: 'its time lies outside of what InfluxDB can hold' }],
     });
     expect(writes).toHaveLength(1);
     expect(writes[0]).toHaveLength(1);

@@ -151,7 +151,11 @@ describe.skipIf(noInflux !== undefined)(
       expect(await store.write(rows, never)).toEqual({
         kind: 'partial',
         refused: [
-          { index: 0, reason: expect.stringMatching(/^InfluxDB answers 422: .*field type conflict/) as string },
+          {
+            index: 0,
+            code: 'unfit',
+            reason: expect.stringMatching(/^InfluxDB answers 422: .*field type conflict/) as string,
+          },
         ],
       });
       const { items } = await store.windows({ ...rows[0]!, from: epochMs(0), to: epochMs(BASE + 90 * DAY), limit: 10 });

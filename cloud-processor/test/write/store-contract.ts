@@ -163,8 +163,8 @@ export function describeStore(name: string, { fresh, runs = 50 }: StoreContractO
         expect(outcome).toEqual({
           kind: 'partial',
           refused: [
-            { index: 7, reason: expect.stringContaining('aggregate.m2 is NaN') as string },
-            { index: 2_400, reason: expect.stringContaining('moving.ewSd is Infinity') as string },
+            { index: 7, code: 'unfit', reason: expect.stringContaining('aggregate.m2 is NaN') as string },
+            { index: 2_400, code: 'unfit', reason: expect.stringContaining('moving.ewSd is Infinity') as string },
           ],
         });
         expect((await allWindows(store)).items).toHaveLength(2_498);
@@ -178,8 +178,8 @@ export function describeStore(name: string, { fresh, runs = 50 }: StoreContractO
         expect(outcome).toEqual({
           kind: 'partial',
           refused: [
-            { index: 0, reason: expect.stringContaining('expired') as string },
-            { index: 3, reason: expect.stringContaining('expired') as string },
+            { index: 0, code: 'expired', reason: expect.stringContaining('older') as string },
+            { index: 3, code: 'expired', reason: expect.stringContaining('older') as string },
           ],
         });
         expect((await allWindows(store)).items).toHaveLength(2);

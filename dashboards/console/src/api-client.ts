@@ -7,6 +7,7 @@ export interface About {
   readonly windowSizes: readonly string[];
   readonly silentAfterMs: number;
   readonly historyMs: number;
+  readonly health: { readonly ok: boolean; readonly parts: Readonly<Record<string, string>> };
 }
 
 /** A small chart of one sensor: `last[i]` was read at `at[i]`. */

@@ -21,6 +21,8 @@ const SENSORS_PER_REQUEST = 5_000;
 const OPEN_MAX = 500;
 /** The store hears of an end some seconds after the feed does; reading again mends what a page that began in between believes. */
 const OPEN_EVERY_S = 30;
+/** How often the processor is asked how it is. */
+const ABOUT_EVERY_S = 10;
 
 /** The page: what it knows, the view it shows, and the connection that keeps both up to date. */
 export class App implements ViewContext {
@@ -88,7 +90,9 @@ export class App implements ViewContext {
     this.#shell.tick();
     this.#view?.tick();
     this.#seconds += 1;
-    if (this.#live && this.#loaded && this.#seconds % OPEN_EVERY_S === 0) void this.#reconcile();
+    if (!this.#live || !this.#loaded) return;
+    if (this.#seconds % OPEN_EVERY_S === 0) void this.#reconcile();
+    if (this.#seconds % ABOUT_EVERY_S === 0) void this.#readAbout().catch(() => undefined);
   }
 
   #show(route: Route, focus: boolean): void {
@@ -125,10 +129,7 @@ export class App implements ViewContext {
   /** Reads everything anew: what happened while nobody listened is in the answers. */
   async #load(): Promise<void> {
     try {
-      const about = await this.api.about();
-      this.#about = about;
-      this.#clockOffset = about.now - Date.now();
-      this.#shell.showVersion(about.version);
+      await this.#readAbout();
       await this.#loadSensors();
       this.#loaded = true;
       this.#view?.refresh();
@@ -138,6 +139,14 @@ export class App implements ViewContext {
     }
     this.#loaded = true;
     this.#view?.refresh();
+  }
+
+  async #readAbout(): Promise<void> {
+    const about = await this.api.about();
+    this.#about = about;
+    this.#clockOffset = about.now - Date.now();
+    this.#shell.showVersion(about.version);
+    this.#shell.showHealth(about.health);
   }
 
   async #loadSensors(): Promise<void> {

@@ -1,23 +1,48 @@
 /** Significant digits of a value: enough to tell readings apart, few enough to be read at a glance. */
 const DIGITS = 5;
 
-const plain = new Map<number, Intl.NumberFormat>();
+const plain = new Map<string, Intl.NumberFormat>();
 const scientific = new Intl.NumberFormat('en', { notation: 'scientific', maximumSignificantDigits: 4 });
 const whole = new Intl.NumberFormat('en');
 
-/** A value of a sensor with that many significant digits; a dash if there is none. */
+/**
+ * A value of a sensor with that many significant digits; a dash if there is none. What stands before the point is never rounded
+ * away: a counter of 749,216 is not 749,200.
+ */
 export function formatValue(value: number | null | undefined, digits = DIGITS): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return '–';
   const size = Math.abs(value);
-  const format = size !== 0 && (size < 1e-4 || size >= 1e7) ? scientific : plainFormat(digits);
-  return format.format(value).replace('-', '−');
+  if (isExtreme(size)) return withMinus(scientific.format(value));
+  const before = size < 1 ? 0 : Math.floor(Math.log10(size)) + 1;
+  return withMinus(plainFormat('maximumSignificantDigits', Math.max(digits, before)).format(value));
 }
 
-function plainFormat(digits: number): Intl.NumberFormat {
-  const known = plain.get(digits);
+/**
+ * Values that belong together, such as the bounds of a band, rounded alike: to a tenth of the first digit of `spread`, which is how
+ * far they lie apart or how much they vary. 4.76215 and 5.11128 are shown as 4.76 and 5.11.
+ *
+ * @param decimals more decimals than that, where they are needed to tell a value from a bound.
+ */
+export function formatAlike(values: readonly number[], spread: number, decimals = decimalsOf(spread)): string[] {
+  const fits = spread > 1e-9 && decimals <= 12 && values.every((value) => !isExtreme(Math.abs(value)));
+  if (!fits) return values.map((value) => formatValue(value));
+  const format = plainFormat('maximumFractionDigits', decimals);
+  return values.map((value) => withMinus(format.format(value)));
+}
+
+const decimalsOf = (spread: number): number => Math.max(0, 1 - Math.floor(Math.log10(spread)));
+
+/** Whether a number of this size is written with a power of ten. */
+const isExtreme = (size: number): boolean => size !== 0 && (size < 1e-4 || size >= 1e7);
+
+const withMinus = (text: string): string => text.replace(/^-0$/, '0').replace('-', '−');
+
+function plainFormat(kind: 'maximumSignificantDigits' | 'maximumFractionDigits', digits: number): Intl.NumberFormat {
+  const key = `${kind} ${digits}`;
+  const known = plain.get(key);
   if (known !== undefined) return known;
-  const made = new Intl.NumberFormat('en', { maximumSignificantDigits: digits });
-  plain.set(digits, made);
+  const made = new Intl.NumberFormat('en', { [kind]: digits });
+  plain.set(key, made);
   return made;
 }
 
@@ -27,9 +52,11 @@ export function formatQuantity(
   unit: string | null | undefined,
   digits = DIGITS,
 ): string {
-  const text = formatValue(value, digits);
-  return unit === null || unit === undefined || text === '–' ? text : `${text}\u202f${unit}`;
+  return withUnit(formatValue(value, digits), unit);
 }
+
+const withUnit = (text: string, unit: string | null | undefined): string =>
+  unit === null || unit === undefined || text === '–' ? text : `${text}\u202f${unit}`;
 
 export const formatCount = (count: number): string => whole.format(count);
 
@@ -82,13 +109,42 @@ export function formatTerm(term: string): string {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
-/** What would have been normal. */
+/**
+ * What would have been normal, to as many digits as its width makes worth reading.
+ *
+ * @param value what was read instead; it is never rounded into the band.
+ */
 export function formatExpected(
   { low, high }: { readonly low: number | null; readonly high: number | null },
-  unit: string | undefined,
+  unit: string | null | undefined,
+  value?: number,
 ): string {
-  if (low !== null && high !== null) return `${formatValue(low)} to ${formatQuantity(high, unit)}`;
+  if (low !== null && high !== null) {
+    const width = high - low;
+    const outside = value !== undefined && (value < low || value > high);
+    let [from = '', to = ''] = formatAlike([low, high], width);
+    for (let more = 0; outside && more < 4 && isBetween(value, from, to); more++) {
+      [from = '', to = ''] = formatAlike([low, high], width, decimalsOf(width) + more + 1);
+    }
+    return `${from} to ${withUnit(to, unit)}`;
+  }
   if (high !== null) return `at most ${formatQuantity(high, unit)}`;
   if (low !== null) return `at least ${formatQuantity(low, unit)}`;
   return 'no fixed band';
+}
+
+const isBetween = (value: number, from: string, to: string): boolean =>
+  value >= numberOf(from) && value <= numberOf(to);
+
+const numberOf = (text: string): number => Number(text.replaceAll(',', '').replace('−', '-'));
+
+/** A mean and how much the values vary about it, rounded alike. Undefined while too few readings have come to know them. */
+export function formatMeanSd(
+  mean: number | null | undefined,
+  sd: number | null | undefined,
+  unit: string | null | undefined,
+): readonly [mean: string, sd: string] | undefined {
+  if (mean === null || mean === undefined || sd === null || sd === undefined) return undefined;
+  const [shown = ''] = formatAlike([mean], sd);
+  return [withUnit(shown, unit), withUnit(formatValue(sd, 2), unit)];
 }

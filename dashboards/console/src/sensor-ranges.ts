@@ -62,7 +62,8 @@ export function chooseRange(
 ): { readonly resolution: Resolution; readonly range: Range } {
   const resolution = offered.find(({ name }) => name === query.get('size')) ?? LIVE;
   const named = resolution.ranges.find(({ name }) => name === query.get('range'));
-  const preset = resolution.name === 'live' ? resolution.ranges.at(-1) : resolution.ranges[1];
+  // A floor that has just started has minutes to show, not half an hour.
+  const preset = resolution.name === 'live' ? resolution.ranges[0] : resolution.ranges[1];
   const range = named ?? preset ?? resolution.ranges[0];
   if (range === undefined) throw new RangeError(`resolution ${resolution.name} has no range`);
   return { resolution, range };

@@ -1,5 +1,7 @@
 import { h, setAttribute, setText, svg } from './dom.ts';
+import type { About } from './api-client.ts';
 import { formatCount, formatTime, formatZone } from './format.ts';
+import { describeTrouble } from './health-words.ts';
 import type { ConnectionState } from './live-connection.ts';
 import { themeSwitch } from './theme.ts';
 
@@ -15,6 +17,7 @@ export class Shell {
   readonly #badge = h('span', { class: 'nav-count', hidden: true });
   readonly #connection = h('p', { class: 'connection', role: 'status' });
   readonly #banner = h('div', { class: 'banner', role: 'alert', hidden: true });
+  readonly #trouble = h('div', { class: 'banner', role: 'status', hidden: true });
   readonly #bannerText = h('span');
   readonly #countdown = h('span', { 'aria-hidden': 'true' });
   readonly #news = h('p', { class: 'sr', 'aria-live': 'polite' });
@@ -45,6 +48,7 @@ export class Shell {
         h('div', { class: 'tools' }, this.#connection, themeSwitch(onThemeChange)),
       ),
       this.#banner,
+      this.#trouble,
       this.main,
       h('footer', {}, this.#foot),
       this.#news,
@@ -69,6 +73,13 @@ export class Shell {
   showVersion(version: string | undefined): void {
     const zone = `Times are in ${formatZone(Date.now())}.`;
     setText(this.#foot, version === undefined ? zone : `${zone} floorwatch ${version}`);
+  }
+
+  /** Tells which parts of the processor do not work, so that nobody looks for the fault on the floor. */
+  showHealth({ parts }: About['health']): void {
+    const text = describeTrouble(parts);
+    this.#trouble.hidden = text === '';
+    if (this.#trouble.textContent !== text) this.#trouble.replaceChildren(h('p', {}, text));
   }
 
   showConnection(state: ConnectionState): void {

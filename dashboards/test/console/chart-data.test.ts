@@ -72,6 +72,15 @@ describe('small charts', () => {
     expect(Math.max(...ys) - Math.min(...ys)).toBeLessThan(1);
   });
 
+  test('show a counter rising, however large it is', () => {
+    const counter = [749_000, 749_010, 749_019, 749_030, 749_041, 749_050];
+    expect(sparklinePath(counter)).toMatch(/^M3\.0 23\.0.*L93\.0 3\.0$/);
+    const ys = sparklinePath([749_000, 749_010, 749_019, 749_015, 749_041, 749_050])
+      .match(/(?<= )[\d.]+/g)
+      ?.map(Number);
+    expect(ys?.every((y) => Math.abs(y - 13) < 1)).toBe(true);
+  });
+
   test.each([[[]], [[5]]])('need two values: %j', (values) => {
     expect(sparklinePath(values)).toBe('');
   });

@@ -48,9 +48,9 @@ describe('resolutions and ranges', () => {
       const { resolution, range } = chooseRange(offered, new URLSearchParams(text));
       return [resolution.name, range.name];
     };
-    expect(choose('')).toEqual(['live', '30m']);
+    expect(choose('')).toEqual(['live', '5m']);
     expect(choose('size=1m&range=24h')).toEqual(['1m', '24h']);
     expect(choose('size=1m&range=90d')).toEqual(['1m', '6h']);
-    expect(choose('size=7m')).toEqual(['live', '30m']);
+    expect(choose('size=7m')).toEqual(['live', '5m']);
   });
 });

@@ -36,23 +36,23 @@ function gatewayName({ input }: LocalOptions, now: Date): string {
 
 /** The processor's configuration. What each store lacks is read from the stream again, so each has checkpoints of its own. */
 export function processorConfig(options: LocalOptions, ports: LocalPorts): object {
-  const { dataDirectory, store, input } = options;
-  // A recording may be older than anything that would be kept otherwise.
-  const retention = input.kind === 'recording' && input.times === 'file' ? { retentionDays: 0 } : {};
+  const { dataDirectory, store } = options;
+  // For ever: a recording may be older than anything that would be kept otherwise, and a later start must not drop it.
+  const retentionDays = 0;
   return {
     nats: { servers: [`nats://127.0.0.1:${ports.nats}`] },
     dataDir: join(dataDirectory, `processor-${store}`),
     http: { port: ports.page },
     store:
       store === 'duckdb'
-        ? { kind: 'duckdb', file: join(dataDirectory, 'store.duckdb'), ...retention }
+        ? { kind: 'duckdb', file: join(dataDirectory, 'store.duckdb'), retentionDays }
         : {
             kind: 'influxdb',
             url: `http://127.0.0.1:${ports.influx}`,
             org: 'floorwatch',
             tokenFile: join(dataDirectory, 'influx-token'),
             onboard: true,
-            ...retention,
+            retentionDays,
           },
   };
 }

@@ -76,9 +76,11 @@ describe('the local floor', () => {
         timeoutMs: 60_000,
       });
       expect(shown).toBe(true);
-      first.program.signal('SIGINT');
-      first.program.signal('SIGINT');
       const since = Date.now();
+      first.program.signal('SIGINT');
+      // Not at once: the system makes one of two equal signals that wait.
+      await first.program.printed(/stopping/);
+      first.program.signal('SIGINT');
       expect(await first.program.exited).toEqual({ code: 0, signal: null });
       expect(Date.now() - since).toBeLessThan(STOP_MS_MAX);
       expect(first.program.stdout).toContain('everything is stopped');

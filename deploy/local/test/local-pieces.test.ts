@@ -132,12 +132,13 @@ describe('configuration', () => {
   const ports = { page: 1, mqtt: 2, agent: 3, nats: 4, influx: 5 };
   const now = new Date('2026-03-01T06:00:00Z');
 
-  it('a recording with its own times is a gateway of its own and kept for ever', () => {
+  it('a recording with its own times is a gateway of its own, and a later start does not drop it', () => {
     const options = read('--replay', 'a.csv', '--times', 'file');
     expect(agentConfig(options, ports, now)).toMatchObject({ gateway: 'recording 2026-03-01 06:00:00' });
     expect(processorConfig(options, ports)).toMatchObject({ store: { retentionDays: 0 } });
     expect(agentConfig(read(), ports, now)).toMatchObject({ gateway: 'floor' });
-    expect(processorConfig(read(), ports)).not.toHaveProperty('store.retentionDays');
+    expect(processorConfig(read(), ports)).toMatchObject({ store: { retentionDays: 0 } });
+    expect(processorConfig(read('--influx'), ports)).toMatchObject({ store: { retentionDays: 0 } });
   });
 
   it('each store has checkpoints of its own', () => {

@@ -56,10 +56,20 @@ describe('server process', () => {
     expect(await waitFor('the server has ended', () => !isAlive(Number(parent.line)))).toBe(true);
   });
 
-  it('another server at the same port is not taken for the one that was started', async () => {
-    const first = await resources.nats();
-    const second = startNatsServer({ directory: await resources.directory(), port: first.port });
-    await expect(second).rejects.toThrow('address already in use');
+  it('another server that answers in its place is not taken for it', async () => {
+    const script = join(await resources.directory(), 'mute.mjs');
+    await writeFile(script, `setTimeout(() => console.log('port in use'), 300);`);
+    const server = new ServerProcess({
+      name: 'mute',
+      path: process.execPath,
+      parameters: [script],
+      listeningLine: /up/,
+      isReady: () => Promise.resolve(true),
+      readyMsMax: 10_000,
+    });
+    await expect(server.start()).rejects.toThrow(
+      'mute ended with exit code 0 before it was ready. Its last lines:\n  port in use',
+    );
   });
 
   it('a port in use is an error with the words of the server, and nothing is left running', async () => {

@@ -3,7 +3,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import { type Delivery, epochMs, type Source } from '@floorwatch/contracts';
-import { isLoopback, listen, type Logger, messageOf, pause, StartError } from '@floorwatch/runtime';
+import { isLoopback, listen, type Logger, messageOf, StartError } from '@floorwatch/runtime';
 import { Aedes, type Client, type PublishPacket } from 'aedes';
 
 import { limits } from '../limits.ts';
@@ -106,8 +106,7 @@ export class EmbeddedBroker implements Source<RawMessage> {
     [this.#aedes, this.#server] = [undefined, undefined];
     const closed = once(server, 'close');
     server.close();
-    const until = Date.now() + limits.drainMsMax;
-    while (!this.#queue.drained && Date.now() < until) await pause(5, new AbortController().signal);
+    await this.#queue.whenDrained(limits.drainMsMax);
     // The last acknowledgements are written behind this turn of the event loop.
     await nextTurn();
     await nextTurn();

@@ -1,9 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import { connect as connectTcp, type Socket } from 'node:net';
-import { connect as connectTls, type ConnectionOptions } from 'node:tls';
+import { connect as connectTls } from 'node:tls';
 
 import { type Delivery, epochMs, type Source } from '@floorwatch/contracts';
-import { type Logger, messageOf, pause, readSecret, StartError } from '@floorwatch/runtime';
+import { type Logger, messageOf, readSecret, readTlsFiles, type TlsFiles, type TlsTexts } from '@floorwatch/runtime';
 import { MqttClient } from 'mqtt';
 
 import { limits } from '../limits.ts';
@@ -20,7 +19,7 @@ export interface ExternalBrokerConfig {
   readonly user?: string;
   /** File with the password; without it the environment variable FLOORWATCH_MQTT_PASSWORD counts. */
   readonly passwordFile?: string;
-  readonly tls?: { readonly caFile?: string; readonly certFile?: string; readonly keyFile?: string };
+  readonly tls?: TlsFiles;
 }
 
 const RECONNECT_MS = 1_000;
@@ -53,10 +52,10 @@ export class ExternalBroker implements Source<RawMessage> {
 
   /** Begins to connect; does not wait for it. @throws StartError if a file with a secret can't be read. */
   async connect(): Promise<void> {
-    const { clientId, user, passwordFile } = this.#config;
+    const { clientId, user, passwordFile, tls } = this.#config;
     const password = await readSecret('MQTT password', passwordFile, 'FLOORWATCH_MQTT_PASSWORD');
-    const tls = await this.#readTls();
-    const client = new MqttClient(() => this.#open(tls), {
+    const certificates = await readTlsFiles(tls ?? {}, 'broker.tls');
+    const client = new MqttClient(() => this.#open(certificates), {
       clientId,
       clean: false,
       resubscribe: false,
@@ -86,8 +85,7 @@ export class ExternalBroker implements Source<RawMessage> {
     this.#client = undefined;
     this.#queue.end();
     if (client === undefined) return;
-    const until = Date.now() + limits.drainMsMax;
-    while (!this.#queue.drained && Date.now() < until) await pause(5, new AbortController().signal);
+    await this.#queue.whenDrained(limits.drainMsMax);
     await client.endAsync(!this.#ready);
   }
 
@@ -103,14 +101,14 @@ export class ExternalBroker implements Source<RawMessage> {
     };
   }
 
-  #open(tls: ConnectionOptions): Socket {
+  #open(certificates: TlsTexts): Socket {
     this.#connection += 1;
     const { protocol, hostname, port } = new URL(this.#config.url);
     // An IPv6 address stands in brackets in a URL only.
     const host = hostname.replace(/^\[|\]$/g, '');
     const secure = protocol === 'mqtts:';
     const at = { host, port: port === '' ? (secure ? 8883 : 1883) : Number(port) };
-    const socket = secure ? connectTls({ ...at, servername: host, ...tls }) : connectTcp(at);
+    const socket = secure ? connectTls({ ...at, servername: host, ...certificates }) : connectTcp(at);
     limitPackets(socket, limits.packetBytesMax);
     return socket;
   }
@@ -156,28 +154,5 @@ export class ExternalBroker implements Source<RawMessage> {
     if (isNew || !why.startsWith('the connection')) this.#lastError = why;
     this.#ready = false;
     if (isNew) this.#logger.warn({ broker: this.#config.url, error: why }, 'MQTT broker cannot be used; trying again');
-  }
-
-  async #readTls(): Promise<ConnectionOptions> {
-    const { caFile, certFile, keyFile } = this.#config.tls ?? {};
-    const read = async (field: string, file: string | undefined): Promise<Buffer | undefined> => {
-      if (file === undefined) return undefined;
-      try {
-        return await readFile(file);
-      } catch (error) {
-        const message = `broker.tls.${field}: ${file} can't be read: ${messageOf(error)}`;
-        throw new StartError('secret-missing', message, { cause: error });
-      }
-    };
-    const [ca, cert, key] = [
-      await read('caFile', caFile),
-      await read('certFile', certFile),
-      await read('keyFile', keyFile),
-    ];
-    return {
-      ...(ca === undefined ? {} : { ca }),
-      ...(cert === undefined ? {} : { cert }),
-      ...(key === undefined ? {} : { key }),
-    };
   }
 }

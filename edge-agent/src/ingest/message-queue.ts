@@ -1,6 +1,6 @@
 import type { Delivery } from '@floorwatch/contracts';
+import { Condition } from '@floorwatch/runtime';
 
-import { Condition } from '../condition.ts';
 import { limits } from '../limits.ts';
 import type { RawMessage } from './raw-message.ts';
 
@@ -57,6 +57,11 @@ export class MessageQueue {
     this.#changed.notify();
   }
 
+  /** Resolves when {@link drained}, or after `ms`. */
+  async whenDrained(ms: number): Promise<void> {
+    await this.#changed.until(() => this.drained, AbortSignal.timeout(ms));
+  }
+
   /** Ends at once when `signal` aborts, and after the last message when the queue has ended. */
   async *deliveries(signal: AbortSignal): AsyncGenerator<Delivery<RawMessage>, void, undefined> {
     while (!signal.aborted) {
@@ -82,6 +87,7 @@ export class MessageQueue {
       this.#unsettled -= taken.length;
       for (const { settle } of taken) settle(error);
       this.#onChange();
+      this.#changed.notify();
     };
     return {
       items: taken.map(({ message }) => message),

@@ -1,6 +1,7 @@
 import {
   type AnomalyPhase,
   type AnomalyRecord,
+  type CloseReason,
   type EpochMs,
   type GatewayName,
   type MovingStatistics,
@@ -129,7 +130,7 @@ export class EpisodeTracker {
   #follow(episode: Episode, slot: number, reading: Reading, verdict: Readonly<Verdict>): EpisodeEvent | undefined {
     const at = reading.eventTime;
     episode.normalInARow = verdict.judgement === 'normal' ? episode.normalInARow + 1 : 0;
-    if (episode.normalInARow >= this.detector.closeAfterReadings) return this.close(slot, at, 'back-to-normal');
+    if (episode.normalInARow >= this.detector.closeAfterReadings) return this.close(slot, at, 'recovered');
     let rises = false;
     if (verdict.judgement === 'anomalous') {
       episode.unsent = true;
@@ -158,7 +159,7 @@ export class EpisodeTracker {
   }
 
   /** Closes the sensor's open episode, if there is one. */
-  close(slot: number, at: EpochMs, closeReason: string): EpisodeEvent | undefined {
+  close(slot: number, at: EpochMs, closeReason: CloseReason): EpisodeEvent | undefined {
     const episode = this.#open[slot];
     if (episode === undefined) return undefined;
     this.#open[slot] = undefined;

@@ -1,4 +1,5 @@
-import { Condition } from '../condition.ts';
+import { Condition } from '@floorwatch/runtime';
+
 import type { LaneItem, LaneLog } from '../lane-log.ts';
 
 /** A {@link LaneLog} that lives as long as the process. */

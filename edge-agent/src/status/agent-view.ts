@@ -9,7 +9,7 @@ import type { NatsState } from '../uplink/nats-link.ts';
 
 /**
  * What has become of everything that arrived since the start. They add up:
- * received = accepted + rejected + duplicate + retainedCopies.
+ * received = accepted + rejected + retainedCopies.
  */
 export interface ReadingCounts {
   readonly received: number;

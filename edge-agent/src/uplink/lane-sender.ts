@@ -1,5 +1,5 @@
 import { ingestSubject, limits as contractLimits } from '@floorwatch/contracts';
-import { type Logger, messageOf, pause } from '@floorwatch/runtime';
+import { type Logger, messageOf, pause, unlessAborted } from '@floorwatch/runtime';
 
 import { limits } from '../limits.ts';
 import type { LaneLog } from '../lane-log.ts';
@@ -69,10 +69,12 @@ export class LaneSender {
       await this.#link.whenConnected(signal);
       if (signal.aborted) return false;
       try {
-        await this.#link.publish(this.#subject, batch.bytes);
+        // A server that has stopped answering must not hold up the stop.
+        await unlessAborted(this.#link.publish(this.#subject, batch.bytes), signal);
         if (attempt > 1) this.#logger.info({ lane: this.#head.lane, attempt }, 'NATS takes data again');
         return true;
       } catch (error) {
+        if (signal.aborted) return false;
         this.#state.failures += 1;
         const facts = { lane: this.#head.lane, from: batch.from, to: batch.to, attempt, error: messageOf(error) };
         if (attempt === 1) this.#logger.warn(facts, 'NATS did not acknowledge a batch; sending it again until it does');

@@ -1,9 +1,8 @@
 import { type EpochMs, epochMs, INGEST_STREAM, limits as contractLimits } from '@floorwatch/contracts';
-import { connectNats, type Logger, messageOf, type NatsConfig, pause } from '@floorwatch/runtime';
+import { Condition, connectNats, type Logger, messageOf, type NatsConfig, pause } from '@floorwatch/runtime';
 import { jetstream, type JetStreamClient } from '@nats-io/jetstream';
 import { type NatsConnection, PermissionViolationError, RequestError } from '@nats-io/transport-node';
 
-import { Condition } from '../condition.ts';
 import { limits } from '../limits.ts';
 
 /** How the connection to NATS is, for the status page. */
@@ -92,7 +91,9 @@ export class NatsLink {
   }
 
   async #establish(): Promise<void> {
-    const connection = await connectNats(this.#config, this.#name, this.#logger, this.#stop.signal);
+    const connection = await connectNats(this.#config, this.#name, this.#logger, this.#stop.signal, (error) =>
+      this.#fail(error),
+    );
     this.#connection = connection;
     this.#jetstream = jetstream(connection);
     this.#lastError = undefined;

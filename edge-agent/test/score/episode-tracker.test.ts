@@ -163,7 +163,7 @@ describe('episodes', () => {
     expect(observe(0, 7)).toMatchObject({
       phase: 'closed',
       eventTime: 7_000,
-      closeReason: 'back-to-normal',
+      closeReason: 'recovered',
       readings: 2,
       worst: { value: 14, at: 1_000 },
     });

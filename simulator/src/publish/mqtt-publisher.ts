@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { messageOf, StartError } from '@floorwatch/runtime';
+import { Condition, messageOf, StartError, unlessAborted } from '@floorwatch/runtime';
 import { connect, connectAsync, ErrorWithReasonCode, type IClientOptions, type MqttClient } from 'mqtt';
 
 import type { Message } from './message.ts';
@@ -61,7 +61,7 @@ export class MqttPublisher {
   #handing = false;
   /** Counts connections, so that QoS 0 callbacks of a lost one are not counted twice. */
   #connection = 0;
-  #waiting: (() => void)[] = [];
+  readonly #changed = new Condition();
 
   constructor(options: PublisherOptions) {
     this.#options = options;
@@ -127,19 +127,19 @@ export class MqttPublisher {
       if (this.#closing || (qos === 0 && connection !== this.#connection)) return;
       if (error) this.#failed += 1;
       else this.#acknowledged += 1;
-      this.#wake();
+      this.#changed.notify();
     });
     this.#handing = false;
   }
 
   /** Resolves when {@link hasRoom}, or when `signal` aborts. */
   async room(signal: AbortSignal): Promise<void> {
-    await this.#until(() => this.hasRoom, signal);
+    await this.#changed.until(() => this.hasRoom, signal);
   }
 
   /** Resolves when every message is settled, or when `signal` aborts. */
   async settled(signal: AbortSignal): Promise<void> {
-    await this.#until(() => this.inFlight === 0, signal);
+    await this.#changed.until(() => this.inFlight === 0, signal);
   }
 
   /** Disconnects. What is still on the way then stays unknown, and {@link inFlight} says how much that is. */
@@ -173,7 +173,7 @@ export class MqttPublisher {
     if (this.#connection > 0) this.#options.notice(`connected to the MQTT broker at ${this.#options.url} again`);
     this.#connection += 1;
     this.#online = true;
-    this.#wake();
+    this.#changed.notify();
   }
 
   #wentOffline(): void {
@@ -184,7 +184,7 @@ export class MqttPublisher {
       // MQTT.js forgets the callbacks of what it was still writing.
       this.#failed += this.inFlight;
       this.#connection += 1;
-      this.#wake();
+      this.#changed.notify();
     }
     this.#options.notice(`connection to the MQTT broker at ${this.#options.url} lost; trying again`);
   }
@@ -210,39 +210,5 @@ export class MqttPublisher {
         '--password-file, or set FLOORWATCH_MQTT_USERNAME and FLOORWATCH_MQTT_PASSWORD',
       { cause: error },
     );
-  }
-
-  async #until(holds: () => boolean, signal: AbortSignal): Promise<void> {
-    while (!holds() && !signal.aborted) {
-      await new Promise<void>((resolve) => {
-        const done = (): void => {
-          signal.removeEventListener('abort', done);
-          resolve();
-        };
-        signal.addEventListener('abort', done);
-        this.#waiting.push(done);
-      });
-    }
-  }
-
-  #wake(): void {
-    if (this.#waiting.length === 0) return;
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const wake of waiting) wake();
-  }
-}
-
-/** `promise`, or the signal's reason as an error if it aborts first. */
-async function unlessAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
-  let abort: (() => void) | undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    abort = () => reject(signal.reason instanceof Error ? signal.reason : new Error(String(signal.reason)));
-    signal.addEventListener('abort', abort);
-  });
-  try {
-    await Promise.race([promise, aborted]);
-  } finally {
-    if (abort !== undefined) signal.removeEventListener('abort', abort);
   }
 }

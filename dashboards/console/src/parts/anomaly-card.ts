@@ -54,7 +54,7 @@ export class AnomalyCard {
             'figcaption',
             {},
             h('span', {}, 'Read ', h('strong', {}, formatQuantity(row.value, row.unit, 4))),
-            h('span', {}, `expected ${formatExpected(row.expected, row.unit)}`),
+            h('span', {}, `expected ${formatExpected(row.expected, row.unit, row.value)}`),
           ),
         ),
         this.#facts(now),
@@ -86,7 +86,7 @@ export class AnomalyCard {
         ? null
         : formatTerm(row.closeReason).toLowerCase(),
       row.provenance === 'backlog' ? 'from a backlog' : null,
-      row.clock === 'synchronised' ? null : 'the gateway’s clock was not synchronised',
+      row.clock === 'unsynchronised' ? 'the gateway’s clock was not synchronised' : null,
     ].filter((note) => note !== null);
     return h(
       'dl',
@@ -94,7 +94,7 @@ export class AnomalyCard {
       fact('Opened', formatInstant(row.openedAt, now)),
       fact('Lasted', this.#duration),
       fact('Worst', this.#worst),
-      fact('Score, −log₁₀ p', this.#score),
+      fact('Score', this.#score),
       fact('Detector', formatTerm(row.detector)),
       notes.length > 0 ? fact('Note', notes.join(', ')) : h('div', { hidden: true }),
     );

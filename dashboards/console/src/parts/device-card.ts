@@ -30,7 +30,7 @@ class SensorRow {
         'a',
         { href: sensorHash(view.id) },
         this.#icon,
-        h('span', { class: 'metric' }, view.sensor.metric),
+        h('span', { class: 'metric', title: view.sensor.metric }, view.sensor.metric),
         this.#sparkline.element,
         this.#value,
         this.#label,

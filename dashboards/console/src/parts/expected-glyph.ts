@@ -30,7 +30,7 @@ export function expectedGlyph(
   severity: string,
 ): SVGSVGElement {
   const { low, high, value: at } = layOutExpected(expected.low, expected.high, value);
-  const label = `Read ${formatQuantity(value, unit)}, expected ${formatExpected(expected, unit)}`;
+  const label = `Read ${formatQuantity(value, unit)}, expected ${formatExpected(expected, unit, value)}`;
   const x = at * WIDTH;
   return svg(
     'svg',

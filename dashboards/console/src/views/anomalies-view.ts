@@ -24,6 +24,10 @@ const CHOICES = {
   ],
 } as const;
 
+const ABOUT_SCORES =
+  'Score: how improbable the worst reading was, in powers of ten: 6 is one in a million, and nothing scores above 300. ' +
+  'Fixed limits say nothing of probability and score 10 to 30, the further passed the more.';
+
 /** What was anomalous, what was expected instead, and why it fired; the latest first. */
 export class AnomaliesPage implements View {
   readonly element: HTMLElement;
@@ -58,6 +62,7 @@ export class AnomaliesPage implements View {
       h('div', { class: 'toolbar' }, this.#choice('open', 'Show'), this.#choice('severity', 'Severity'), this.#count),
       this.#list,
       h('div', { class: 'more' }, this.#more),
+      h('p', { class: 'note' }, ABOUT_SCORES),
     );
     this.#draw();
   }

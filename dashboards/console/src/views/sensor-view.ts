@@ -1,28 +1,22 @@
 import type { AnomalyRow, LiveEvents, RollupPoint, SensorView } from '@floorwatch/contracts';
 
 import { anomalySensorId, isOpen, lengthOf, mergeAnomalies } from '../anomaly-list.ts';
-import {
-  BANDS,
-  type BandKind,
-  type ChartData,
-  chartData,
-  type ChartPoint,
-  extent,
-  mergePoints,
-} from '../chart-data.ts';
+import { BANDS, type BandKind, type ChartData, chartData, type ChartPoint, mergePoints } from '../chart-data.ts';
+import { type ChartStyle, describeChart, describePoint, describeReading } from '../chart-words.ts';
 import { h, setAttribute, setText } from '../dom.ts';
 import {
   formatCount,
   formatDuration,
   formatExpected,
   formatInstant,
+  formatMeanSd,
   formatQuantity,
   formatTerm,
-  formatValue,
 } from '../format.ts';
 import { emptyState, explainError } from '../parts/notice.ts';
 import { SensorChart } from '../parts/sensor-chart.ts';
 import { STATE_LABELS, stateIcon } from '../parts/state-icon.ts';
+import { table, tableRow } from '../parts/table.ts';
 import { sensorHash } from '../routes.ts';
 import { chooseRange, type Range, type Resolution, resolutions } from '../sensor-ranges.ts';
 import type { View, ViewContext } from '../view.ts';
@@ -33,6 +27,8 @@ const ANOMALIES_MAX = 200;
 const TABLE_ROWS = 60;
 /** Windows are read again this often: between two readings only the newest one can differ. */
 const WINDOWS_EVERY_S = 15;
+/** A live chart is never shorter. */
+const LIVE_SPAN_MIN_MS = 60_000;
 const WIDTHS = [2, 3, 4] as const;
 
 /** One sensor: how it is, its chart with the band of what is normal, and its anomalies. */
@@ -195,6 +191,13 @@ export class SensorPage implements View {
     return this.#end ?? (newest > 0 ? newest : this.#context.now());
   }
 
+  /** Where the chart begins. In its first minutes a live chart shows what there is, instead of mostly nothing. */
+  #startBefore(to: number): number {
+    const from = to - this.#range.ms;
+    const first = this.#resolution.name === 'live' ? this.#points[0]?.start : undefined;
+    return first === undefined ? from : Math.max(from, Math.min(first, to - LIVE_SPAN_MIN_MS));
+  }
+
   async #readPoints(): Promise<void> {
     this.#asked += 1;
     const asked = this.#asked;
@@ -242,22 +245,12 @@ export class SensorPage implements View {
       this.#badge.replaceChildren(stateIcon(view.state), STATE_LABELS[view.state]);
     }
     const { moving } = view ?? {};
-    const pair = (kind: BandKind): readonly [string, string] => [
-      formatQuantity(moving?.[BANDS[kind].mean], view?.unit),
-      `± ${formatQuantity(moving?.[BANDS[kind].sd], view?.unit, 3)}`,
-    ];
     this.#statistics.replaceChildren(
       ...(['count', 'time', 'ew'] as const).map((kind) => {
-        const [mean, sd] = pair(kind);
-        const warming = view !== undefined && moving?.[BANDS[kind].mean] === null;
+        const pair = formatMeanSd(moving?.[BANDS[kind].mean], moving?.[BANDS[kind].sd], view?.unit);
         const name = kind === 'ew' ? 'Exponentially weighted' : `Over the ${BANDS[kind].label}`;
-        return h(
-          'div',
-          {},
-          h('dt', {}, name),
-          h('dd', {}, mean),
-          h('dd', { class: 'sd' }, warming ? 'too few readings yet' : `${sd} (sd)`),
-        );
+        const spread = pair === undefined ? (view === undefined ? '' : 'too few readings yet') : `± ${pair[1]} (sd)`;
+        return h('div', {}, h('dt', {}, name), h('dd', {}, pair?.[0] ?? '–'), h('dd', { class: 'sd' }, spread));
       }),
     );
     this.#drawNote();
@@ -266,11 +259,7 @@ export class SensorPage implements View {
   #drawNote(): void {
     const view = this.#view;
     if (view === undefined) return setText(this.#readingNote, '');
-    const now = this.#context.now();
-    const age = now - view.lastAt;
-    const ago = age < 86_400_000 ? ` (${formatDuration(age)} ago)` : '';
-    const silent = view.state === 'unknown' ? '; its gateway is silent, so nothing can be said of it now' : '';
-    setText(this.#readingNote, `read at ${formatInstant(view.lastAt, now)}${ago}${silent}`);
+    setText(this.#readingNote, describeReading(view, this.#context.now()));
   }
 
   #drawControls(): void {
@@ -351,16 +340,17 @@ export class SensorPage implements View {
   }
 
   #drawChart(): void {
-    const { stepMs } = this.#resolution;
+    const { stepMs, label } = this.#resolution;
     const to = this.#endAt();
-    const from = to - this.#range.ms;
+    const from = this.#startBefore(to);
     const points = this.#points.filter(({ start }) => start + stepMs > from && start < to);
     const data = chartData(points, stepMs, this.#band, this.#width);
     this.#data = data;
     const anomalies = this.#rows.filter((row) => row.openedAt < to && (isOpen(row) || row.eventTime >= from));
     this.#chart.show({ data, anomalies: [...anomalies].sort(criticalLast), from, to, unit: this.#view?.unit ?? null });
     this.#drawMessage(points);
-    this.#describe(points, anomalies, from, to);
+    const now = this.#context.now();
+    setText(this.#summary, describeChart(points, anomalies.length, { label, from, to, unit: this.#style().unit }, now));
     this.#showCursor(null, false);
     this.#drawTable();
   }
@@ -390,37 +380,16 @@ export class SensorPage implements View {
     }
   }
 
-  /** What the chart shows, in words. */
-  #describe(points: readonly ChartPoint[], anomalies: readonly AnomalyRow[], from: number, to: number): void {
-    const now = this.#context.now();
-    const unit = this.#view?.unit;
-    const all = extent(points);
-    if (all === undefined) return setText(this.#summary, 'The chart is empty.');
-    const count =
-      anomalies.length === 0 ? 'no anomaly' : anomalies.length === 1 ? '1 anomaly' : `${anomalies.length} anomalies`;
-    const last = points.at(-1);
-    setText(
-      this.#summary,
-      `${formatCount(points.length)} points of ${this.#resolution.label} from ${formatInstant(from, now)} to ${formatInstant(to, now)}. ` +
-        `Readings between ${formatValue(all.min)} and ${formatQuantity(all.max, unit)}, the last ${formatQuantity(last?.last, unit)}; ${count}.`,
-    );
-  }
-
   #showCursor(index: number | null, byKey: boolean): void {
     const points = this.#data?.points;
     const point = index === null ? points?.findLast((one) => one !== undefined) : points?.[index];
-    if (point === undefined) return setText(this.#readout, '');
-    const unit = this.#view?.unit;
-    const { mean, sd } = BANDS[this.#band];
-    const [centre, deviation] = [point.moving[mean], point.moving[sd]];
-    const band =
-      centre === null || deviation === null
-        ? 'band not known yet'
-        : `band ${formatValue(centre - this.#width * deviation)} to ${formatQuantity(centre + this.#width * deviation, unit)}`;
-    const notes = `${point.open === true ? ', still open' : ''}${point.incomplete === true ? ', readings of it were lost' : ''}${point.anomalous > 0 ? `, ${point.anomalous} anomalous` : ''}`;
-    const text = `${formatInstant(point.start, this.#context.now())}: mean ${formatQuantity(point.mean, unit)}, ${formatValue(point.min)} to ${formatQuantity(point.max, unit)}, ${band}, ${formatCount(point.n)} readings${notes}`;
+    const text = point === undefined ? '' : describePoint(point, this.#style(), this.#context.now());
     setText(this.#readout, text);
     if (byKey) setText(this.#spoken, text);
+  }
+
+  #style(): ChartStyle {
+    return { band: this.#band, width: this.#width, unit: this.#view?.unit ?? null };
   }
 
   #drawTable(): void {
@@ -462,7 +431,7 @@ export class SensorPage implements View {
         isOpen(row) ? 'open' : formatDuration(lengthOf(row)),
         formatTerm(row.anomalyKind),
         formatQuantity(row.worst.value, row.unit),
-        formatExpected(row.expected, row.unit),
+        formatExpected(row.expected, row.unit, row.value),
         row.explanation,
       ]),
     );
@@ -489,17 +458,3 @@ const legendLine = (key: string, text: string): HTMLElement =>
   h('li', {}, h('span', { class: `key key-${key}`, 'aria-hidden': 'true' }), text);
 
 const legendSign = (state: 'warning' | 'critical', text: string): HTMLElement => h('li', {}, stateIcon(state), text);
-
-const table = (head: readonly string[], rows: readonly ((names: readonly string[]) => HTMLElement)[]): HTMLElement =>
-  h(
-    'table',
-    {},
-    h('thead', {}, h('tr', {}, ...head.map((name) => h('th', { scope: 'col' }, name)))),
-    h('tbody', {}, ...rows.map((row) => row(head))),
-  );
-
-/** A row; every cell carries the name of its column, which stands beside it where the screen is too narrow for a table. */
-const tableRow =
-  (cells: readonly (Node | string)[]) =>
-  (names: readonly string[]): HTMLElement =>
-    h('tr', {}, ...cells.map((cell, index) => h('td', { 'data-name': names[index] ?? '' }, cell)));

@@ -1,0 +1,85 @@
+import type { EpochMs, RollupSensor } from '@floorwatch/contracts';
+
+import type { Detector, Verdict } from '../detector.ts';
+import { nameOf, quantity } from '../wording.ts';
+import { AdaptiveDetector, NOT_SCORED, WARMING_UP } from './adaptive-detector.ts';
+import { ADAPTIVE_VERSION, type AdaptiveChannel, CHANNELS, THRESHOLDS } from './parameters.ts';
+
+/** A reading whose score before the gate is below this part of the warning threshold is normal again. */
+const NORMAL_SHARE = 0.5;
+
+type Reason = (feature: number, shown: (value: number) => string) => string;
+
+/** What is unusual, in words, by the channel that contributed most and what it judged. */
+const REASONS: Record<AdaptiveChannel, Reason> = {
+  'new-value': () => 'a value that it has never shown before',
+  'new-change': (ratio) => `a change of ${times(ratio)} the usual size, which it has never shown before`,
+  'new-for-hour': (off, shown) => `${shown(Math.abs(off))} ${side(off)} what is usual at this hour, as never before`,
+  'jump-up': (jump, shown) => `a jump of ${shown(jump)} above its last readings, larger than its jumps usually are`,
+  'jump-down': (jump, shown) => `a jump of ${shown(jump)} below its last readings, larger than its jumps usually are`,
+  'fast-change': (ratio) => `a change ${times(ratio)} as large as usual`,
+  'off-average': (off, shown) =>
+    `${shown(Math.abs(off))} ${side(off)} its short moving average, further than it usually gets`,
+};
+
+/** The adaptive detector as one of the engine's detectors: scores become judgements, kinds and sentences. */
+export class AdaptiveJudge implements Detector {
+  readonly name = 'adaptive';
+  readonly version = ADAPTIVE_VERSION;
+  readonly closeAfterReadings: number;
+  readonly #detector = new AdaptiveDetector(1);
+  /** The reading at hand, as the columns of one row that the detector takes. */
+  readonly #time = new Float64Array(1);
+  readonly #value = new Float64Array(1);
+
+  /** @param closeAfterReadings normal readings in a row that close an episode */
+  constructor(closeAfterReadings: number) {
+    this.closeAfterReadings = closeAfterReadings;
+  }
+
+  addSensor(slot: number): void {
+    this.#detector.forget(slot);
+  }
+
+  judge(slot: number, at: EpochMs, value: number, verdict: Verdict): void {
+    this.#time[0] = at;
+    this.#value[0] = value;
+    const score = this.#detector.accept(slot, this.#time, this.#value, 0);
+    if (score === WARMING_UP) verdict.judgement = 'warming-up';
+    else if (score === NOT_SCORED) verdict.judgement = 'undecided';
+    else if (score < THRESHOLDS.warning) {
+      verdict.judgement = this.#detector.ungated < NORMAL_SHARE * THRESHOLDS.warning ? 'normal' : 'undecided';
+    } else this.#flag(slot, score, verdict);
+  }
+
+  #flag(slot: number, score: number, verdict: Verdict): void {
+    const band = this.#detector.expected(slot);
+    verdict.judgement = 'anomalous';
+    verdict.score = score;
+    verdict.severity = score >= THRESHOLDS.critical ? 'critical' : 'warning';
+    verdict.anomalyKind = this.#detector.leadingChannel() ?? CHANNELS[0];
+    verdict.low = band?.low ?? null;
+    verdict.high = band?.high ?? null;
+  }
+
+  explain(sensor: RollupSensor, _slot: number, value: number, verdict: Readonly<Verdict>): string {
+    const width = verdict.low === null || verdict.high === null ? Math.abs(value) : verdict.high - verdict.low;
+    const shown = (number: number): string => quantity(sensor, number, width / 10);
+    const kind = verdict.anomalyKind as AdaptiveChannel;
+    const reason = REASONS[kind](this.#detector.features[CHANNELS.indexOf(kind)]!, shown);
+    const expected =
+      verdict.low === null || verdict.high === null
+        ? ''
+        : `; ${shown(verdict.low)} to ${shown(verdict.high)} was expected`;
+    return `${nameOf(sensor)} is ${shown(value)}, ${reason}${expected}.`;
+  }
+
+  /** The detector has learned the reading while it judged it. */
+  learn(): void {}
+}
+
+/** Such as `6 times` or `more than 1000 times`. */
+const times = (ratio: number): string =>
+  ratio > 1000 ? 'more than 1000 times' : `${Number(ratio.toPrecision(2))} times`;
+
+const side = (distance: number): string => (distance > 0 ? 'above' : 'below');

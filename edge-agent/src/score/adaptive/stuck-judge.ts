@@ -1,0 +1,45 @@
+import type { EpochMs, RollupSensor } from '@floorwatch/contracts';
+
+import type { Detector, Verdict } from '../detector.ts';
+import { nameOf, quantity } from '../wording.ts';
+import { STUCK_DECADES_MIN } from './parameters.ts';
+import { StuckDetector } from './stuck-detector.ts';
+
+/** The stuck detector as one of the engine's detectors. Its episode lasts as long as the value repeats. */
+export class StuckJudge implements Detector {
+  readonly name = 'stuck';
+  readonly version = 1;
+  /** Another value than the stuck one is proof enough. */
+  readonly closeAfterReadings = 1;
+  readonly #detector = new StuckDetector(1);
+  readonly #value = new Float64Array(1);
+
+  addSensor(slot: number): void {
+    this.#detector.forget(slot);
+  }
+
+  judge(slot: number, _at: EpochMs, value: number, verdict: Verdict): void {
+    this.#value[0] = value;
+    const decades = this.#detector.accept(slot, this.#value, 0);
+    if (decades === 0) {
+      verdict.judgement = this.#detector.run(slot) === 0 ? 'normal' : 'undecided';
+      return;
+    }
+    verdict.judgement = 'anomalous';
+    verdict.score = Math.max(decades, STUCK_DECADES_MIN);
+    verdict.severity = 'critical';
+    verdict.anomalyKind = 'stuck';
+    verdict.low = null;
+    verdict.high = null;
+  }
+
+  explain(sensor: RollupSensor, slot: number, value: number): string {
+    const seen = this.#detector.run(slot) + 1;
+    const usual = this.#detector.longestExpected(slot) + 1;
+    const shown = quantity(sensor, value, Math.abs(value) / 1000);
+    return `${nameOf(sensor)} is ${shown} for the ${seen}th time in a row; up to ${usual} equal readings were expected.`;
+  }
+
+  /** The detector has learned the reading while it judged it. */
+  learn(): void {}
+}

@@ -1,0 +1,52 @@
+import { expect, it } from 'vitest';
+
+import { STUCK_DECADES_MIN } from '../../../src/score/adaptive/parameters.ts';
+import { StuckDetector } from '../../../src/score/adaptive/stuck-detector.ts';
+
+/** Indices of the readings that are reported, with their decades. */
+function reports(detector: StuckDetector, values: readonly number[]): [number, number][] {
+  const column = Float64Array.from(values);
+  return values
+    .map((_, index): [number, number] => [index, detector.accept(0, column, index)])
+    .filter(([, decades]) => decades > 0);
+}
+
+/** `readings` values, each repeated `run` times more. */
+const series = (readings: number, run: number): number[] =>
+  Array.from({ length: readings }, (_, i) => Math.floor(i / (run + 1)));
+
+it('a run that is much longer than ever is reported once, by its decades', () => {
+  const found = reports(new StuckDetector(1), [...series(1000, 0), ...Array.from<number>({ length: 200 }).fill(7)]);
+  expect(found).toHaveLength(1);
+  expect(found[0]![0]).toBeGreaterThan(1004);
+  expect(found[0]![0]).toBeLessThan(1030);
+  expect(found[0]![1]).toBeGreaterThanOrEqual(STUCK_DECADES_MIN);
+});
+
+it('a sensor that repeats itself all the time is given as long a run', () => {
+  const run = Array.from<number>({ length: 20 }).fill(-7);
+  expect(reports(new StuckDetector(1), [...series(1000, 9), ...run])).toHaveLength(0);
+  expect(reports(new StuckDetector(1), [...series(1000, 0), ...run])).toHaveLength(1);
+});
+
+it('works before there is a history: a run of 51 equal values, but not of 50', () => {
+  const run = (length: number): number[] => [1, 2, 3, ...Array.from<number>({ length: length + 1 }).fill(4)];
+  expect(reports(new StuckDetector(1), run(50))).toHaveLength(0);
+  expect(reports(new StuckDetector(1), run(51))).toHaveLength(1);
+});
+
+it('a constant sensor is reported at most once in its life', () => {
+  expect(reports(new StuckDetector(1), Array.from<number>({ length: 20_000 }).fill(3)).length).toBeLessThanOrEqual(1);
+});
+
+it('tells the run and what would have been usual, and goes on from a snapshot', () => {
+  const detector = new StuckDetector(1);
+  reports(detector, [...series(1000, 0), 5, 5, 5]);
+  expect(detector.run(0)).toBe(2);
+  expect(detector.longestExpected(0)).toBeGreaterThanOrEqual(4);
+  const other = new StuckDetector(1);
+  other.restore(detector.snapshot());
+  expect(other.run(0)).toBe(2);
+  other.forget(0);
+  expect(other.run(0)).toBe(0);
+});

@@ -1,0 +1,84 @@
+// Measures what the detectors cost, in a process of its own over built code: the test runner's module loader would slow every call.
+// Prints one JSON object: { cost: rows, memory: rows }.
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
+import { AdaptiveDetector, CountWindow, IntervalDetector, StuckDetector } from '@floorwatch/edge-agent';
+
+const SENSORS = 10_000;
+/** Readings of each sensor before the first is measured: the warm-ups are over, and first visits have become rare. */
+const WARM_UP = 1_200;
+const MEASURED = 150;
+const STEP_MS = 10_000;
+const START = Date.UTC(2026, 0, 5);
+
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc');
+
+// Memory first, before anything else has left pages behind.
+const memory = [10_000, 100_000].map(memoryOf);
+const cost = costs();
+process.stdout.write(JSON.stringify({ cost, memory }));
+
+/** Nanoseconds per reading of each round, over sensors in turn: the row of a sensor has left the cache before it comes again. */
+function measure(accept) {
+  const times = new Float64Array(SENSORS);
+  const values = new Float64Array(SENSORS);
+  const noise = Float64Array.from({ length: 4096 }, (_, index) => Math.sin(index * index));
+  const rounds = [];
+  let allocated = 0;
+  for (let round = 0; round < WARM_UP + MEASURED; round += 1) {
+    for (let sensor = 0; sensor < SENSORS; sensor += 1) {
+      times[sensor] = START + round * STEP_MS;
+      values[sensor] = 20 + 5 * Math.sin(round / 50 + sensor) + noise[(sensor * 7 + round * 131) & 4095];
+    }
+    const heap = process.memoryUsage().heapUsed;
+    const started = performance.now();
+    for (let sensor = 0; sensor < SENSORS; sensor += 1) accept(times, values, sensor);
+    const ended = performance.now();
+    if (round < WARM_UP) continue;
+    rounds.push(((ended - started) * 1e6) / SENSORS);
+    allocated += Math.max(0, process.memoryUsage().heapUsed - heap);
+  }
+  rounds.sort((a, b) => a - b);
+  return { median: rounds[rounds.length >> 1], best: rounds[0], bytesAllocated: allocated / MEASURED / SENSORS };
+}
+
+function costs() {
+  const adaptive = new AdaptiveDetector(SENSORS);
+  const stuck = new StuckDetector(SENSORS);
+  const interval = new IntervalDetector(SENSORS);
+  const window = new CountWindow(64);
+  window.reserve(SENSORS);
+  let flagged = 0;
+  const detectors = [
+    [
+      'plain rolling z-score, 64 readings',
+      (times, values, index) => {
+        const deviation = window.deviation(index, values[index]);
+        if (deviation * deviation > 25 * window.variance(index)) flagged += 1;
+        window.add(index, times[index], values[index]);
+      },
+    ],
+    ['adaptive', (times, values, index) => void adaptive.accept(index, times, values, index)],
+    ['stuck', (_, values, index) => void stuck.accept(index, values, index)],
+    ['interval', (times, _, index) => void interval.accept(index, times, index)],
+  ];
+  return detectors.map(([name, accept]) => Object.assign(measure(accept), { name }));
+}
+
+function memoryOf(sensors) {
+  collect();
+  const before = process.memoryUsage().rss;
+  const adaptive = new AdaptiveDetector(sensors);
+  const stuck = new StuckDetector(sensors);
+  const interval = new IntervalDetector(sensors);
+  const [times, values] = [Float64Array.of(START), Float64Array.of(20)];
+  for (let sensor = 0; sensor < sensors; sensor += 1) {
+    adaptive.accept(sensor, times, values, 0);
+    stuck.accept(sensor, values, 0);
+    interval.accept(sensor, times, 0);
+  }
+  const state = AdaptiveDetector.bytesPerSensor + StuckDetector.bytesPerSensor + IntervalDetector.bytesPerSensor;
+  return { sensors, state, resident: (process.memoryUsage().rss - before) / sensors };
+}
