@@ -1,7 +1,9 @@
 import { days } from '@floorwatch/contracts';
 import { z } from 'zod';
 
+import { adaptiveConfigSchema } from './score/adaptive/adaptive-config.ts';
 import { limitsConfigSchema } from './score/limit-config.ts';
+import { switchConfigSchema } from './score/switch-config.ts';
 import { zScoreConfigSchema } from './score/z-score-config.ts';
 
 const statisticsSchema = z.strictObject({
@@ -31,6 +33,9 @@ export const engineConfigSchema = z
     statistics: statisticsSchema.prefault({}),
     limits: limitsConfigSchema.prefault({}),
     zScore: zScoreConfigSchema.prefault({}),
+    adaptive: adaptiveConfigSchema.prefault({}),
+    stuck: switchConfigSchema.prefault({}),
+    silent: switchConfigSchema.prefault({}),
     watermark: watermarkSchema.prefault({}),
   })
   .superRefine(({ statistics, zScore }, context) => {

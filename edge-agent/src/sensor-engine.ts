@@ -10,8 +10,11 @@ import {
   type RollupSensor,
 } from '@floorwatch/contracts';
 
+import { AdaptiveJudge } from './score/adaptive/adaptive-judge.ts';
+import { IntervalJudge } from './score/adaptive/interval-judge.ts';
+import { StuckJudge } from './score/adaptive/stuck-judge.ts';
 import type { Detector, Verdict } from './score/detector.ts';
-import { type EpisodeEvent, EpisodeTracker } from './score/episode-tracker.ts';
+import { type EpisodeEvent, EpisodeTracker, type SensorContext } from './score/episode-tracker.ts';
 import { LimitDetector } from './score/limit-detector.ts';
 import { ZScoreDetector } from './score/z-score-detector.ts';
 import type { EngineConfig } from './sensor-engine-config.ts';
@@ -80,15 +83,46 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
     this.#statistics = new SensorStatistics(config.statistics);
     this.#rollups = new RollupBuckets(this.#statistics);
     this.#watermark = new Watermark(config.watermark);
-    const { base, learnFlagged } = config.zScore;
-    const baseline = learnFlagged ? this.#statistics[base] : createStatistic(base, config.statistics);
-    const all = [new LimitDetector(config.limits), new ZScoreDetector(config.zScore, baseline), ...detectors];
-    const context = {
-      sensor: (slot: number) => this.#sensors.sensor(slot),
-      moving: (slot: number) => this.#statistics.snapshot(slot),
-      before: (slot: number) => this.#recent.list(slot),
+    const context: SensorContext = {
+      sensor: (slot) => this.#sensors.sensor(slot),
+      moving: (slot) => this.#statistics.snapshot(slot),
+      before: (slot) => this.#recent.list(slot),
     };
-    this.#trackers = all.map((detector) => new EpisodeTracker(detector, gateway, context));
+    const track = (detector: Detector): EpisodeTracker => new EpisodeTracker(detector, gateway, context);
+    this.#trackers = [
+      ...(config.limits.rules.length > 0 ? [track(new LimitDetector(config.limits))] : []),
+      ...this.#trackLevel(config, gateway, context),
+      ...(config.stuck.enabled ? [track(new StuckJudge(config.stuck))] : []),
+      ...(config.silent.enabled ? [track(new IntervalJudge(config.silent))] : []),
+      ...detectors.map(track),
+    ];
+  }
+
+  /**
+   * The z-score and the adaptive detector, which judge the same thing: how far a value is from what is usual. Until the adaptive one has a
+   * full history of a sensor, whichever finds a fault first reports it; from then on the adaptive one alone does.
+   */
+  #trackLevel(config: EngineConfig, gateway: GatewayName, context: SensorContext): EpisodeTracker[] {
+    const { watch, base, learnFlagged } = config.zScore;
+    const baseline = learnFlagged ? this.#statistics[base] : createStatistic(base, config.statistics);
+    const zScore = new ZScoreDetector(config.zScore, baseline);
+    const adaptive = new AdaptiveJudge(config.adaptive);
+    const judges = [...(watch === 'never' ? [] : [zScore]), ...(config.adaptive.enabled ? [adaptive] : [])];
+    if (judges.length < 2 || watch === 'always') {
+      return judges.map((detector) => new EpisodeTracker(detector, gateway, context));
+    }
+    const trackers: EpisodeTracker[] = judges.map(
+      (detector) =>
+        new EpisodeTracker(
+          detector,
+          gateway,
+          context,
+          (slot) =>
+            (detector === adaptive || !adaptive.hasFullHistory(slot)) &&
+            trackers.every((other) => other.detector === detector || !other.isOpen(slot)),
+        ),
+    );
+    return trackers;
   }
 
   /** Sensors seen so far. */
@@ -150,7 +184,8 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
       const episode = tracker.observe(slot, reading, verdict);
       if (episode !== undefined) out.emit({ kind: 'episode', episode });
       detector.learn(slot, reading.eventTime, reading.value, flagged);
-      anomalous ||= flagged;
+      // What a detector finds but leaves to another one belongs to no episode of its own.
+      anomalous ||= flagged && tracker.isOpen(slot);
     }
     return anomalous;
   }

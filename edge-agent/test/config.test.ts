@@ -34,9 +34,10 @@ describe('the example configuration', () => {
   it('is valid, and says the defaults', async () => {
     const config = await loadConfig(example, agentConfigSchema);
     const defaults = agentConfigSchema.parse(minimal);
-    const { limits, ...engine } = config.engine;
-    expect(limits.rules).toHaveLength(1);
-    expect({ ...config, engine: { ...engine, limits: { ...limits, rules: [] } } }).toEqual(defaults);
+    const { limits, stuck, ...engine } = config.engine;
+    expect([limits.rules, stuck.rules]).toMatchObject([{ length: 1 }, { length: 1 }]);
+    const plain = { ...engine, limits: { ...limits, rules: [] }, stuck: { ...stuck, rules: [] } };
+    expect({ ...config, engine: plain }).toEqual(defaults);
   });
 
   it('mentions every field of the schema', async () => {

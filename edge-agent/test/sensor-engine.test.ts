@@ -26,9 +26,16 @@ import { seattleWeather } from './stats/series.ts';
 
 const gateway = { site: 'plant', gateway: 'hall-1' };
 const NOON = 1_700_000_000_000;
-const configOf = (options: z.input<typeof engineConfigSchema> = {}) => engineConfigSchema.parse(options);
+/** The plain detectors alone, so that what is anomalous can be read off the values. */
+const configOf = (options: z.input<typeof engineConfigSchema> = {}) =>
+  engineConfigSchema.parse({
+    adaptive: { enabled: false },
+    stuck: { enabled: false },
+    silent: { enabled: false },
+    ...options,
+  });
 
-/** Limits alone, so that what is anomalous can be read off the values. */
+/** Limits alone. */
 const above80 = configOf({ zScore: { rules: [] }, limits: { closeAfterReadings: 2, rules: [{ high: 80 }] } });
 
 const clock = (now: number) => ({ now: epochMs(now), synchronised: true, sinceStartMs: 0 });

@@ -25,8 +25,9 @@ it('what the detectors cost per reading with 10,000 sensors in turn, and per sen
   const figures = JSON.parse(execFileSync(process.execPath, [script], { encoding: 'utf8' })) as {
     cost: Cost[];
     memory: Memory[];
+    engineMemory: Omit<Memory, 'state'>[];
   };
-  expect(figures.cost).toHaveLength(4);
+  expect(figures.cost).toHaveLength(6);
   publish({
     name: 'adaptive-detector',
     columns: ['detector', 'ns per reading (median)', 'ns (best round)', 'bytes allocated per reading'],
@@ -36,6 +37,11 @@ it('what the detectors cost per reading with 10,000 sensors in turn, and per sen
       best.toFixed(0),
       bytesAllocated.toFixed(1),
     ]),
+  });
+  publish({
+    name: 'engine-memory',
+    columns: ['sensors', 'bytes of resident memory per sensor, the whole engine with its names'],
+    rows: figures.engineMemory.map(({ sensors, resident }) => [`${sensors}`, resident.toFixed(0)]),
   });
   expect(figures.memory).toHaveLength(2);
   publish({

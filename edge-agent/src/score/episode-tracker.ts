@@ -52,13 +52,21 @@ export class EpisodeTracker {
   readonly detector: Detector;
   readonly #gateway: GatewayName;
   readonly #context: SensorContext;
+  readonly #mayOpen: (slot: number) => boolean;
   readonly #open: (Episode | undefined)[] = [];
   readonly #judgements: Judgement[] = [];
 
-  constructor(detector: Detector, gateway: GatewayName, context: SensorContext) {
+  /** @param mayOpen whether an episode of the sensor may open now; asked when a reading is anomalous and none is open. */
+  constructor(
+    detector: Detector,
+    gateway: GatewayName,
+    context: SensorContext,
+    mayOpen: (slot: number) => boolean = () => true,
+  ) {
     this.detector = detector;
     this.#gateway = gateway;
     this.#context = context;
+    this.#mayOpen = mayOpen;
   }
 
   addSensor(slot: number, sensor: RollupSensor): void {
@@ -81,7 +89,7 @@ export class EpisodeTracker {
     this.#judgements[slot] = verdict.judgement;
     const episode = this.#open[slot];
     if (episode !== undefined) return this.#follow(episode, slot, reading, verdict);
-    return verdict.judgement === 'anomalous' ? this.#begin(slot, reading, verdict) : undefined;
+    return verdict.judgement === 'anomalous' && this.#mayOpen(slot) ? this.#begin(slot, reading, verdict) : undefined;
   }
 
   #begin(slot: number, reading: Reading, verdict: Readonly<Verdict>): EpisodeEvent {

@@ -1,6 +1,8 @@
-import type { EpochMs, RollupSensor } from '@floorwatch/contracts';
+import type { EpochMs, RollupSensor, SensorName } from '@floorwatch/contracts';
 
 import type { Detector, Verdict } from '../detector.ts';
+import { findRule } from '../sensor-pattern.ts';
+import type { SwitchConfig } from '../switch-config.ts';
 import { nameOf } from '../wording.ts';
 import { IntervalDetector } from './interval-detector.ts';
 import { INTERVAL_DECADES_MIN, THRESHOLDS } from './parameters.ts';
@@ -10,22 +12,33 @@ import { INTERVAL_DECADES_MIN, THRESHOLDS } from './parameters.ts';
  * the owner of the clock asks {@link IntervalJudge.silentAfter}.
  */
 export class IntervalJudge implements Detector {
-  readonly name = 'interval';
+  readonly name = 'silent';
   readonly version = 1;
   /** The reading after the one that ended the silence proves that the sensor is back. */
   readonly closeAfterReadings = 1;
   readonly #detector = new IntervalDetector(1);
   readonly #time = new Float64Array(1);
+  readonly #config: SwitchConfig;
+  readonly #off: boolean[] = [];
   #newest = 0;
   /** The interval judged last and the usual one at that time, in milliseconds. */
   #interval = 0;
   #usual = 0;
 
-  addSensor(slot: number): void {
+  constructor(config: SwitchConfig) {
+    this.#config = config;
+  }
+
+  addSensor(slot: number, sensor: SensorName): void {
+    this.#off[slot] = findRule(this.#config.rules, sensor)?.enabled === false;
     this.#detector.forget(slot);
   }
 
   judge(slot: number, at: EpochMs, _value: number, verdict: Verdict): void {
+    if (this.#off[slot] === true) {
+      verdict.judgement = 'off';
+      return;
+    }
     this.#time[0] = at;
     this.#newest = this.#detector.newestAt(slot);
     this.#usual = this.#detector.usualInterval(slot);
