@@ -9,19 +9,29 @@ import type { EpisodeEvent } from '../src/sensor-engine.ts';
 const gateway = { site: 'plant', gateway: 'hall-1' };
 const START = 1_700_000_000_000;
 
-/** One reading a second around 20, with `fault` added to the one at `index`. */
-const series = (length: number, faults: Readonly<Record<number, number>>): Reading[] =>
+const ordinary = (index: number): number => 20 + 0.5 * Math.sin(index / 40) + 0.2 * Math.sin(index * index * 0.7);
+
+/** Readings around 20, one a second, unless told otherwise. */
+const readings = (
+  length: number,
+  valueOf: (index: number) => number = ordinary,
+  secondOf: (index: number) => number = (index) => index,
+): Reading[] =>
   Array.from({ length }, (_, index) => ({
     device: 'press-3',
     metric: 'temperature',
     unit: '°C',
-    eventTime: epochMs(START + index * 1_000),
-    value: 20 + 0.5 * Math.sin(index / 40) + 0.2 * Math.sin(index * index * 0.7) + (faults[index] ?? 0),
+    eventTime: epochMs(START + secondOf(index) * 1_000),
+    value: valueOf(index),
     quality: 'good',
   }));
 
-const found = (readings: readonly Reading[], options: z.input<typeof engineConfigSchema> = {}): [string, number][] =>
-  detectOffline(engineConfigSchema.parse(options), gateway, readings)
+/** The same with `faults` added to the readings at their indices. */
+const series = (length: number, faults: Readonly<Record<number, number>>): Reading[] =>
+  readings(length, (index) => ordinary(index) + (faults[index] ?? 0));
+
+const found = (of: readonly Reading[], options: z.input<typeof engineConfigSchema> = {}): [string, number][] =>
+  detectOffline(engineConfigSchema.parse(options), gateway, of)
     .filter(({ phase }: EpisodeEvent) => phase === 'opened')
     .map(({ detector, openedAt }) => [detector, (openedAt - START) / 1_000]);
 
@@ -64,10 +74,8 @@ describe('the z-score and the adaptive detector together', () => {
 });
 
 describe('a switch for each detector', () => {
-  const stuck = series(900, {}).map((reading, index) => (index < 700 ? reading : { ...reading, value: 20.25 }));
-  const late = series(900, {}).map((reading, index) =>
-    index < 700 ? reading : { ...reading, eventTime: epochMs(reading.eventTime + 600_000) },
-  );
+  const stuck = readings(900, (index) => (index < 700 ? ordinary(index) : 20.25));
+  const late = readings(900, ordinary, (index) => (index < 700 ? index : index + 600));
 
   it('stuck is found unless it is off, for all or for the sensor', () => {
     const own = (options?: object) => found(stuck, options).filter(([detector]) => detector === 'stuck');
