@@ -11,11 +11,15 @@ import {
 } from '@floorwatch/contracts';
 
 import { AdaptiveJudge } from './score/adaptive/adaptive-judge.ts';
-import { IntervalJudge } from './score/adaptive/interval-judge.ts';
 import { StuckJudge } from './score/adaptive/stuck-judge.ts';
+import { ClockDetector } from './score/clock-detector.ts';
 import type { Detector, Verdict } from './score/detector.ts';
 import { type EpisodeEvent, EpisodeTracker, type SensorContext } from './score/episode-tracker.ts';
 import { LimitDetector } from './score/limit-detector.ts';
+import { NoiseDetector } from './score/noise-detector.ts';
+import { RangeDetector } from './score/range-detector.ts';
+import { RateDetector } from './score/rate-detector.ts';
+import { SilenceWatch, SilentDetector } from './score/silence-watch.ts';
 import { ZScoreDetector } from './score/z-score-detector.ts';
 import type { EngineConfig } from './sensor-engine-config.ts';
 import { RecentReadings } from './stats/recent-readings.ts';
@@ -60,6 +64,12 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
   readonly #statistics: SensorStatistics;
   readonly #recent = new RecentReadings();
   readonly #trackers: readonly EpisodeTracker[];
+  readonly #silence: SilenceWatch | undefined;
+  readonly #clock: { readonly detector: ClockDetector; readonly tracker: EpisodeTracker } | undefined;
+  /** Those that judge when a reading came, whatever its value. */
+  readonly #timing: readonly EpisodeTracker[];
+  /** Judges before those that judge values: what a sensor cannot have measured tells them nothing. */
+  readonly #range: EpisodeTracker | undefined;
   readonly #rollups: RollupBuckets;
   readonly #watermark: Watermark;
   /** The one verdict that all detectors write into. */
@@ -89,11 +99,22 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
       before: (slot) => this.#recent.list(slot),
     };
     const track = (detector: Detector): EpisodeTracker => new EpisodeTracker(detector, gateway, context);
+    if (config.silent.enabled) {
+      const silent = new SilentDetector(config.silent);
+      this.#silence = new SilenceWatch(silent, track(silent), (slot) => this.#sensors.newestValue(slot));
+    }
+    if (config.clock.enabled) {
+      const detector = new ClockDetector(config.clock, config.watermark.outOfOrderMs);
+      this.#clock = { detector, tracker: track(detector) };
+    }
+    this.#timing = [this.#silence?.tracker, this.#clock?.tracker].filter((tracker) => tracker !== undefined);
+    if (config.range.rules.length > 0) this.#range = track(new RangeDetector(config.range));
     this.#trackers = [
       ...(config.limits.rules.length > 0 ? [track(new LimitDetector(config.limits))] : []),
+      ...(config.rate.rules.length > 0 ? [track(new RateDetector(config.rate))] : []),
       ...this.#trackLevel(config, gateway, context),
       ...(config.stuck.enabled ? [track(new StuckJudge(config.stuck))] : []),
-      ...(config.silent.enabled ? [track(new IntervalJudge(config.silent))] : []),
+      ...(config.noise.enabled ? [track(new NoiseDetector(config.noise))] : []),
       ...detectors.map(track),
     ];
   }
@@ -123,6 +144,10 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
         ),
     );
     return trackers;
+  }
+
+  get #all(): readonly EpisodeTracker[] {
+    return [...(this.#range === undefined ? [] : [this.#range]), ...this.#trackers, ...this.#timing];
   }
 
   /** Sensors seen so far. */
@@ -156,11 +181,12 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
     this.#watermark.observe(eventTime);
     if (eventTime < this.#sensors.newestAt(slot)) {
       this.#outOfOrder += 1;
+      this.#judgeEarlier(slot, reading, out);
       this.#rollups.addOutOfOrder(slot, eventTime, value, uncertain);
     } else {
       const anomalous = this.#judge(slot, reading, out);
       this.#rollups.add(slot, eventTime, value, anomalous, uncertain);
-      this.#statistics.add(slot, eventTime, value);
+      if (this.#range?.judgement(slot) !== 'anomalous') this.#statistics.add(slot, eventTime, value);
       this.#recent.add(slot, eventTime, value);
       this.#sensors.setNewest(slot, eventTime, value);
     }
@@ -170,24 +196,48 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
   #addSensor(slot: number): void {
     this.#statistics.reserve(slot + 1);
     this.#recent.reserve(slot + 1);
-    for (const tracker of this.#trackers) tracker.addSensor(slot, this.#sensors.sensor(slot));
+    for (const tracker of this.#all) tracker.addSensor(slot, this.#sensors.sensor(slot));
   }
 
-  /** Has every detector judge and learn the reading; true if one of them finds it anomalous. */
+  /** Has the detectors judge and learn the reading; true if one of them finds it anomalous. */
   #judge(slot: number, reading: Reading, out: Collector<EngineOutput>): boolean {
-    const verdict = this.#verdict;
-    let anomalous = false;
-    for (const tracker of this.#trackers) {
-      const { detector } = tracker;
-      detector.judge(slot, reading.eventTime, reading.value, verdict);
-      const flagged = verdict.judgement === 'anomalous';
-      const episode = tracker.observe(slot, reading, verdict);
-      if (episode !== undefined) out.emit({ kind: 'episode', episode });
-      detector.learn(slot, reading.eventTime, reading.value, flagged);
-      // What a detector finds but leaves to another one belongs to no episode of its own.
-      anomalous ||= flagged && tracker.isOpen(slot);
+    if (this.#silence?.isDue(slot, reading.eventTime) === true) {
+      emitAll(this.#silence.hear(slot, this.#sensors.sensor(slot), reading), out);
     }
+    for (const tracker of this.#timing) this.#ask(tracker, slot, reading, out);
+    if (this.#range !== undefined && this.#ask(this.#range, slot, reading, out)) return true;
+    let anomalous = false;
+    for (const tracker of this.#trackers) anomalous = this.#ask(tracker, slot, reading, out) || anomalous;
     return anomalous;
+  }
+
+  /** Has one detector judge and learn the reading; true if an episode of it holds the reading. */
+  #ask(tracker: EpisodeTracker, slot: number, reading: Reading, out: Collector<EngineOutput>): boolean {
+    const verdict = this.#verdict;
+    const { detector } = tracker;
+    detector.judge(slot, reading.eventTime, reading.value, verdict);
+    const flagged = verdict.judgement === 'anomalous';
+    const episode = tracker.observe(slot, reading, verdict);
+    if (episode !== undefined) out.emit({ kind: 'episode', episode });
+    detector.learn(slot, reading.eventTime, reading.value, flagged);
+    // What a detector finds but leaves to another one belongs to no episode of its own.
+    return flagged && tracker.isOpen(slot);
+  }
+
+  #judgeEarlier(slot: number, reading: Reading, out: Collector<EngineOutput>): void {
+    if (this.#clock === undefined) return;
+    const { detector, tracker } = this.#clock;
+    detector.judgeEarlier(slot, this.#sensors.newestAt(slot) - reading.eventTime, this.#verdict);
+    const episode = tracker.observe(slot, reading, this.#verdict);
+    if (episode !== undefined) out.emit({ kind: 'episode', episode });
+  }
+
+  /** Looks which sensors have been silent for too long. */
+  #listen(watermark: EpochMs, out: Collector<EngineOutput>): void {
+    if (this.#silence === undefined) return;
+    for (let slot = 0; slot < this.#sensors.size; slot++) {
+      if (this.#silence.isDue(slot, watermark)) emitAll(this.#silence.check(slot, watermark), out);
+    }
   }
 
   /** Lets out what the watermark has passed, and everything if too much stays. */
@@ -213,6 +263,7 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
     this.#watermark.tick(clock);
     const watermark = this.#watermark.value();
     if (watermark === undefined) return;
+    this.#listen(watermark, out);
     this.#emitRollups(this.#rollups.closeUntil(watermark), out);
     this.#lookAtOpen = this.#rollups.openCount + BUCKETS_PER_LOOK;
     out.emit({ kind: 'tick', watermark });
@@ -220,7 +271,9 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
 
   /** The clean stop: open episodes close with reason `shutdown`, and all rollups go out. Nothing may be accepted afterwards. */
   close(out: Collector<EngineOutput>): void {
-    for (const tracker of this.#trackers) {
+    const watermark = this.#watermark.value();
+    if (watermark !== undefined) this.#listen(watermark, out);
+    for (const tracker of this.#all) {
       for (let slot = 0; slot < this.#sensors.size; slot++) {
         const episode = tracker.close(slot, this.#sensors.newestAt(slot), 'shutdown');
         if (episode !== undefined) out.emit({ kind: 'episode', episode });
@@ -249,7 +302,7 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
   *sensors(): Generator<SensorState> {
     for (let slot = 0; slot < this.#sensors.size; slot++) {
       const naming = (is: (tracker: EpisodeTracker) => boolean): string[] =>
-        this.#trackers.filter(is).map(({ detector }) => detector.name);
+        this.#all.filter(is).map(({ detector }) => detector.name);
       yield {
         ...this.#sensors.sensor(slot),
         newestAt: this.#sensors.newestAt(slot),
@@ -260,4 +313,8 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
       };
     }
   }
+}
+
+function emitAll(episodes: readonly EpisodeEvent[], out: Collector<EngineOutput>): void {
+  for (const episode of episodes) out.emit({ kind: 'episode', episode });
 }

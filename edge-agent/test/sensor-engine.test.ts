@@ -32,6 +32,8 @@ const configOf = (options: z.input<typeof engineConfigSchema> = {}) =>
     adaptive: { enabled: false },
     stuck: { enabled: false },
     silent: { enabled: false },
+    noise: { enabled: false },
+    clock: { enabled: false },
     ...options,
   });
 

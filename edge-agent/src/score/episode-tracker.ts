@@ -3,6 +3,7 @@ import {
   type AnomalyRecord,
   type CloseReason,
   type EpochMs,
+  epochMs,
   type GatewayName,
   type MovingStatistics,
   type Reading,
@@ -89,13 +90,16 @@ export class EpisodeTracker {
     this.#judgements[slot] = verdict.judgement;
     const episode = this.#open[slot];
     if (episode !== undefined) return this.#follow(episode, slot, reading, verdict);
-    return verdict.judgement === 'anomalous' && this.#mayOpen(slot) ? this.#begin(slot, reading, verdict) : undefined;
+    return verdict.judgement === 'anomalous' && this.#mayOpen(slot)
+      ? this.open(slot, reading.eventTime, reading.value, verdict)
+      : undefined;
   }
 
-  #begin(slot: number, reading: Reading, verdict: Readonly<Verdict>): EpisodeEvent {
-    const { device, metric, eventTime, value } = reading;
+  /** Opens an episode. For what is found without a reading: `value` then is the sensor's newest. None may be open. */
+  open(slot: number, eventTime: EpochMs, value: number, verdict: Readonly<Verdict>): EpisodeEvent {
     const { score, severity, anomalyKind, low, high } = verdict;
     const sensor = this.#context.sensor(slot);
+    const { device, metric } = sensor;
     const opened: EpisodeEvent = {
       phase: 'opened',
       id: episodeId(
@@ -166,12 +170,22 @@ export class EpisodeTracker {
     return true;
   }
 
-  /** Closes the sensor's open episode, if there is one. */
-  close(slot: number, at: EpochMs, closeReason: CloseReason): EpisodeEvent | undefined {
+  /** Makes the sensor's open episode critical; the record of it, or undefined if it was. */
+  escalate(slot: number, at: EpochMs): EpisodeEvent | undefined {
+    const episode = this.#open[slot];
+    if (episode === undefined || episode.severity === 'critical') return undefined;
+    episode.severity = 'critical';
+    episode.sentAt = at;
+    return record(episode, 'updated', at);
+  }
+
+  /** Closes the sensor's open episode, if there is one; not before its last record. `explanation` replaces the one so far. */
+  close(slot: number, at: EpochMs, closeReason: CloseReason, explanation?: string): EpisodeEvent | undefined {
     const episode = this.#open[slot];
     if (episode === undefined) return undefined;
     this.#open[slot] = undefined;
-    return { ...record(episode, 'closed', at), closeReason };
+    if (explanation !== undefined) episode.explanation = clip(explanation);
+    return { ...record(episode, 'closed', epochMs(Math.max(at, episode.sentAt))), closeReason };
   }
 }
 

@@ -2,7 +2,6 @@ import { epochMs } from '@floorwatch/contracts';
 import { describe, expect, it } from 'vitest';
 
 import { AdaptiveJudge } from '../../../src/score/adaptive/adaptive-judge.ts';
-import { IntervalJudge } from '../../../src/score/adaptive/interval-judge.ts';
 import { StuckJudge } from '../../../src/score/adaptive/stuck-judge.ts';
 import type { Detector, Verdict } from '../../../src/score/detector.ts';
 import { engineConfigSchema } from '../../../src/sensor-engine-config.ts';
@@ -121,31 +120,6 @@ describe('the stuck detector', () => {
     );
     expect(last.judgement).toBe('undecided');
     expect(judge(new StuckJudge(config.stuck), [...stuck, 20]).last.judgement).toBe('normal');
-  });
-});
-
-describe('the interval detector', () => {
-  it('reports the reading that ends a silence, in words', () => {
-    const late = (index: number): number => index * STEP + (index >= 500 ? 3_600_000 : 0);
-    const { found, last } = judge(
-      new IntervalJudge(config.silent),
-      series(510, (value) => value),
-      late,
-    );
-    expect(found.map(({ index }) => index)).toEqual([500]);
-    expect(found[0]!.sentence).toBe('temperature of press-7 was silent for 1 h; it usually reports every 10 s.');
-    expect(last.judgement).toBe('normal');
-  });
-
-  it('tells the clock when silence begins', () => {
-    const detector = new IntervalJudge(config.silent);
-    judge(
-      detector,
-      series(500, (value) => value),
-    );
-    const newest = 1_700_000_000_000 + 499 * STEP;
-    expect(detector.silentAfter(0)).toBeGreaterThan(newest + 3 * STEP);
-    expect(detector.silentAfter(0)).toBeLessThan(newest + 60 * STEP);
   });
 });
 
