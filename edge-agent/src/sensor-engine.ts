@@ -19,6 +19,7 @@ import { LimitDetector } from './score/limit-detector.ts';
 import { NoiseDetector } from './score/noise-detector.ts';
 import { RangeDetector } from './score/range-detector.ts';
 import { RateDetector } from './score/rate-detector.ts';
+import { RelatedEpisodes } from './score/related-episodes.ts';
 import { SilenceWatch, SilentDetector } from './score/silence-watch.ts';
 import { ZScoreDetector } from './score/z-score-detector.ts';
 import type { EngineConfig } from './sensor-engine-config.ts';
@@ -70,6 +71,7 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
   readonly #timing: readonly EpisodeTracker[];
   /** Judges before those that judge values: what a sensor cannot have measured tells them nothing. */
   readonly #range: EpisodeTracker | undefined;
+  readonly #related = new RelatedEpisodes();
   readonly #rollups: RollupBuckets;
   readonly #watermark: Watermark;
   /** The one verdict that all detectors write into. */
@@ -202,7 +204,10 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
   /** Has the detectors judge and learn the reading; true if one of them finds it anomalous. */
   #judge(slot: number, reading: Reading, out: Collector<EngineOutput>): boolean {
     if (this.#silence?.isDue(slot, reading.eventTime) === true) {
-      emitAll(this.#silence.hear(slot, this.#sensors.sensor(slot), reading), out);
+      const { tracker } = this.#silence;
+      for (const episode of this.#silence.hear(slot, this.#sensors.sensor(slot), reading)) {
+        this.#tell(tracker, slot, episode, out);
+      }
     }
     for (const tracker of this.#timing) this.#ask(tracker, slot, reading, out);
     if (this.#range !== undefined && this.#ask(this.#range, slot, reading, out)) return true;
@@ -218,7 +223,7 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
     detector.judge(slot, reading.eventTime, reading.value, verdict);
     const flagged = verdict.judgement === 'anomalous';
     const episode = tracker.observe(slot, reading, verdict);
-    if (episode !== undefined) out.emit({ kind: 'episode', episode });
+    if (episode !== undefined) this.#tell(tracker, slot, episode, out);
     detector.learn(slot, reading.eventTime, reading.value, flagged);
     // What a detector finds but leaves to another one belongs to no episode of its own.
     return flagged && tracker.isOpen(slot);
@@ -229,14 +234,20 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
     const { detector, tracker } = this.#clock;
     detector.judgeEarlier(slot, this.#sensors.newestAt(slot) - reading.eventTime, this.#verdict);
     const episode = tracker.observe(slot, reading, this.#verdict);
-    if (episode !== undefined) out.emit({ kind: 'episode', episode });
+    if (episode !== undefined) this.#tell(tracker, slot, episode, out);
+  }
+
+  #tell(tracker: EpisodeTracker, slot: number, record: EpisodeEvent, out: Collector<EngineOutput>): void {
+    for (const episode of this.#related.follow(tracker, slot, record)) out.emit({ kind: 'episode', episode });
   }
 
   /** Looks which sensors have been silent for too long. */
   #listen(watermark: EpochMs, out: Collector<EngineOutput>): void {
     if (this.#silence === undefined) return;
     for (let slot = 0; slot < this.#sensors.size; slot++) {
-      if (this.#silence.isDue(slot, watermark)) emitAll(this.#silence.check(slot, watermark), out);
+      if (!this.#silence.isDue(slot, watermark)) continue;
+      const { tracker } = this.#silence;
+      for (const episode of this.#silence.check(slot, watermark)) this.#tell(tracker, slot, episode, out);
     }
   }
 
@@ -276,7 +287,7 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
     for (const tracker of this.#all) {
       for (let slot = 0; slot < this.#sensors.size; slot++) {
         const episode = tracker.close(slot, this.#sensors.newestAt(slot), 'shutdown');
-        if (episode !== undefined) out.emit({ kind: 'episode', episode });
+        if (episode !== undefined) this.#tell(tracker, slot, episode, out);
       }
     }
     this.#emitRollups(this.#rollups.closeUntil(Infinity), out);
@@ -313,8 +324,4 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
       };
     }
   }
-}
-
-function emitAll(episodes: readonly EpisodeEvent[], out: Collector<EngineOutput>): void {
-  for (const episode of episodes) out.emit({ kind: 'episode', episode });
 }

@@ -243,3 +243,45 @@ describe('clock', () => {
     expect(offline('clock', [...run(0, 101), ...back(50)], { clock: { enabled: false } })).toEqual([]);
   });
 });
+
+describe('related anomalies', () => {
+  const config = engineConfigSchema.parse({
+    limits: { closeAfterReadings: 1, rules: [{ high: 80 }] },
+    zScore: { watch: 'never' },
+    adaptive: { enabled: false },
+  });
+  const at = (second: number, value: number, metric: string, device = 'press-3'): Reading => ({
+    ...reading(second, value, metric),
+    device,
+  });
+  const relations = (...readings: Reading[]): Record<string, string[]> => {
+    const left = final(detectOffline(config, gateway, readings));
+    const nameOf = new Map(left.map(({ id, device, metric }) => [id, `${device} ${metric}`]));
+    return Object.fromEntries(
+      left.map(({ id, related = [] }) => [nameOf.get(id) ?? '', related.map((other) => nameOf.get(other) ?? '')]),
+    );
+  };
+
+  it('that begin within ten seconds on one device name each other: just before, exactly, just after', () => {
+    const pair = (second: number) => relations(at(0, 90, 'a'), at(second, 90, 'b'));
+    const both = { 'press-3 a': ['press-3 b'], 'press-3 b': ['press-3 a'] };
+    expect(pair(9.999)).toEqual(both);
+    expect(pair(10)).toEqual(both);
+    expect(pair(10.001)).toEqual({ 'press-3 a': [], 'press-3 b': [] });
+  });
+
+  it('all of them, but neither those of other devices nor those that have ended', () => {
+    expect(relations(at(0, 90, 'a'), at(1, 90, 'b'), at(2, 90, 'c'), at(3, 90, 'a', 'oven-1'))).toEqual({
+      'press-3 a': ['press-3 b', 'press-3 c'],
+      'press-3 b': ['press-3 a', 'press-3 c'],
+      'press-3 c': ['press-3 a', 'press-3 b'],
+      'oven-1 a': [],
+    });
+    expect(relations(at(0, 90, 'a'), at(1, 10, 'a'), at(2, 90, 'b'))).toEqual({ 'press-3 a': [], 'press-3 b': [] });
+  });
+
+  it('no more than a record may hold', () => {
+    const many = relations(...Array.from({ length: 40 }, (_, i) => at(i / 10, 90, `m${i}`)));
+    expect(Math.max(...Object.values(many).map((names) => names.length))).toBe(16);
+  });
+});

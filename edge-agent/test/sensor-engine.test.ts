@@ -99,6 +99,8 @@ describe('sensor engine: episodes', () => {
     expect(episodes().map(({ detector, phase }) => [detector, phase])).toEqual([
       ['limit', 'opened'],
       ['z-score', 'opened'],
+      // Once more, to name the other.
+      ['limit', 'updated'],
     ]);
     expect([...engine.sensors()]).toMatchObject([{ anomalies: ['limit', 'z-score'], warmingUp: [] }]);
   });
