@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline/promises';
 import { createLogger, EXIT, loadConfig, runProgram, StartError, VERSION } from '@floorwatch/runtime';
 import { Command, CommanderError } from 'commander';
 
+import { addBacktest } from './backtest/command.ts';
 import { agentConfigSchema } from './config.ts';
 import { isUserName, userLine } from './ingest/broker-users.ts';
 import { Pipeline } from './pipeline.ts';
@@ -26,6 +27,7 @@ await runProgram(async (signal) => {
       'print the line of broker.usersFile for a user; reads the password from the first line of standard input',
     )
     .action(async (user: string) => hashPassword(user));
+  addBacktest(program);
   try {
     await program.parseAsync();
     return EXIT.ok;

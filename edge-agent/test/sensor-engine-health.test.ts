@@ -226,7 +226,7 @@ describe('clock', () => {
     const [opened] = offline('clock', [...run(0, 101), ...back(5)]);
     expect(opened).toMatchObject({ anomalyKind: 'clock', severity: 'warning', openedAt: START - 3_496_000 });
     expect(opened?.explanation).toBe(
-      'temperature of press-3 sends times 60 min earlier than its newest; it is not judged until they have caught up.',
+      'temperature of press-3 sends times 1 h earlier than its newest; it is not judged until they have caught up.',
     );
     const [, closed] = offline('clock', [...run(0, 101), ...back(5), reading(101)]);
     expect(closed).toMatchObject({ phase: 'closed', closeReason: 'recovered', eventTime: START + 101_000 });

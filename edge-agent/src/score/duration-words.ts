@@ -7,6 +7,7 @@ const UNITS = [
 
 /** A length of time to two digits in its largest fitting unit, such as `2.5 h`. */
 export function durationInWords(ms: number): string {
-  const [unit, size] = UNITS.find(([, unitMs]) => ms >= unitMs) ?? (['ms', 1] as const);
-  return `${Number((ms / size).toPrecision(2))} ${unit}`;
+  const rounded = Number(ms.toPrecision(2));
+  const [unit, size] = UNITS.find(([, unitMs]) => rounded >= unitMs) ?? (['ms', 1] as const);
+  return `${Number((rounded / size).toPrecision(2))} ${unit}`;
 }
