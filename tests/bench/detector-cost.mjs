@@ -1,5 +1,6 @@
 // Measures what the detectors cost, in a process of its own over built code: the test runner's module loader would slow every call.
-// Prints one JSON object: { cost: rows, memory: rows }.
+// Prints one JSON object. Takes what to measure and of which: cost NAME, memory SENSORS or engine SENSORS; one thing per process, because
+// what one has left behind, pages or types that the compiler has seen, would be counted to the next.
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
@@ -21,15 +22,18 @@ const STEP_MS = 10_000;
 const ENGINE_STEP_MS = 1_000;
 const START = Date.UTC(2026, 0, 5);
 const off = { enabled: false };
+const PLAIN = { adaptive: off, stuck: off, silent: off, noise: off, clock: off };
 
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc');
 
-// Memory first, before anything else has left pages behind.
-const memory = [10_000, 100_000].map(memoryOf);
-const engineMemory = [10_000, 100_000].map(engineMemoryOf);
-const cost = costs();
-process.stdout.write(JSON.stringify({ cost, memory, engineMemory }));
+const [what = '', which = ''] = process.argv.slice(2);
+const measurements = {
+  cost: () => costOf(which),
+  memory: () => memoryOf(Number(which)),
+  engine: () => engineMemoryOf(Number(which)),
+};
+process.stdout.write(JSON.stringify(measurements[what]()));
 
 /** Nanoseconds per reading of each round, over sensors in turn: the row of a sensor has left the cache before it comes again. */
 function measure(accept, stepMs = STEP_MS) {
@@ -55,29 +59,26 @@ function measure(accept, stepMs = STEP_MS) {
   return { median: rounds[rounds.length >> 1], best: rounds[0], bytesAllocated: allocated / MEASURED / SENSORS };
 }
 
-function costs() {
+function costOf(name) {
   const adaptive = new AdaptiveDetector(SENSORS);
   const stuck = new StuckDetector(SENSORS);
   const interval = new IntervalDetector(SENSORS);
   const window = new CountWindow(64);
   window.reserve(SENSORS);
   let flagged = 0;
-  const detectors = [
-    [
-      'plain rolling z-score, 64 readings',
-      (times, values, index) => {
-        const deviation = window.deviation(index, values[index]);
-        if (deviation * deviation > 25 * window.variance(index)) flagged += 1;
-        window.add(index, times[index], values[index]);
-      },
-    ],
-    ['adaptive', (times, values, index) => void adaptive.accept(index, times, values, index)],
-    ['stuck', (_, values, index) => void stuck.accept(index, values, index)],
-    ['interval', (times, _, index) => void interval.accept(index, times, index)],
-    ['the whole engine, plain detectors alone', engineOf({ adaptive: off, stuck: off, silent: off }), ENGINE_STEP_MS],
-    ['the whole engine, every detector on', engineOf({}), ENGINE_STEP_MS],
-  ];
-  return detectors.map(([name, accept, stepMs]) => Object.assign(measure(accept, stepMs), { name }));
+  const accepts = {
+    'z-score': (times, values, index) => {
+      const deviation = window.deviation(index, values[index]);
+      if (deviation * deviation > 25 * window.variance(index)) flagged += 1;
+      window.add(index, times[index], values[index]);
+    },
+    adaptive: (times, values, index) => void adaptive.accept(index, times, values, index),
+    stuck: (_, values, index) => void stuck.accept(index, values, index),
+    interval: (times, _, index) => void interval.accept(index, times, index),
+  };
+  if (name === 'plain-engine') return measure(engineOf(PLAIN), ENGINE_STEP_MS);
+  if (name === 'engine') return measure(engineOf({}), ENGINE_STEP_MS);
+  return measure(accepts[name]);
 }
 
 /** Everything that the agent does with a reading between its decoder and its spool. */
