@@ -220,11 +220,12 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
   #ask(tracker: EpisodeTracker, slot: number, reading: Reading, out: Collector<EngineOutput>): boolean {
     const verdict = this.#verdict;
     const { detector } = tracker;
-    detector.judge(slot, reading.eventTime, reading.value, verdict);
+    const { eventTime, value } = reading;
+    detector.judge(slot, eventTime, value, verdict);
     const flagged = verdict.judgement === 'anomalous';
     const episode = tracker.observe(slot, reading, verdict);
     if (episode !== undefined) this.#tell(tracker, slot, episode, out);
-    detector.learn(slot, reading.eventTime, reading.value, flagged);
+    detector.learn(slot, eventTime, value, flagged);
     // What a detector finds but leaves to another one belongs to no episode of its own.
     return flagged && tracker.isOpen(slot);
   }
