@@ -22,6 +22,8 @@ export type Provenance = (typeof PROVENANCES)[number];
  */
 export type CloseReason = 'recovered' | 'shutdown';
 
+const episodeIdSchema = z.string().regex(/^[0-9a-f]{32}$/);
+
 /** Largest score: more decades of improbability than this say nothing more, and a JSON number must be finite. */
 export const SCORE_MAX = 300;
 
@@ -34,7 +36,7 @@ export const anomalySchema = z.object({
   number: fields.number,
   phase: z.enum(ANOMALY_PHASES),
   /** Hash of sensor, detector, event time and value of the opening: a replay finds the same id. */
-  id: z.string().regex(/^[0-9a-f]{32}$/),
+  id: episodeIdSchema,
   ...fields.sensor,
   unit: fields.unit,
   /** Which detector found it, such as `z-score`. */
@@ -69,6 +71,8 @@ export const anomalySchema = z.object({
   before: z.array(z.object({ at: fields.instant, value: z.number() })).max(limits.contextReadingsMax),
   /** One sentence for the operator: what was seen, what was expected. */
   explanation: z.string().min(1).max(limits.explanationLengthMax),
+  /** Ids of episodes of the same device that opened within seconds of this one: perhaps one cause. Absent: none. */
+  related: z.array(episodeIdSchema).max(limits.relatedMax).exactOptional(),
   /** Why the episode ended (see {@link CloseReason}); only in `closed`. */
   closeReason: fields.term.exactOptional(),
 });

@@ -17,6 +17,8 @@ export const limits = {
   recordsPerBatchMax: 10_000,
   /** Readings before the opening of an episode that its records carry. */
   contextReadingsMax: 16,
+  /** Episodes that an episode names as related. More say no more than that the whole device is in trouble. */
+  relatedMax: 16,
   /** Dropped frames that one gap describes one by one; a larger loss is described by several gaps. */
   framesPerGapMax: 1_000,
   /** Counters in a status record. */

@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline/promises';
 import { createLogger, EXIT, loadConfig, runProgram, StartError, VERSION } from '@floorwatch/runtime';
 import { Command, CommanderError } from 'commander';
 
+import { addBacktest } from './backtest/command.ts';
 import { agentConfigSchema } from './config.ts';
 import { isUserName, userLine } from './ingest/broker-users.ts';
 import { inspect } from './inspect.ts';
@@ -35,6 +36,7 @@ await runProgram(async (signal) => {
     .action(async (directory: string, options: { json: boolean }) => {
       code = await inspect(directory, options);
     });
+  addBacktest(program);
   try {
     await program.parseAsync();
     return code;

@@ -1,7 +1,11 @@
 import { days } from '@floorwatch/contracts';
 import { z } from 'zod';
 
+import { adaptiveConfigSchema } from './score/adaptive/adaptive-config.ts';
 import { limitsConfigSchema } from './score/limit-config.ts';
+import { rangeConfigSchema } from './score/range-config.ts';
+import { rateConfigSchema } from './score/rate-config.ts';
+import { switchConfigSchema } from './score/switch-config.ts';
 import { zScoreConfigSchema } from './score/z-score-config.ts';
 
 const statisticsSchema = z.strictObject({
@@ -30,7 +34,14 @@ export const engineConfigSchema = z
   .strictObject({
     statistics: statisticsSchema.prefault({}),
     limits: limitsConfigSchema.prefault({}),
+    range: rangeConfigSchema.prefault({}),
+    rate: rateConfigSchema.prefault({}),
     zScore: zScoreConfigSchema.prefault({}),
+    adaptive: adaptiveConfigSchema.prefault({}),
+    stuck: switchConfigSchema.prefault({}),
+    silent: switchConfigSchema.prefault({}),
+    noise: switchConfigSchema.prefault({}),
+    clock: switchConfigSchema.prefault({}),
     watermark: watermarkSchema.prefault({}),
   })
   .superRefine(({ statistics, zScore }, context) => {

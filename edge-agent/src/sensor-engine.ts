@@ -10,9 +10,17 @@ import {
   type RollupSensor,
 } from '@floorwatch/contracts';
 
+import { AdaptiveJudge } from './score/adaptive/adaptive-judge.ts';
+import { StuckJudge } from './score/adaptive/stuck-judge.ts';
+import { ClockDetector } from './score/clock-detector.ts';
 import type { Detector, Verdict } from './score/detector.ts';
-import { type EpisodeEvent, EpisodeTracker } from './score/episode-tracker.ts';
+import { type EpisodeEvent, EpisodeTracker, type SensorContext } from './score/episode-tracker.ts';
 import { LimitDetector } from './score/limit-detector.ts';
+import { NoiseDetector } from './score/noise-detector.ts';
+import { RangeDetector } from './score/range-detector.ts';
+import { RateDetector } from './score/rate-detector.ts';
+import { RelatedEpisodes } from './score/related-episodes.ts';
+import { SilenceWatch, SilentDetector } from './score/silence-watch.ts';
 import { ZScoreDetector } from './score/z-score-detector.ts';
 import type { EngineConfig } from './sensor-engine-config.ts';
 import { RecentReadings } from './stats/recent-readings.ts';
@@ -57,6 +65,13 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
   readonly #statistics: SensorStatistics;
   readonly #recent = new RecentReadings();
   readonly #trackers: readonly EpisodeTracker[];
+  readonly #silence: SilenceWatch | undefined;
+  readonly #clock: { readonly detector: ClockDetector; readonly tracker: EpisodeTracker } | undefined;
+  /** Those that judge when a reading came, whatever its value. */
+  readonly #timing: readonly EpisodeTracker[];
+  /** Judges before those that judge values: what a sensor cannot have measured tells them nothing. */
+  readonly #range: EpisodeTracker | undefined;
+  readonly #related = new RelatedEpisodes();
   readonly #rollups: RollupBuckets;
   readonly #watermark: Watermark;
   /** The one verdict that all detectors write into. */
@@ -80,15 +95,61 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
     this.#statistics = new SensorStatistics(config.statistics);
     this.#rollups = new RollupBuckets(this.#statistics);
     this.#watermark = new Watermark(config.watermark);
-    const { base, learnFlagged } = config.zScore;
-    const baseline = learnFlagged ? this.#statistics[base] : createStatistic(base, config.statistics);
-    const all = [new LimitDetector(config.limits), new ZScoreDetector(config.zScore, baseline), ...detectors];
-    const context = {
-      sensor: (slot: number) => this.#sensors.sensor(slot),
-      moving: (slot: number) => this.#statistics.snapshot(slot),
-      before: (slot: number) => this.#recent.list(slot),
+    const context: SensorContext = {
+      sensor: (slot) => this.#sensors.sensor(slot),
+      moving: (slot) => this.#statistics.snapshot(slot),
+      before: (slot) => this.#recent.list(slot),
     };
-    this.#trackers = all.map((detector) => new EpisodeTracker(detector, gateway, context));
+    const track = (detector: Detector): EpisodeTracker => new EpisodeTracker(detector, gateway, context);
+    if (config.silent.enabled) {
+      const silent = new SilentDetector(config.silent);
+      this.#silence = new SilenceWatch(silent, track(silent), (slot) => this.#sensors.newestValue(slot));
+    }
+    if (config.clock.enabled) {
+      const detector = new ClockDetector(config.clock, config.watermark.outOfOrderMs);
+      this.#clock = { detector, tracker: track(detector) };
+    }
+    this.#timing = [this.#silence?.tracker, this.#clock?.tracker].filter((tracker) => tracker !== undefined);
+    if (config.range.rules.length > 0) this.#range = track(new RangeDetector(config.range));
+    this.#trackers = [
+      ...(config.limits.rules.length > 0 ? [track(new LimitDetector(config.limits))] : []),
+      ...(config.rate.rules.length > 0 ? [track(new RateDetector(config.rate))] : []),
+      ...this.#trackLevel(config, gateway, context),
+      ...(config.stuck.enabled ? [track(new StuckJudge(config.stuck))] : []),
+      ...(config.noise.enabled ? [track(new NoiseDetector(config.noise))] : []),
+      ...detectors.map(track),
+    ];
+  }
+
+  /**
+   * The z-score and the adaptive detector, which judge the same thing: how far a value is from what is usual. Until the adaptive one has a
+   * full history of a sensor, whichever finds a fault first reports it; from then on the adaptive one alone does.
+   */
+  #trackLevel(config: EngineConfig, gateway: GatewayName, context: SensorContext): EpisodeTracker[] {
+    const { watch, base, learnFlagged } = config.zScore;
+    const baseline = learnFlagged ? this.#statistics[base] : createStatistic(base, config.statistics);
+    const zScore = new ZScoreDetector(config.zScore, baseline);
+    const adaptive = new AdaptiveJudge(config.adaptive);
+    const judges = [...(watch === 'never' ? [] : [zScore]), ...(config.adaptive.enabled ? [adaptive] : [])];
+    if (judges.length < 2 || watch === 'always') {
+      return judges.map((detector) => new EpisodeTracker(detector, gateway, context));
+    }
+    const trackers: EpisodeTracker[] = judges.map(
+      (detector) =>
+        new EpisodeTracker(
+          detector,
+          gateway,
+          context,
+          (slot) =>
+            (detector === adaptive || !adaptive.hasFullHistory(slot)) &&
+            trackers.every((other) => other.detector === detector || !other.isOpen(slot)),
+        ),
+    );
+    return trackers;
+  }
+
+  get #all(): readonly EpisodeTracker[] {
+    return [...(this.#range === undefined ? [] : [this.#range]), ...this.#trackers, ...this.#timing];
   }
 
   /** Sensors seen so far. */
@@ -122,11 +183,12 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
     this.#watermark.observe(eventTime);
     if (eventTime < this.#sensors.newestAt(slot)) {
       this.#outOfOrder += 1;
+      this.#judgeEarlier(slot, reading, out);
       this.#rollups.addOutOfOrder(slot, eventTime, value, uncertain);
     } else {
       const anomalous = this.#judge(slot, reading, out);
       this.#rollups.add(slot, eventTime, value, anomalous, uncertain);
-      this.#statistics.add(slot, eventTime, value);
+      if (this.#range?.judgement(slot) !== 'anomalous') this.#statistics.add(slot, eventTime, value);
       this.#recent.add(slot, eventTime, value);
       this.#sensors.setNewest(slot, eventTime, value);
     }
@@ -136,23 +198,58 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
   #addSensor(slot: number): void {
     this.#statistics.reserve(slot + 1);
     this.#recent.reserve(slot + 1);
-    for (const tracker of this.#trackers) tracker.addSensor(slot, this.#sensors.sensor(slot));
+    for (const tracker of this.#all) tracker.addSensor(slot, this.#sensors.sensor(slot));
   }
 
-  /** Has every detector judge and learn the reading; true if one of them finds it anomalous. */
+  /** Has the detectors judge and learn the reading; true if one of them finds it anomalous. */
   #judge(slot: number, reading: Reading, out: Collector<EngineOutput>): boolean {
-    const verdict = this.#verdict;
-    let anomalous = false;
-    for (const tracker of this.#trackers) {
-      const { detector } = tracker;
-      detector.judge(slot, reading.eventTime, reading.value, verdict);
-      const flagged = verdict.judgement === 'anomalous';
-      const episode = tracker.observe(slot, reading, verdict);
-      if (episode !== undefined) out.emit({ kind: 'episode', episode });
-      detector.learn(slot, reading.eventTime, reading.value, flagged);
-      anomalous ||= flagged;
+    if (this.#silence?.isDue(slot, reading.eventTime) === true) {
+      const { tracker } = this.#silence;
+      for (const episode of this.#silence.hear(slot, this.#sensors.sensor(slot), reading)) {
+        this.#tell(tracker, slot, episode, out);
+      }
     }
+    for (const tracker of this.#timing) this.#ask(tracker, slot, reading, out);
+    if (this.#range !== undefined && this.#ask(this.#range, slot, reading, out)) return true;
+    let anomalous = false;
+    for (const tracker of this.#trackers) anomalous = this.#ask(tracker, slot, reading, out) || anomalous;
     return anomalous;
+  }
+
+  /** Has one detector judge and learn the reading; true if an episode of it holds the reading. */
+  #ask(tracker: EpisodeTracker, slot: number, reading: Reading, out: Collector<EngineOutput>): boolean {
+    const verdict = this.#verdict;
+    const { detector } = tracker;
+    const { eventTime, value } = reading;
+    detector.judge(slot, eventTime, value, verdict);
+    const flagged = verdict.judgement === 'anomalous';
+    const episode = tracker.observe(slot, reading, verdict);
+    if (episode !== undefined) this.#tell(tracker, slot, episode, out);
+    detector.learn(slot, eventTime, value, flagged);
+    // What a detector finds but leaves to another one belongs to no episode of its own.
+    return flagged && tracker.isOpen(slot);
+  }
+
+  #judgeEarlier(slot: number, reading: Reading, out: Collector<EngineOutput>): void {
+    if (this.#clock === undefined) return;
+    const { detector, tracker } = this.#clock;
+    detector.judgeEarlier(slot, this.#sensors.newestAt(slot) - reading.eventTime, this.#verdict);
+    const episode = tracker.observe(slot, reading, this.#verdict);
+    if (episode !== undefined) this.#tell(tracker, slot, episode, out);
+  }
+
+  #tell(tracker: EpisodeTracker, slot: number, record: EpisodeEvent, out: Collector<EngineOutput>): void {
+    for (const episode of this.#related.follow(tracker, slot, record)) out.emit({ kind: 'episode', episode });
+  }
+
+  /** Looks which sensors have been silent for too long. */
+  #listen(watermark: EpochMs, out: Collector<EngineOutput>): void {
+    if (this.#silence === undefined) return;
+    for (let slot = 0; slot < this.#sensors.size; slot++) {
+      if (!this.#silence.isDue(slot, watermark)) continue;
+      const { tracker } = this.#silence;
+      for (const episode of this.#silence.check(slot, watermark)) this.#tell(tracker, slot, episode, out);
+    }
   }
 
   /** Lets out what the watermark has passed, and everything if too much stays. */
@@ -178,6 +275,7 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
     this.#watermark.tick(clock);
     const watermark = this.#watermark.value();
     if (watermark === undefined) return;
+    this.#listen(watermark, out);
     this.#emitRollups(this.#rollups.closeUntil(watermark), out);
     this.#lookAtOpen = this.#rollups.openCount + BUCKETS_PER_LOOK;
     out.emit({ kind: 'tick', watermark });
@@ -185,10 +283,12 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
 
   /** The clean stop: open episodes close with reason `shutdown`, and all rollups go out. Nothing may be accepted afterwards. */
   close(out: Collector<EngineOutput>): void {
-    for (const tracker of this.#trackers) {
+    const watermark = this.#watermark.value();
+    if (watermark !== undefined) this.#listen(watermark, out);
+    for (const tracker of this.#all) {
       for (let slot = 0; slot < this.#sensors.size; slot++) {
         const episode = tracker.close(slot, this.#sensors.newestAt(slot), 'shutdown');
-        if (episode !== undefined) out.emit({ kind: 'episode', episode });
+        if (episode !== undefined) this.#tell(tracker, slot, episode, out);
       }
     }
     this.#emitRollups(this.#rollups.closeUntil(Infinity), out);
@@ -214,7 +314,7 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
   *sensors(): Generator<SensorState> {
     for (let slot = 0; slot < this.#sensors.size; slot++) {
       const naming = (is: (tracker: EpisodeTracker) => boolean): string[] =>
-        this.#trackers.filter(is).map(({ detector }) => detector.name);
+        this.#all.filter(is).map(({ detector }) => detector.name);
       yield {
         ...this.#sensors.sensor(slot),
         newestAt: this.#sensors.newestAt(slot),

@@ -34,9 +34,17 @@ describe('the example configuration', () => {
   it('is valid, and says the defaults', async () => {
     const config = await loadConfig(example, agentConfigSchema);
     const defaults = agentConfigSchema.parse(minimal);
-    const { limits, ...engine } = config.engine;
-    expect(limits.rules).toHaveLength(1);
-    expect({ ...config, engine: { ...engine, limits: { ...limits, rules: [] } } }).toEqual(defaults);
+    const { limits, range, rate, stuck, ...engine } = config.engine;
+    for (const { rules } of [limits, range, rate, stuck]) expect(rules).toHaveLength(1);
+    const none = { rules: [] };
+    const plain = {
+      ...engine,
+      limits: { ...limits, ...none },
+      range: { ...range, ...none },
+      rate: { ...rate, ...none },
+      stuck: { ...stuck, ...none },
+    };
+    expect({ ...config, engine: plain }).toEqual(defaults);
   });
 
   it('mentions every field of the schema', async () => {
@@ -83,6 +91,16 @@ describe('the configuration', () => {
     ['site: s\ngateway: g\nsensorsMax: 0', /sensorsMax: .*it is 0/],
     ['site: s\ngateway: g\nreadings: {futureMsMax: -1}', /readings\.futureMsMax: .*it is -1/],
     ['site: s\ngateway: g\nspool: {telemetryBytesMax: 1000}', /spool\.telemetryBytesMax: .*it is 1000/],
+    ['site: s\ngateway: g\nengine: {range: {rules: [{metric: t}]}}', /engine\.range\.rules\.0\.high: is missing/],
+    [
+      'site: s\ngateway: g\nengine: {range: {rules: [{low: 2, high: 2}]}}',
+      /engine\.range\.rules\.0\.low: must be below/,
+    ],
+    ['site: s\ngateway: g\nengine: {rate: {rules: [{perSecondMax: 0}]}}', /engine\.rate\.rules\.0\.perSecondMax: /],
+    [
+      'site: s\ngateway: g\nengine: {adaptive: {rules: [{warningScore: 4}]}}',
+      /engine\.adaptive\.rules\.0\.warningScore: must not be above criticalScore/,
+    ],
     ['site: s\ngateway: g\nengine: {zScore: {rules: [{warningSd: -1}]}}', /engine\.zScore\.rules\.0\.warningSd: /],
   ])('%j names the field and the value', async (text, message) => {
     const file = join(await resources.directory(), 'agent.yaml');

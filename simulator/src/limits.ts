@@ -29,6 +29,12 @@ export const limits = {
   csvBatchRows: 512,
   /** Bytes of a file with faults. */
   faultFileBytesMax: 1024 * 1024,
+  /** Lines of a ground truth that is compared: two years of a fault a minute. */
+  truthLinesMax: 1_000_000,
+  /** Items that are asked of the API at once, the most that it gives. */
+  apiPageItems: 5_000,
+  /** The API must answer a page in this time. */
+  apiTimeoutMs: 30_000,
   /** Faults in such a file. */
   faultsMax: 10_000,
 } as const;

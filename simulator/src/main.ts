@@ -11,6 +11,7 @@ import type { Qos } from './publish/mqtt-publisher.ts';
 import { replayRecordings, type ReplayOptions } from './replay-recordings.ts';
 import { usableName } from './replay/column-plan.ts';
 import { parseInstant } from './replay/timestamps.ts';
+import { scoreTruth, type ScoreOptions } from './score-truth.ts';
 import { runFloor, type RunOptions } from './run-floor.ts';
 
 await runProgram(async (signal) => {
@@ -62,6 +63,18 @@ await runProgram(async (signal) => {
     .action(async (files: string[], options: Omit<ReplayOptions, 'files'>) => {
       exitCode = await replayRecordings({ ...options, files }, signal);
     });
+  program
+    .command('score')
+    .description(
+      'compare the ground truth of a run with the episodes in the store: what was found, how soon, what was not there',
+    )
+    .requiredOption('--truth <file>', 'ground truth that run --truth has written')
+    .option('--api <url>', "address of the processor's API", 'http://127.0.0.1:8080')
+    .option('--token-file <file>', 'file with its bearer token (or FLOORWATCH_HTTP_TOKEN)')
+    .option('--from <time>', 'only faults and episodes from this time on (default: the first fault)', moment)
+    .option('--to <time>', 'only those before (default: half a minute after the last fault)', moment)
+    .option('--json', 'print the comparison as one line of JSON', false)
+    .action(async (options: ScoreOptions) => scoreTruth(options, signal));
   try {
     await program.parseAsync();
   } catch (error) {

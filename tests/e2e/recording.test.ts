@@ -1,7 +1,7 @@
 import path from 'node:path';
 
 import { detectOffline, engineConfigSchema, type EpisodeEvent } from '@floorwatch/edge-agent';
-import { type AnomalyRow, epochMs, parseSizeLabel } from '@floorwatch/contracts';
+import { type AnomalyRow, epochMs, parseSizeLabel, type Reading } from '@floorwatch/contracts';
 import { lookForServer } from '@floorwatch/servers';
 import { connectAsync } from 'mqtt';
 import { describe, expect, it } from 'vitest';
@@ -91,7 +91,7 @@ async function inTheMiddle(floor: Floor): Promise<ReturnType<typeof replay>> {
 
 async function expectEverything(floor: Floor): Promise<void> {
   const values = readRecording(RECORDING);
-  await sealAll(floor);
+  const sealed = await sealAll(floor);
   for (const metric of new Set(values.map((value) => value.metric))) {
     for (const size of SIZES)
       await expectWindows(
@@ -102,14 +102,25 @@ async function expectEverything(floor: Floor): Promise<void> {
       );
   }
   await floor.agent.stop();
-  await expectAnomalies(floor, values);
+  await expectAnomalies(floor, values, sealed);
 }
 
-/** One reading of now on another sensor moves the gateway's watermark past everything that was recorded. */
-async function sealAll(floor: Floor): Promise<void> {
+/**
+ * One reading of now on another sensor moves the gateway's watermark past everything that was recorded, which also shows that the
+ * recorded sensors have been silent since.
+ */
+async function sealAll(floor: Floor): Promise<Reading> {
+  const reading = {
+    device: 'clock',
+    metric: 'now',
+    eventTime: epochMs(Date.now()),
+    value: 1,
+    quality: 'good' as const,
+  };
   const client = await connectAsync(floor.mqttUrl);
-  await client.publishAsync('sensors/clock/now', JSON.stringify({ value: 1, ts: Date.now() }), { qos: 1 });
+  await client.publishAsync('sensors/clock/now', JSON.stringify({ value: 1, ts: reading.eventTime }), { qos: 1 });
   await client.endAsync();
+  return reading;
 }
 
 async function expectWindows(
@@ -149,7 +160,7 @@ function expectClose(actual: number, expected = Number.NaN): void {
   );
 }
 
-async function expectAnomalies(floor: Floor, values: readonly RecordedValue[]): Promise<void> {
+async function expectAnomalies(floor: Floor, values: readonly RecordedValue[], sealed: Reading): Promise<void> {
   const readings = values.map(({ metric, at, value }) => ({
     device: DEVICE,
     metric,
@@ -158,7 +169,8 @@ async function expectAnomalies(floor: Floor, values: readonly RecordedValue[]): 
     quality: 'good' as const,
   }));
   const newest = new Map<string, EpisodeEvent>();
-  for (const episode of detectOffline(engineConfigSchema.parse({}), GATEWAY, readings)) newest.set(episode.id, episode);
+  for (const episode of detectOffline(engineConfigSchema.parse({}), GATEWAY, [...readings, sealed]))
+    newest.set(episode.id, episode);
   const stored = await waitFor('every episode has closed', async () => {
     const rows = await floor.anomalies();
     return rows.length >= newest.size && rows.every(({ phase }) => phase === 'closed') && rows;

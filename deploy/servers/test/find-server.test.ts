@@ -132,7 +132,7 @@ describe('fetching', () => {
     expect(said.join('\n')).toMatch(/building github\.com\/nats-io\/nats-server.*\n.*ready: /);
     expect((await findServer('nats-server', options)).how).toBe('cache');
     expect(await calls('go-calls')).toBe('install github.com/nats-io/nats-server/v2@v2.15.2\n');
-    expect(await readdir(cache)).toEqual(['nats-server']);
+    expect(await readdir(cache)).toEqual(['nats-server', 'nats-server.lock']);
   });
 
   it('without root downloads and unpacks the package of Debian when Go fails', async () => {
@@ -145,7 +145,7 @@ describe('fetching', () => {
       how: "unpacked from Debian's package nats-server",
     });
     expect(await calls('apt-calls')).toBe('download\n');
-    expect(await readdir(cache)).toEqual(['nats-server']);
+    expect(await readdir(cache)).toEqual(['nats-server', 'nats-server.lock']);
   });
 
   it('as root installs the package', async () => {

@@ -3,7 +3,9 @@ import {
   type AnomalyRecord,
   type CloseReason,
   type EpochMs,
+  epochMs,
   type GatewayName,
+  limits,
   type MovingStatistics,
   type Reading,
   type RollupSensor,
@@ -42,27 +44,55 @@ interface Episode {
   /** Something happened that no record has told yet. */
   unsent: boolean;
   normalInARow: number;
+  /** Normal readings in a row that close it. */
+  readonly closeAfter: number;
+  /** Ids of episodes that opened together with it. */
+  related: readonly string[];
 }
+
+/** What is kept of a sensor's last episode, to tell whether the next one is the same fault again. */
+interface Past {
+  readonly openedAt: EpochMs;
+  readonly closedAt: EpochMs;
+  /** Times in a row that an episode opened soon after the one before. */
+  readonly flaps: number;
+}
+
+/** An episode that opens as soon after the last one as that lasted, but at least so soon, is the same fault flapping. */
+const FLAP_MS = seconds(60);
+/** With every flap an episode needs twice as many normal readings to close, up to 2^4 times as many. */
+const FLAPS_MAX = 4;
 
 /**
  * Makes one detector's judgements into episodes, at most one open per sensor. An episode is `opened` by an anomalous reading, `updated`
- * at most every 10 s of event time and once more when its severity rises, and `closed` by enough normal readings in a row.
+ * at most every 10 s of event time and once more when its severity rises, and `closed` by enough normal readings in a row: more of them
+ * every time that it opens again soon after, so that a fault which comes and goes is few episodes.
  */
 export class EpisodeTracker {
   readonly detector: Detector;
   readonly #gateway: GatewayName;
   readonly #context: SensorContext;
+  readonly #mayOpen: (slot: number) => boolean;
+  readonly #past: (Past | undefined)[] = [];
   readonly #open: (Episode | undefined)[] = [];
   readonly #judgements: Judgement[] = [];
 
-  constructor(detector: Detector, gateway: GatewayName, context: SensorContext) {
+  /** @param mayOpen whether an episode of the sensor may open now; asked when a reading is anomalous and none is open. */
+  constructor(
+    detector: Detector,
+    gateway: GatewayName,
+    context: SensorContext,
+    mayOpen: (slot: number) => boolean = () => true,
+  ) {
     this.detector = detector;
     this.#gateway = gateway;
     this.#context = context;
+    this.#mayOpen = mayOpen;
   }
 
   addSensor(slot: number, sensor: RollupSensor): void {
     this.#open[slot] = undefined;
+    this.#past[slot] = undefined;
     this.#judgements[slot] = 'warming-up';
     this.detector.addSensor(slot, sensor);
   }
@@ -81,13 +111,16 @@ export class EpisodeTracker {
     this.#judgements[slot] = verdict.judgement;
     const episode = this.#open[slot];
     if (episode !== undefined) return this.#follow(episode, slot, reading, verdict);
-    return verdict.judgement === 'anomalous' ? this.#begin(slot, reading, verdict) : undefined;
+    return verdict.judgement === 'anomalous' && this.#mayOpen(slot)
+      ? this.open(slot, reading.eventTime, reading.value, verdict)
+      : undefined;
   }
 
-  #begin(slot: number, reading: Reading, verdict: Readonly<Verdict>): EpisodeEvent {
-    const { device, metric, eventTime, value } = reading;
+  /** Opens an episode. For what is found without a reading: `value` then is the sensor's newest. None may be open. */
+  open(slot: number, eventTime: EpochMs, value: number, verdict: Readonly<Verdict>): EpisodeEvent {
     const { score, severity, anomalyKind, low, high } = verdict;
     const sensor = this.#context.sensor(slot);
+    const { device, metric } = sensor;
     const opened: EpisodeEvent = {
       phase: 'opened',
       id: episodeId(
@@ -123,6 +156,8 @@ export class EpisodeTracker {
       sentAt: eventTime,
       unsent: false,
       normalInARow: 0,
+      closeAfter: this.detector.closeAfterReadings * 2 ** this.#flaps(slot, eventTime),
+      related: [],
     };
     return opened;
   }
@@ -130,7 +165,7 @@ export class EpisodeTracker {
   #follow(episode: Episode, slot: number, reading: Reading, verdict: Readonly<Verdict>): EpisodeEvent | undefined {
     const at = reading.eventTime;
     episode.normalInARow = verdict.judgement === 'normal' ? episode.normalInARow + 1 : 0;
-    if (episode.normalInARow >= this.detector.closeAfterReadings) return this.close(slot, at, 'recovered');
+    if (episode.normalInARow >= episode.closeAfter) return this.close(slot, at, 'recovered');
     let rises = false;
     if (verdict.judgement === 'anomalous') {
       episode.unsent = true;
@@ -158,17 +193,59 @@ export class EpisodeTracker {
     return true;
   }
 
-  /** Closes the sensor's open episode, if there is one. */
-  close(slot: number, at: EpochMs, closeReason: CloseReason): EpisodeEvent | undefined {
+  /** How often in a row the sensor's episodes have opened soon after one another, counting one that opens at `at`. */
+  #flaps(slot: number, at: EpochMs): number {
+    const past = this.#past[slot];
+    if (past === undefined) return 0;
+    const soon = Math.max(FLAP_MS, past.closedAt - past.openedAt);
+    return at - past.closedAt <= soon ? Math.min(FLAPS_MAX, past.flaps + 1) : 0;
+  }
+
+  /** Has the sensor's open episode name others; the record of it, or undefined if there is nothing new to tell. */
+  relate(slot: number, ids: readonly string[]): EpisodeEvent | undefined {
+    const episode = this.#open[slot];
+    if (episode === undefined || episode.related.length >= limits.relatedMax) return undefined;
+    episode.related = [...episode.related, ...ids].slice(0, limits.relatedMax);
+    return record(episode, 'updated', episode.sentAt);
+  }
+
+  /** Makes the sensor's open episode critical; the record of it, or undefined if it was. */
+  escalate(slot: number, at: EpochMs): EpisodeEvent | undefined {
+    const episode = this.#open[slot];
+    if (episode === undefined || episode.severity === 'critical') return undefined;
+    episode.severity = 'critical';
+    episode.sentAt = at;
+    return record(episode, 'updated', at);
+  }
+
+  /** Closes the sensor's open episode, if there is one; not before its last record. `explanation` replaces the one so far. */
+  close(slot: number, at: EpochMs, closeReason: CloseReason, explanation?: string): EpisodeEvent | undefined {
     const episode = this.#open[slot];
     if (episode === undefined) return undefined;
     this.#open[slot] = undefined;
-    return { ...record(episode, 'closed', at), closeReason };
+    const { openedAt } = episode.opened;
+    this.#past[slot] = {
+      openedAt,
+      closedAt: at,
+      flaps: Math.log2(episode.closeAfter / this.detector.closeAfterReadings),
+    };
+    if (explanation !== undefined) episode.explanation = clip(explanation);
+    return { ...record(episode, 'closed', epochMs(Math.max(at, episode.sentAt))), closeReason };
   }
 }
 
 function record(episode: Episode, phase: AnomalyPhase, eventTime: EpochMs): EpisodeEvent {
   const { opened, severity, explanation, readings, worstValue, worstAt, worstScore } = episode;
   const worst = { value: worstValue, at: worstAt, score: worstScore };
-  return { ...opened, phase, severity, eventTime, worst, readings, explanation };
+  const { related } = episode;
+  return {
+    ...opened,
+    phase,
+    severity,
+    eventTime,
+    worst,
+    readings,
+    explanation,
+    ...(related.length > 0 && { related: [...related] }),
+  };
 }

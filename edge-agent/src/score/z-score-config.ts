@@ -35,6 +35,11 @@ const zScoreRuleSchema = z
   }));
 
 export const zScoreConfigSchema = z.strictObject({
+  /**
+   * When it reports. cold-start: until the adaptive detector has learned a sensor, and for ever where that one is off; the two never
+   * have an episode of one sensor at the same time. always: beside the adaptive detector. never: not at all.
+   */
+  watch: z.enum(['cold-start', 'always', 'never']).default('cold-start'),
   /** Which moving mean and standard deviation readings are compared with: over a count of readings, over time, or weighted. */
   base: z.enum(['count', 'time', 'ew']).default('count'),
   /** Readings that the base must rest on before it is used. */

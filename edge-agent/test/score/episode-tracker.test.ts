@@ -214,3 +214,38 @@ describe('episodes', () => {
     expect(tracker.close(0, epochMs(2_000), 'shutdown')).toBeUndefined();
   });
 });
+
+describe('a fault that comes and goes', () => {
+  /** Readings that it takes to close an episode that opens so many seconds after the last one has closed. */
+  const normalsAfter = (pause: number, times: number): number => {
+    const on = trackerOf('flapping');
+    let at = 0;
+    let taken = 0;
+    for (let i = 0; i <= times; i++) {
+      expect(observe(15, at, 0, on)?.phase).toBe('opened');
+      for (taken = 1; observe(0, (at += 1), 0, on)?.phase !== 'closed'; taken++);
+      at += pause;
+    }
+    return taken;
+  };
+
+  it('needs twice as many normal readings with every time, up to sixteen times as many', () => {
+    expect([0, 1, 2, 3, 4, 5].map((times) => normalsAfter(10, times))).toEqual([3, 6, 12, 24, 48, 48]);
+  });
+
+  it('is the same fault within a minute, just before and exactly, and another one just after', () => {
+    expect([59.999, 60, 60.001].map((pause) => normalsAfter(pause, 1))).toEqual([6, 6, 3]);
+  });
+
+  it('after a long episode it is the same fault for as long as that lasted', () => {
+    const reopened = (seconds: number): boolean => {
+      const on = trackerOf('long');
+      for (let at = 0; at <= 1_000; at += 10) observe(15, at, 0, on);
+      for (const at of [1_001, 1_002, 1_003]) observe(0, at, 0, on);
+      observe(15, 1_003 + seconds, 0, on);
+      return [1, 2, 3].map((i) => observe(0, 1_003 + seconds + i, 0, on)?.phase).includes('closed');
+    };
+    expect(reopened(1_003)).toBe(false);
+    expect(reopened(1_003.001)).toBe(true);
+  });
+});

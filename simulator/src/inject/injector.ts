@@ -3,6 +3,15 @@ import type { EpochMs } from '@floorwatch/contracts';
 import type { FloorSensor, SourceReading } from '../sensor.ts';
 import { type Fault, faultyValue, placeFault, type PlannedFault } from './fault.ts';
 
+/** A fault that has begun. */
+interface Active {
+  readonly fault: Fault;
+  /** Readings that it has touched; with the first it is announced. */
+  count: number;
+  /** What the sensor would have shown at the first of them. */
+  first: number;
+}
+
 /**
  * Changes the readings of a floor by the faults of a schedule. Pure: what comes out depends on the readings and the schedule alone.
  * Every fault that touches a reading is announced once, before that reading comes out.
@@ -12,8 +21,8 @@ export class Injector {
   readonly #start: EpochMs;
   readonly #announce: (fault: Fault) => void;
   #next: Fault | undefined;
-  /** The faults that have begun and not ended; announced ones have touched a reading. */
-  #active: { readonly fault: Fault; announced: boolean }[] = [];
+  /** The faults that have begun and not ended. */
+  #active: Active[] = [];
 
   /**
    * @param schedule faults by their beginning; may be endless.
@@ -43,11 +52,12 @@ export class Injector {
     let value: number | undefined = reading.value;
     for (const active of this.#active) {
       if (active.fault.sensor !== reading.sensor || value === undefined) continue;
-      if (!active.announced) {
-        active.announced = true;
+      if (active.count === 0) {
+        active.first = value;
         this.#announce(active.fault);
       }
-      value = faultyValue(active.fault, value, reading.at);
+      value = faultyValue(active.fault, value, reading.at, active.first, active.count);
+      active.count += 1;
     }
     return value;
   }
@@ -57,7 +67,7 @@ export class Injector {
       this.#active = this.#active.filter(({ fault }) => fault.to > now);
     }
     while (this.#next !== undefined && this.#next.from <= now) {
-      if (this.#next.to > now) this.#active.push({ fault: this.#next, announced: false });
+      if (this.#next.to > now) this.#active.push({ fault: this.#next, count: 0, first: Number.NaN });
       this.#advance();
     }
   }

@@ -2,22 +2,47 @@ import { durationMs } from '@floorwatch/contracts';
 
 import { Random } from '../random.ts';
 import type { FloorSensor } from '../sensor.ts';
-import type { PlannedFault } from './fault.ts';
+import type { FaultTypeName, PlannedFault } from './fault.ts';
 
 /** The first faults come early, so that someone who has just started sees some; after that one a minute. */
 const FIRST_MS = 26_000;
 const SECOND_MS = 42_000;
 const PERIOD_MS = 60_000;
-const SHIFT_MS = 40_000;
+/** A pause between faults, so that never two are there at once. */
+const PAUSE_MS = 20_000;
+/** The first four are those that a detector finds without a history. */
+const FIRST_TYPES = ['spike', 'shift', 'spike', 'shift'] as const satisfies readonly FaultTypeName[];
+const TYPES = [
+  'noise',
+  'gap',
+  'stuck',
+  'spike',
+  'swing',
+  'drift',
+  'rail',
+  'shift',
+] as const satisfies readonly FaultTypeName[];
+/** How long a fault lasts: as long as both of these, in readings of its sensor and in milliseconds. */
+const LENGTHS: Readonly<Record<FaultTypeName, { readonly readings: number; readonly ms: number }>> = {
+  spike: { readings: 2, ms: 0 },
+  shift: { readings: 4, ms: 40_000 },
+  drift: { readings: 120, ms: 90_000 },
+  stuck: { readings: 120, ms: 60_000 },
+  noise: { readings: 96, ms: 60_000 },
+  rail: { readings: 10, ms: 20_000 },
+  gap: { readings: 30, ms: 60_000 },
+  swing: { readings: 12, ms: 10_000 },
+};
 /** Readings that a sensor must have sent before it is chosen: nothing stands out from too few. */
 const HISTORY_READINGS = 48;
-/** Readings that a spike changes. */
-const SPIKE_READINGS = 2;
 /** Magnitudes in multiples of the sensor's spread: unmistakable, and still values that a plant shows when something breaks. */
 const MAGNITUDE_LOW = 14;
 const MAGNITUDE_HIGH = 20;
 
-/** The faults of a demonstration, without end: spikes and level shifts in turn, each on another sensor, never two at once. */
+/**
+ * The faults of a demonstration, without end: at first spikes and level shifts, then every type in turn, each on another sensor, never two
+ * at once, one a minute unless they last longer.
+ */
 export function* demoSchedule(sensors: readonly FloorSensor[], seed: number): Generator<PlannedFault, void> {
   const random = new Random(seed, 'faults');
   // A count or a level that moves all the time has no band of its own to stand out from.
@@ -25,17 +50,20 @@ export function* demoSchedule(sensors: readonly FloorSensor[], seed: number): Ge
     sensors.filter(({ signal }) => signal.kind === 'process'),
     random,
   );
+  let after = FIRST_MS;
   for (let index = 0; candidates.length > 0; index++) {
-    const after = index === 0 ? FIRST_MS : SECOND_MS + (index - 1) * PERIOD_MS;
+    const type = FIRST_TYPES[index] ?? TYPES[(index - FIRST_TYPES.length) % TYPES.length] ?? 'spike';
     const chosen = candidates.findIndex(({ intervalMs }) => intervalMs * HISTORY_READINGS <= after);
-    if (chosen < 0) continue;
-    const [sensor] = candidates.splice(chosen, 1);
-    if (sensor === undefined) return;
-    candidates.push(sensor);
-    const type = index % 2 === 0 ? 'spike' : 'shift';
-    const lasts = type === 'spike' ? SPIKE_READINGS * sensor.intervalMs : Math.max(SHIFT_MS, 4 * sensor.intervalMs);
-    const magnitude = magnitudeFor(sensor, random);
-    yield { sensor, type, after: durationMs(after), lasts: durationMs(Math.ceil(lasts)), magnitude };
+    const [sensor] = candidates.splice(Math.max(0, chosen), chosen < 0 ? 0 : 1);
+    if (sensor !== undefined) {
+      candidates.push(sensor);
+      const { readings, ms } = LENGTHS[type];
+      const lasts = Math.ceil(Math.max(readings * sensor.intervalMs, ms));
+      const magnitude = magnitudeFor(sensor, random);
+      yield { sensor, type, after: durationMs(after), lasts: durationMs(lasts), magnitude };
+      if (index > 0) after = Math.max(after, after + lasts + PAUSE_MS - PERIOD_MS);
+    }
+    after = index === 0 ? SECOND_MS : after + PERIOD_MS;
   }
 }
 

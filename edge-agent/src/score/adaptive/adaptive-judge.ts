@@ -1,9 +1,19 @@
-import type { EpochMs, RollupSensor } from '@floorwatch/contracts';
+import { type EpochMs, minutes, type RollupSensor, type SensorName } from '@floorwatch/contracts';
 
+import { capacityFor, growFloat64 } from '../../stats/grow.ts';
 import type { Detector, Verdict } from '../detector.ts';
+import { findRule } from '../sensor-pattern.ts';
 import { nameOf, quantity } from '../wording.ts';
+import type { AdaptiveConfig, AdaptiveRule } from './adaptive-config.ts';
 import { AdaptiveDetector, NOT_SCORED, WARMING_UP } from './adaptive-detector.ts';
-import { ADAPTIVE_VERSION, type AdaptiveChannel, CHANNELS, THRESHOLDS } from './parameters.ts';
+import {
+  ADAPTIVE_VERSION,
+  type AdaptiveChannel,
+  CADENCE_DECADES,
+  CADENCE_MINUTES,
+  CHANNELS,
+  FULL_HISTORY_READINGS,
+} from './parameters.ts';
 
 /** A reading whose score before the gate is below this part of the warning threshold is normal again. */
 const NORMAL_SHARE = 0.5;
@@ -27,36 +37,69 @@ export class AdaptiveJudge implements Detector {
   readonly name = 'adaptive';
   readonly version = ADAPTIVE_VERSION;
   readonly closeAfterReadings: number;
+  readonly #configured: readonly AdaptiveRule[];
+  /** By slot; undefined where sensors are not judged. */
+  readonly #rules: (AdaptiveRule | undefined)[] = [];
   readonly #detector = new AdaptiveDetector(1);
   /** The reading at hand, as the columns of one row that the detector takes. */
   readonly #time = new Float64Array(1);
   readonly #value = new Float64Array(1);
+  /** By slot: the time of the first reading, and how many there were. */
+  #firstAt = new Float64Array();
+  #count = new Float64Array();
 
-  /** @param closeAfterReadings normal readings in a row that close an episode */
-  constructor(closeAfterReadings: number) {
-    this.closeAfterReadings = closeAfterReadings;
+  constructor(config: AdaptiveConfig) {
+    this.closeAfterReadings = config.closeAfterReadings;
+    this.#configured = config.enabled ? config.rules : [];
   }
 
-  addSensor(slot: number): void {
+  addSensor(slot: number, sensor: SensorName): void {
+    const rule = findRule(this.#configured, sensor);
+    this.#rules[slot] = rule?.enabled === true ? rule : undefined;
+    if (slot >= this.#count.length) {
+      const capacity = capacityFor(slot + 1, this.#count.length);
+      this.#firstAt = growFloat64(this.#firstAt, capacity);
+      this.#count = growFloat64(this.#count, capacity);
+    }
+    this.#count[slot] = 0;
     this.#detector.forget(slot);
   }
 
   judge(slot: number, at: EpochMs, value: number, verdict: Verdict): void {
+    const rule = this.#rules[slot];
+    if (rule === undefined) {
+      verdict.judgement = 'off';
+      return;
+    }
+    if (this.#count[slot] === 0) this.#firstAt[slot] = at;
+    this.#count[slot] = this.#count[slot]! + 1;
     this.#time[0] = at;
     this.#value[0] = value;
     const score = this.#detector.accept(slot, this.#time, this.#value, 0);
     if (score === WARMING_UP) verdict.judgement = 'warming-up';
     else if (score === NOT_SCORED) verdict.judgement = 'undecided';
-    else if (score < THRESHOLDS.warning) {
-      verdict.judgement = this.#detector.ungated < NORMAL_SHARE * THRESHOLDS.warning ? 'normal' : 'undecided';
-    } else this.#flag(slot, score, verdict);
+    else if (score < rule.warningScore || score < this.#warningScore(slot, at, rule)) {
+      verdict.judgement = this.#detector.ungated < NORMAL_SHARE * rule.warningScore ? 'normal' : 'undecided';
+    } else this.#flag(slot, score, rule, verdict);
   }
 
-  #flag(slot: number, score: number, verdict: Verdict): void {
+  /** Whether the sensor's history is long enough that its scores count in full. */
+  hasFullHistory(slot: number): boolean {
+    return this.#rules[slot] !== undefined && this.#count[slot]! >= FULL_HISTORY_READINGS;
+  }
+
+  /** See {@link CADENCE_DECADES}. */
+  #warningScore(slot: number, at: EpochMs, { warningScore, criticalScore }: AdaptiveRule): number {
+    const interval = (at - this.#firstAt[slot]!) / (this.#count[slot]! - 1);
+    const tenfolds = Math.log10(minutes(CADENCE_MINUTES) / interval);
+    return Math.min(criticalScore, warningScore + CADENCE_DECADES * Math.max(0, tenfolds));
+  }
+
+  #flag(slot: number, score: number, rule: AdaptiveRule, verdict: Verdict): void {
     const band = this.#detector.expected(slot);
     verdict.judgement = 'anomalous';
     verdict.score = score;
-    verdict.severity = score >= THRESHOLDS.critical ? 'critical' : 'warning';
+    verdict.severity = score >= rule.criticalScore ? 'critical' : 'warning';
     verdict.anomalyKind = this.#detector.leadingChannel() ?? CHANNELS[0];
     verdict.low = band?.low ?? null;
     verdict.high = band?.high ?? null;

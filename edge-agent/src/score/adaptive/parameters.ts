@@ -38,6 +38,13 @@ export const DECADES_MAX = 6;
 /** The shipped thresholds, in decades. */
 export const THRESHOLDS = { warning: 1.2, critical: 3 } as const;
 
+/**
+ * A sensor that reports more often than this has more chances to surprise. To keep the warnings of a day equal would take a whole decade
+ * for every tenfold of readings if they were independent; neighbouring ones are not, so it is half of one.
+ */
+export const CADENCE_MINUTES = 5;
+export const CADENCE_DECADES = 0.5;
+
 /** A score counts in full from this many readings on, before by the square root of the part: a short history proves less. */
 export const FULL_HISTORY_READINGS = 500;
 

@@ -20,7 +20,12 @@ const LONGEST_COUNT = 8;
 const QUIET_UNTIL = 9;
 /** Readings in the current block. */
 const BLOCK_FILL = 10;
-const FIELDS = 11;
+/** Readings that were another value than the one before. */
+const CHANGES = 11;
+const FIELDS = 12;
+
+/** A sensor that has hardly ever changed is a switch or a setting, and its next run proves nothing. */
+const CHANGES_MIN = 10;
 
 /** Shorter runs are never reported. */
 const RUN_MIN = 5;
@@ -63,6 +68,7 @@ export class StuckDetector {
       if (s[o + RUN]! >= RUN_MIN) endRun(s, o, count);
       s[o + RUN] = 0;
       s[o + LAST_VALUE] = value;
+      if (count > 1) s[o + CHANGES] = s[o + CHANGES]! + 1;
     }
     const fill = s[o + BLOCK_FILL]! + 1;
     s[o + BLOCK_FILL] = fill;
@@ -108,7 +114,7 @@ const longestOfLate = (s: Float64Array, o: number, count: number): number =>
   s[o + LONGEST]! * (1 - 1 / LONGEST_READINGS) ** (count - s[o + LONGEST_COUNT]!);
 
 function report(s: Float64Array, o: number, run: number, count: number): number {
-  if (count < s[o + QUIET_UNTIL]! || run <= longestOfLate(s, o, count)) return 0;
+  if (s[o + CHANGES]! < CHANGES_MIN || count < s[o + QUIET_UNTIL]! || run <= longestOfLate(s, o, count)) return 0;
   // Reported once: until it ends, the run itself keeps further ones quiet.
   if (s[o + QUIET_UNTIL]! > count - run) return 0;
   s[o + QUIET_UNTIL] = count + QUIET_READINGS;

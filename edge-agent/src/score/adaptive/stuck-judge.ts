@@ -1,6 +1,8 @@
-import type { EpochMs, RollupSensor } from '@floorwatch/contracts';
+import type { EpochMs, RollupSensor, SensorName } from '@floorwatch/contracts';
 
 import type { Detector, Verdict } from '../detector.ts';
+import { findRule } from '../sensor-pattern.ts';
+import type { SwitchConfig } from '../switch-config.ts';
 import { nameOf, quantity } from '../wording.ts';
 import { STUCK_DECADES_MIN } from './parameters.ts';
 import { StuckDetector } from './stuck-detector.ts';
@@ -13,12 +15,23 @@ export class StuckJudge implements Detector {
   readonly closeAfterReadings = 1;
   readonly #detector = new StuckDetector(1);
   readonly #value = new Float64Array(1);
+  readonly #config: SwitchConfig;
+  readonly #off: boolean[] = [];
 
-  addSensor(slot: number): void {
+  constructor(config: SwitchConfig) {
+    this.#config = config;
+  }
+
+  addSensor(slot: number, sensor: SensorName): void {
+    this.#off[slot] = findRule(this.#config.rules, sensor)?.enabled === false;
     this.#detector.forget(slot);
   }
 
   judge(slot: number, _at: EpochMs, value: number, verdict: Verdict): void {
+    if (this.#off[slot] === true) {
+      verdict.judgement = 'off';
+      return;
+    }
     this.#value[0] = value;
     const decades = this.#detector.accept(slot, this.#value, 0);
     if (decades === 0) {
@@ -37,7 +50,7 @@ export class StuckJudge implements Detector {
     const seen = this.#detector.run(slot) + 1;
     const usual = this.#detector.longestExpected(slot) + 1;
     const shown = quantity(sensor, value, Math.abs(value) / 1000);
-    return `${nameOf(sensor)} is ${shown} for the ${seen}th time in a row; up to ${usual} equal readings were expected.`;
+    return `${nameOf(sensor)} has been ${shown} for ${seen} readings in a row; up to ${usual} equal ones were expected.`;
   }
 
   /** The detector has learned the reading while it judged it. */

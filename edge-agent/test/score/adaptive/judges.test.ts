@@ -2,11 +2,12 @@ import { epochMs } from '@floorwatch/contracts';
 import { describe, expect, it } from 'vitest';
 
 import { AdaptiveJudge } from '../../../src/score/adaptive/adaptive-judge.ts';
-import { IntervalJudge } from '../../../src/score/adaptive/interval-judge.ts';
 import { StuckJudge } from '../../../src/score/adaptive/stuck-judge.ts';
 import type { Detector, Verdict } from '../../../src/score/detector.ts';
+import { engineConfigSchema } from '../../../src/sensor-engine-config.ts';
 
 const STEP = 10_000;
+const config = engineConfigSchema.parse({});
 const sensor = { device: 'press-7', metric: 'temperature', unit: '°C' };
 
 interface Judged {
@@ -43,13 +44,13 @@ describe('the adaptive detector', () => {
   it('is warming up before it says normal', () => {
     expect(
       judge(
-        new AdaptiveJudge(10),
+        new AdaptiveJudge(config.adaptive),
         series(80, (value) => value),
       ).last.judgement,
     ).toBe('warming-up');
     expect(
       judge(
-        new AdaptiveJudge(10),
+        new AdaptiveJudge(config.adaptive),
         series(600, (value) => value),
       ).last.judgement,
     ).toBe('normal');
@@ -57,7 +58,7 @@ describe('the adaptive detector', () => {
 
   it('finds a spike, and says what was expected', () => {
     const { found } = judge(
-      new AdaptiveJudge(10),
+      new AdaptiveJudge(config.adaptive),
       series(1001, (value, index) => (index === 1000 ? 45 : value)),
     );
     const spike = found.at(-1)!;
@@ -69,45 +70,61 @@ describe('the adaptive detector', () => {
   });
 });
 
-describe('the stuck detector', () => {
-  it('opens once, stays undecided while the value repeats, and is normal with another value', () => {
-    const stuck = series(1000, (value) => value).concat(Array.from<number>({ length: 60 }).fill(19.5));
-    const { found, last } = judge(new StuckJudge(), stuck);
-    expect(found).toHaveLength(1);
-    expect(found[0]!.verdict.anomalyKind).toBe('stuck');
-    expect(found[0]!.sentence).toMatch(/^temperature of press-7 is 19\.5 °C for the \d+th time in a row; up to \d+ /);
-    expect(last.judgement).toBe('undecided');
-    expect(judge(new StuckJudge(), [...stuck, 20]).last.judgement).toBe('normal');
+describe('the adaptive detector, configured', () => {
+  const spiked = series(1001, (value, index) => (index === 1000 ? 24.5 : value));
+  const found = (rule: object, at?: (index: number) => number): Judged[] =>
+    judge(
+      new AdaptiveJudge(engineConfigSchema.parse({ adaptive: { rules: [rule] } }).adaptive),
+      spiked,
+      at,
+    ).found.filter(({ index }) => index === 1000);
+  const score = found({})[0]!.verdict.score;
+
+  it('calls a reading what its score is: just below, at and above the thresholds', () => {
+    expect(found({ criticalScore: score + 1e-9 })[0]?.verdict.severity).toBe('warning');
+    expect(found({ criticalScore: score })[0]?.verdict.severity).toBe('critical');
+    expect(found({ warningScore: score, criticalScore: score })).toHaveLength(1);
+    expect(found({ warningScore: score + 1e-9, criticalScore: score + 1 })).toHaveLength(0);
+  });
+
+  it('wants half a decade more of a warning for every tenfold of readings above one in five minutes', () => {
+    const every = (seconds: number) => (index: number) => index * seconds * 1_000;
+    const rule = (warningScore: number) => ({ warningScore, criticalScore: score + 1 });
+    expect(found(rule(score), every(300))).toHaveLength(1);
+    expect(found(rule(score), every(3_600))).toHaveLength(1);
+    expect(found(rule(score), every(30))).toHaveLength(0);
+    expect(found(rule(score - 0.51), every(30))).toHaveLength(1);
+    expect(found(rule(score - 0.99), every(3))).toHaveLength(0);
+    expect(found(rule(score - 1.01), every(3))).toHaveLength(1);
+  });
+
+  it('never needs more than the critical score, however fast the sensor', () => {
+    expect(found({ warningScore: score - 0.1, criticalScore: score }, (index) => index * 10)).toHaveLength(1);
+  });
+
+  it('leaves out what its rules leave out', () => {
+    expect(found({ metric: 'temperature', enabled: false })).toHaveLength(0);
+    expect(found({ metric: 'pressure' })).toHaveLength(0);
+    expect(found({ device: 'press-*' })).toHaveLength(1);
   });
 });
 
-describe('the interval detector', () => {
-  it('reports the reading that ends a silence, in words', () => {
-    const late = (index: number): number => index * STEP + (index >= 500 ? 3_600_000 : 0);
-    const { found, last } = judge(
-      new IntervalJudge(),
-      series(510, (value) => value),
-      late,
+describe('the stuck detector', () => {
+  it('opens once, stays undecided while the value repeats, and is normal with another value', () => {
+    const stuck = series(1000, (value) => value).concat(Array.from<number>({ length: 60 }).fill(19.5));
+    const { found, last } = judge(new StuckJudge(config.stuck), stuck);
+    expect(found).toHaveLength(1);
+    expect(found[0]!.verdict.anomalyKind).toBe('stuck');
+    expect(found[0]!.sentence).toMatch(
+      /^temperature of press-7 has been 19\.5 °C for \d+ readings in a row; up to \d+ /,
     );
-    expect(found.map(({ index }) => index)).toEqual([500]);
-    expect(found[0]!.sentence).toBe('temperature of press-7 was silent for 1 h; it usually reports every 10 s.');
-    expect(last.judgement).toBe('normal');
-  });
-
-  it('tells the clock when silence begins', () => {
-    const detector = new IntervalJudge();
-    judge(
-      detector,
-      series(500, (value) => value),
-    );
-    const newest = 1_700_000_000_000 + 499 * STEP;
-    expect(detector.silentAfter(0)).toBeGreaterThan(newest + 3 * STEP);
-    expect(detector.silentAfter(0)).toBeLessThan(newest + 60 * STEP);
+    expect(last.judgement).toBe('undecided');
+    expect(judge(new StuckJudge(config.stuck), [...stuck, 20]).last.judgement).toBe('normal');
   });
 });
 
 it('a slot that is given to another sensor starts anew', () => {
-  const detector = new AdaptiveJudge(10);
+  const detector = new AdaptiveJudge(config.adaptive);
   judge(
     detector,
     series(500, (value) => value),

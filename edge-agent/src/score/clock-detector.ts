@@ -1,0 +1,73 @@
+import type { EpochMs, RollupSensor, SensorName } from '@floorwatch/contracts';
+
+import { capacityFor, growFloat64 } from '../stats/grow.ts';
+import type { Detector, Verdict } from './detector.ts';
+import { durationInWords } from './duration-words.ts';
+import { findRule } from './sensor-pattern.ts';
+import type { SwitchConfig } from './switch-config.ts';
+import { nameOf } from './wording.ts';
+
+/** Readings in a row with earlier times than the sensor's newest that mean its clock, and not a few late arrivals. */
+const READINGS_MIN = 5;
+/** By decree: it is certain, and of more weight than a surprise, because the sensor is not judged meanwhile. */
+const SCORE = 10;
+
+/**
+ * Event times that have gone back: a device whose clock was ahead and was set right, or one that was set wrong. Until they have caught up
+ * with the sensor's newest reading, nothing that it sends can be judged, and an operator should know.
+ */
+export class ClockDetector implements Detector {
+  readonly name = 'clock';
+  readonly version = 1;
+  /** A reading in order proves that its times go on. */
+  readonly closeAfterReadings = 1;
+  readonly #config: SwitchConfig;
+  readonly #outOfOrderMs: number;
+  readonly #off: boolean[] = [];
+  /** By slot: earlier readings in a row, and how far back the last one was. */
+  #earlier = new Float64Array();
+  #lagMs = new Float64Array();
+
+  /** @param outOfOrderMs how far back the time of a late arrival may be without being counted here */
+  constructor(config: SwitchConfig, outOfOrderMs: number) {
+    this.#config = config;
+    this.#outOfOrderMs = outOfOrderMs;
+  }
+
+  addSensor(slot: number, sensor: SensorName): void {
+    this.#off[slot] = findRule(this.#config.rules, sensor)?.enabled === false;
+    if (slot < this.#earlier.length) return;
+    const capacity = capacityFor(slot + 1, this.#earlier.length);
+    this.#earlier = growFloat64(this.#earlier, capacity);
+    this.#lagMs = growFloat64(this.#lagMs, capacity);
+  }
+
+  /** Judges a reading in order. */
+  judge(slot: number, _at: EpochMs, _value: number, verdict: Verdict): void {
+    this.#earlier[slot] = 0;
+    verdict.judgement = this.#off[slot] === true ? 'off' : 'normal';
+  }
+
+  /** Judges a reading that is older than its sensor's newest by `lagMs`. */
+  judgeEarlier(slot: number, lagMs: number, verdict: Verdict): void {
+    verdict.judgement = this.#off[slot] === true ? 'off' : 'undecided';
+    if (verdict.judgement === 'off' || lagMs <= this.#outOfOrderMs) return;
+    const earlier = this.#earlier[slot]! + 1;
+    this.#earlier[slot] = earlier;
+    this.#lagMs[slot] = lagMs;
+    if (earlier < READINGS_MIN) return;
+    verdict.judgement = 'anomalous';
+    verdict.score = SCORE;
+    verdict.severity = 'warning';
+    verdict.anomalyKind = 'clock';
+    verdict.low = null;
+    verdict.high = null;
+  }
+
+  explain(sensor: RollupSensor, slot: number): string {
+    const back = durationInWords(this.#lagMs[slot]!);
+    return `${nameOf(sensor)} sends times ${back} earlier than its newest; it is not judged until they have caught up.`;
+  }
+
+  learn(): void {}
+}
