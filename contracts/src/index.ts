@@ -38,7 +38,7 @@ export {
 export { GAP_REASONS, type GapRecord } from './gap.ts';
 export { limits } from './limits.ts';
 export { BUCKETS, parseSizeLabel, sizeLabel, WINDOW_SIZES_DEFAULT } from './measurements.ts';
-export { MOVING_STATISTICS, type MovingStatistics } from './moving-statistics.ts';
+export { MOVING_STATISTICS, type MovingStatistics, NO_STATISTICS } from './moving-statistics.ts';
 export {
   type GatewayName,
   gatewayKey,

@@ -16,6 +16,16 @@ export interface MovingStatistics {
   readonly ewSd: number | null;
 }
 
+/** What is told of a sensor about which nothing is known. */
+export const NO_STATISTICS: MovingStatistics = {
+  countMean: null,
+  countSd: null,
+  timeMean: null,
+  timeSd: null,
+  ewMean: null,
+  ewSd: null,
+};
+
 /** The names of {@link MovingStatistics}, in the order in which records and stores list them. */
 export const MOVING_STATISTICS = ['countMean', 'countSd', 'timeMean', 'timeSd', 'ewMean', 'ewSd'] as const;
 

@@ -9,6 +9,7 @@ import {
   gatewayKey,
   type GatewayView,
   type MovingStatistics,
+  NO_STATISTICS,
   type RollupPoint,
   sensorId,
   type SensorRef,
@@ -88,15 +89,6 @@ interface SensorEntry {
   lastAt: EpochMs;
   moving: MovingStatistics;
 }
-
-const NO_STATISTICS: MovingStatistics = {
-  countMean: null,
-  countSd: null,
-  timeMean: null,
-  timeSd: null,
-  ewMean: null,
-  ewSd: null,
-};
 
 /**
  * The floor as it is now: the newest value, the open episodes and the last half hour of every sensor. It lives in memory only, inside

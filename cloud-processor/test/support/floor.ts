@@ -1,4 +1,5 @@
 import {
+  NO_STATISTICS,
   addReading,
   type Aggregate,
   aggregateOf,
@@ -9,7 +10,6 @@ import {
   type FloorRecord,
   type GatewayName,
   ingestSubject,
-  type MovingStatistics,
   type Rollup,
   rollupsRecord,
   type RollupsRecord,
@@ -31,15 +31,6 @@ export const SENSORS = [
   { device: 'press-01', metric: 'pressure' },
   { device: 'press-02', metric: 'temperature', unit: '°C' },
 ] as const;
-
-const NO_MOVING: MovingStatistics = {
-  countMean: null,
-  countSd: null,
-  timeMean: null,
-  timeSd: null,
-  ewMean: null,
-  ewSd: null,
-};
 
 /** One reading of one of the sensors. */
 export interface TestReading {
@@ -68,7 +59,7 @@ function rollupsOf(readings: readonly TestReading[]): Rollup[] {
     const known = rollups.get(key);
     if (known !== undefined) addReading(known.aggregate, value, at, false, false);
     else {
-      const moving = { ...NO_MOVING, ewMean: value };
+      const moving = { ...NO_STATISTICS, ewMean: value };
       rollups.set(key, { sensor, start, aggregate: aggregateOf(value, at, false, false), moving });
     }
   }
@@ -107,7 +98,7 @@ export const anomaly = (number: number, id: number, phase: AnomalyRecord['phase'
   worst: { value: 90 + count, at: epochMs(BASE + id * 1_000), score: 12 },
   expected: { low: 10, high: 30 },
   score: 12,
-  moving: NO_MOVING,
+  moving: NO_STATISTICS,
   readings: count,
   before: [],
   explanation: 'too hot',

@@ -1,4 +1,5 @@
 import {
+  NO_STATISTICS,
   addReading,
   type Aggregate,
   aggregateOf,
@@ -9,7 +10,6 @@ import {
 } from '@floorwatch/contracts';
 
 import { statsLimits } from './limits.ts';
-import { NO_STATISTICS } from './sensor-statistics.ts';
 
 /** One sensor's readings in one bucket of {@link ROLLUP_MS} that have not gone out yet. */
 export interface RollupBucket {

@@ -24,16 +24,6 @@ export function createStatistic(form: StatisticForm, config: StatisticsConfig): 
   return new ExponentialWindow(config.ewReadings);
 }
 
-/** What is told of a sensor about which nothing is known. */
-export const NO_STATISTICS: MovingStatistics = {
-  countMean: null,
-  countSd: null,
-  timeMean: null,
-  timeSd: null,
-  ewMean: null,
-  ewSd: null,
-};
-
 /** All forms of moving statistics of all sensors. Every reading that is in order enters all of them, flagged or not. */
 export class SensorStatistics {
   readonly count: MovingStatistic;

@@ -1,9 +1,8 @@
-import { epochMs, limits, type Reading, type RollupSensor } from '@floorwatch/contracts';
+import { NO_STATISTICS, epochMs, limits, type Reading, type RollupSensor } from '@floorwatch/contracts';
 import { beforeEach, describe, expect, it } from 'vitest';
 
 import type { Detector, Verdict } from '../../src/score/detector.ts';
 import { type EpisodeEvent, EpisodeTracker } from '../../src/score/episode-tracker.ts';
-import { NO_STATISTICS } from '../../src/stats/sensor-statistics.ts';
 import { blankVerdict } from './judging.ts';
 
 /** Judges by the value: 0 is normal, 1 to 9 undecided, 10 to 19 a warning, the rest critical; the score is the value. */

@@ -1,11 +1,10 @@
-import { epochMs, limits, type MovingStatistics } from '@floorwatch/contracts';
+import { NO_STATISTICS, epochMs, limits, type MovingStatistics } from '@floorwatch/contracts';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { statsLimits } from '../../src/stats/limits.ts';
 import { RecentReadings } from '../../src/stats/recent-readings.ts';
 import { RollupBuckets } from '../../src/stats/rollup-buckets.ts';
-import { NO_STATISTICS } from '../../src/stats/sensor-statistics.ts';
 
 /** Statistics that say how many readings of the slot were learned. */
 function counting() {
