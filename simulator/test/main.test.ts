@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -97,7 +98,9 @@ describe('floorwatch-simulator run', () => {
   ])('with QoS %d at most %d messages are on the way unless it is told otherwise', async (qos, most) => {
     broker.freeze();
     const { child, ended } = start('run', '--url', broker.url, '--rate', '5000', '--qos', `${qos}`, '--json');
-    await expect.poll(() => broker.held, { timeout: 10_000 }).toBe(most);
+    await expect.poll(() => broker.held, { timeout: 10_000 }).toBeGreaterThan(0);
+    // How many of them a broker reads that answers none is its own affair; at 5,000 a second they are all on the way by then.
+    await setTimeout(1_000);
     child.kill('SIGINT');
     expect(JSON.parse((await ended).stdout) as Summary).toMatchObject({ unacknowledged: most });
   });
