@@ -199,6 +199,8 @@ export class Partition {
         this.#observer.gateway(row);
         break;
       }
+      case 'start':
+        break;
       case 'gap':
         this.counts.gaps += record.to - record.number + 1;
         if (address.lane === 'telemetry') this.#loseFrames(address, record);

@@ -1,11 +1,13 @@
 import { z } from 'zod';
 
 import { anomalySchema } from './anomaly.ts';
+import { epochSchema } from './epoch.ts';
 import { fields } from './fields.ts';
 import { gapSchema } from './gap.ts';
 import { limits } from './limits.ts';
 import { nameSchema } from './names.ts';
 import { rollupsSchema } from './rollup.ts';
+import { startSchema } from './start.ts';
 import { statusSchema } from './status.ts';
 import { tickSchema } from './tick.ts';
 
@@ -16,7 +18,14 @@ export const SCHEMA_VERSION = 1;
 export const LANES = ['anomaly', 'telemetry'] as const;
 export type Lane = (typeof LANES)[number];
 
-const recordSchema = z.discriminatedUnion('kind', [anomalySchema, rollupsSchema, tickSchema, gapSchema, statusSchema]);
+const recordSchema = z.discriminatedUnion('kind', [
+  anomalySchema,
+  rollupsSchema,
+  tickSchema,
+  gapSchema,
+  statusSchema,
+  startSchema,
+]);
 
 /** Any record. `kind` tells them apart. */
 export type FloorRecord = z.infer<typeof recordSchema>;
@@ -27,8 +36,8 @@ const batchSchema = z
     site: nameSchema,
     gateway: nameSchema,
     lane: z.enum(LANES),
-    /** Names one start of the gateway's agent: its ordinal and a random part. Numbers begin at 1 in every epoch. */
-    epoch: z.string().regex(/^\d{1,15}-[0-9a-f]{8,32}$/),
+    /** Numbers begin at 1 in every epoch; a batch holds records of one. */
+    epoch: epochSchema,
     /** What `columns.sensor` of the batch's rollups points into. */
     sensors: z.array(z.object({ ...fields.sensor, unit: fields.unit })),
     /** In the order of their numbers. */

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 
+import { predecessorSchema } from './epoch.ts';
 import { fields } from './fields.ts';
 import { limits } from './limits.ts';
 
@@ -31,6 +32,12 @@ export const gapSchema = z
         }),
       )
       .max(limits.framesPerGapMax),
+    /** Of a gap that begins at number 1, and so stands in the place of the start record too: what that one named. */
+    predecessor: predecessorSchema.exactOptional(),
+  })
+  .refine((gap) => gap.number === 1 || gap.predecessor === undefined, {
+    path: ['predecessor'],
+    message: 'belongs to a gap that begins at number 1',
   })
   .refine((gap) => gap.to >= gap.number, { path: ['to'], message: 'must not be smaller than number' });
 

@@ -35,6 +35,8 @@ export {
   lastNumber,
   SCHEMA_VERSION,
 } from './batch.ts';
+export type { Predecessor } from './epoch.ts';
+export { decodeFloorMessage, encodeFloorMessage, FLOOR_VERSION, type FloorMessage, type LaneFloor } from './floor.ts';
 export { GAP_REASONS, type GapRecord } from './gap.ts';
 export { limits } from './limits.ts';
 export { BUCKETS, parseSizeLabel, sizeLabel, WINDOW_SIZES_DEFAULT } from './measurements.ts';
@@ -55,8 +57,10 @@ export { at, ROLLUP_MS, type Rollup, type RollupSensor, type RollupsRecord } fro
 export { rollupAggregate, rollupMoving, rollupsRecord, rollupStart } from './rollup-columns.ts';
 export type { AnomalyRow, GatewayRow, LateRow, LiveWindowRow, Row, WindowRow } from './rows.ts';
 export type { Collector, Delivery, Operator, RefusedItem, Sink, Source, Stage, WriteOutcome } from './stage.ts';
+export type { StartRecord } from './start.ts';
 export type { StatusRecord } from './status.ts';
 export {
+  floorSubject,
   INGEST_STREAM,
   type IngestAddress,
   ingestSubject,

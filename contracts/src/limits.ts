@@ -21,6 +21,8 @@ export const limits = {
   relatedMax: 16,
   /** Dropped frames that one gap describes one by one; a larger loss is described by several gaps. */
   framesPerGapMax: 1_000,
+  /** Encoded bytes of a floor message: two long names, each character escaped, and a few numbers. */
+  floorMessageBytesMax: 8 * 1024,
   /** Counters in a status record. */
   countersMax: 200,
   /** Partitions of the ingest stream. Fixed for ever: it decides which subject a gateway publishes to. */

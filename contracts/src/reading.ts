@@ -16,6 +16,8 @@ export interface Reading {
   readonly value: number;
   readonly unit?: string;
   readonly quality: Quality;
+  /** The device's own count of its messages, if it sends one: tells a repeat from an equal reading. A whole number from 0. */
+  readonly seq?: number;
 }
 
 /** How far a gateway's clock can be trusted. `unknown`: the operating system does not tell. */

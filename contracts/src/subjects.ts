@@ -24,6 +24,10 @@ export interface IngestAddress extends GatewayName {
 export const ingestSubject = (address: Omit<IngestAddress, 'partition'>): string =>
   `ingest.v1.${partitionOf(address)}.${subjectToken(address.site)}.${subjectToken(address.gateway)}.${address.lane}`;
 
+/** Where the processor tells a gateway how far it has come: `floor.v1.<site>.<gateway>`, core NATS. */
+export const floorSubject = ({ site, gateway }: GatewayName): string =>
+  `floor.v1.${subjectToken(site)}.${subjectToken(gateway)}`;
+
 /** The subjects of one partition, token by token: nats-server 2.9 takes no filter that could match more than the stream's subjects. */
 export const partitionFilter = (partition: number): string => `ingest.v1.${partition}.*.*.*`;
 

@@ -138,4 +138,16 @@ describe('batch', () => {
       fault: { reason: 'too-large' },
     });
   });
+
+  it('begins an epoch with a start record, or with a gap that says what that one named', () => {
+    const predecessor = { epoch: '6-0123abcd', last: 80 };
+    const start = { kind: 'start', number: 1, predecessor, at: 1_700_000_012_000, clock: 'unknown' };
+    expect(faultOf({ ...batch, records: [start] })).toBe('none');
+    expect(faultOf({ ...batch, records: [{ ...start, predecessor: null }] })).toBe('none');
+    expect(faultOf({ ...batch, records: [{ ...start, number: 2 }] })).toMatch(/^invalid: records\.0\.number: /);
+    expect(faultOf({ ...batch, records: [{ ...gap(1, 9), predecessor }] })).toBe('none');
+    expect(faultOf({ ...batch, records: [{ ...gap(2, 9), predecessor }] })).toMatch(
+      /^invalid: records\.0\.predecessor: /,
+    );
+  });
 });

@@ -38,6 +38,8 @@ export class RecordWriter implements Collector<EngineOutput> {
   readonly #openings = new Map<string, Opening>();
   readonly #episodes = { opened: 0, closed: 0 };
   #clock: StepClock;
+  /** Counts steps until there is a journal. */
+  #position = 0;
 
   constructor(lanes: Readonly<Record<Lane, LaneLog>>, clock: StepClock) {
     this.#lanes = lanes;
@@ -47,6 +49,7 @@ export class RecordWriter implements Collector<EngineOutput> {
   /** The clock for what follows. */
   begin(clock: StepClock): void {
     this.#clock = clock;
+    this.#position += 1;
   }
 
   emit(output: EngineOutput): void {
@@ -101,7 +104,7 @@ export class RecordWriter implements Collector<EngineOutput> {
   /** Long names can make a record too large for a batch; it is then split, down to single rollups. */
   #addRollups(rollups: readonly Rollup[], sensors: readonly RollupSensor[]): void {
     const record = rollupsRecord(this.#next('telemetry'), rollups);
-    const bytes = encodeSpooled({ record, sensors });
+    const bytes = encodeSpooled({ record, sensors, position: this.#position, at: this.#clock.now });
     if (bytes.length <= limits.recordBytesMax || rollups.length <= 1) {
       this.#step.telemetry.push(bytes);
       return;
@@ -123,7 +126,9 @@ export class RecordWriter implements Collector<EngineOutput> {
   }
 
   #add(lane: Lane, make: (number: number) => FloorRecord): void {
-    this.#step[lane].push(encodeSpooled({ record: make(this.#next(lane)), sensors: [] }));
+    this.#step[lane].push(
+      encodeSpooled({ record: make(this.#next(lane)), sensors: [], position: this.#position, at: this.#clock.now }),
+    );
   }
 
   #next(lane: Lane): number {

@@ -1,10 +1,14 @@
-import type { FloorRecord, RollupSensor } from '@floorwatch/contracts';
+import type { EpochMs, FloorRecord, RollupSensor } from '@floorwatch/contracts';
 
 /** A record as it lies in the spool: it can be understood without the records around it. */
 export interface SpooledRecord {
   readonly record: FloorRecord;
   /** What the `sensor` column of rollups points into; empty for every other record. */
   readonly sensors: readonly RollupSensor[];
+  /** Position in the journal of the item that caused it. */
+  readonly position: number;
+  /** The gateway's clock when that item came. */
+  readonly at: EpochMs;
 }
 
 /** As JSON in UTF-8. */

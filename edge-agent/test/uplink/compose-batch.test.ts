@@ -22,6 +22,8 @@ const START = 1_700_000_000_000;
 const rollups = (number: number, sensors: readonly RollupSensor[], values: readonly number[]): LaneItem => ({
   number,
   bytes: encodeSpooled({
+    position: 1,
+    at: epochMs(0),
     sensors,
     record: rollupsRecord(
       number,
@@ -37,6 +39,8 @@ const rollups = (number: number, sensors: readonly RollupSensor[], values: reado
 const tick = (number: number): LaneItem => ({
   number,
   bytes: encodeSpooled({
+    position: 1,
+    at: epochMs(0),
     sensors: [],
     record: { kind: 'tick', number, watermark: epochMs(START), at: epochMs(START), clock: 'unknown' },
   }),
