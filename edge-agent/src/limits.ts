@@ -50,6 +50,10 @@ export const limits = {
   statusMs: seconds(30),
   /** Bounds of the setting `readings.futureMsMax`. */
   futureMsMax: minutes(60 * 24 * 366),
+  /** Share of a log's limit from which a person is told that it fills up. */
+  fullShareWarned: 0.8,
+  /** Silence of the processor from which a person is told: two dozen floor messages in a row have not come. */
+  floorSilentMsMax: minutes(2),
   /** Sensors on one page of `/sensors`. */
   sensorsPageMax: 1_000,
 } as const;

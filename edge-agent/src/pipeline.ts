@@ -26,6 +26,7 @@ import { MemoryLaneLog } from './spool/memory-lane-log.ts';
 import type { AgentSource, AgentView, LaneView, ReadingCounts } from './status/agent-view.ts';
 import { readClockQuality } from './status/clock-quality.ts';
 import { createStatusApp } from './status/status-app.ts';
+import { findTroubles } from './status/troubles.ts';
 import { statsLimits } from './stats/limits.ts';
 import { LaneSender } from './uplink/lane-sender.ts';
 import { NatsLink } from './uplink/nats-link.ts';
@@ -156,7 +157,7 @@ export class Pipeline implements AgentSource {
     const { site, gateway, sensorsMax } = this.#config;
     const lanes = { anomaly: this.#laneView('anomaly'), telemetry: this.#laneView('telemetry') };
     const [broker, nats] = [this.#broker.state(), this.#link.state()];
-    return {
+    const view = {
       site,
       gateway,
       version: VERSION,
@@ -172,8 +173,8 @@ export class Pipeline implements AgentSource {
       broker,
       nats,
       lanes,
-      troubles: findTroubles(broker, nats, lanes, this.#clock),
     };
+    return { ...view, troubles: findTroubles(view) };
   }
 
   lastRejects(): readonly RejectView[] {
@@ -334,24 +335,4 @@ function createBroker(config: AgentConfig, filters: readonly string[], logger: L
   const { broker, site, gateway } = config;
   if (broker.kind === 'embedded') return new EmbeddedBroker(broker, logger);
   return new ExternalBroker({ clientId: `floorwatch-${site}-${gateway}`, ...broker }, filters, logger);
-}
-
-/** What a person should look at, in words. */
-function findTroubles(
-  broker: BrokerState,
-  nats: { readonly connected: boolean; readonly lastError?: string },
-  lanes: Readonly<Record<Lane, LaneView>>,
-  clock: ClockQuality,
-): string[] {
-  const troubles: string[] = [];
-  if (!broker.ready)
-    troubles.push(`MQTT broker ${broker.address} cannot be used: ${broker.lastError ?? 'not started'}`);
-  if (!nats.connected) troubles.push(`NATS cannot be reached: ${nats.lastError ?? 'not connected yet'}`);
-  else if (nats.lastError !== undefined) troubles.push(`NATS does not take data: ${nats.lastError}`);
-  for (const lane of LANES) {
-    const { bytes, bytesMax } = lanes[lane];
-    if (bytes >= bytesMax) troubles.push(`spool lane ${lane} is full (${bytes} bytes): new readings are held back`);
-  }
-  if (clock === 'unsynchronised') troubles.push('the clock of this gateway is not synchronised: set up a time service');
-  return troubles;
 }

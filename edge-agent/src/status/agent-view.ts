@@ -6,12 +6,28 @@ import type { RejectReason } from '../ingest/reject.ts';
 import type { SensorState } from '../sensor-engine.ts';
 import type { LaneSenderState } from '../uplink/lane-sender.ts';
 import type { NatsState } from '../uplink/nats-link.ts';
+import type { CommitTimes } from './commit-times.ts';
+import type { DurableViews, LaneProgress } from './durable-views.ts';
+import type { Trouble } from './troubles.ts';
+
+/** What else can become of a message when input is kept on disk. */
+export interface IntakeCounts {
+  /** Repeats of readings that are safe already. */
+  readonly duplicates: number;
+  /** Kept apart because their time was not believed. */
+  readonly quarantined: number;
+  /**
+   * Readings whose devices got no answer, by why: they send them again. Not part of `received`, which counts them when they
+   * are taken.
+   */
+  readonly refusedByReason: Readonly<Record<string, number>>;
+}
 
 /**
  * What has become of everything that arrived since the start. They add up:
- * received = accepted + rejected + retainedCopies.
+ * received = accepted + rejected + duplicates + quarantined + retainedCopies.
  */
-export interface ReadingCounts {
+export interface ReadingCounts extends Partial<IntakeCounts> {
   readonly received: number;
   readonly accepted: number;
   readonly rejected: number;
@@ -28,10 +44,11 @@ export interface LaneView extends LaneSenderState {
   readonly recordsWaiting: number;
   readonly bytes: number;
   readonly bytesMax: number;
+  readonly progress?: LaneProgress;
 }
 
 /** Everything that the agent tells of itself, as it stands now: `GET /status`. */
-export interface AgentView extends GatewayName {
+export interface AgentView extends GatewayName, Partial<DurableViews> {
   readonly version: string;
   readonly configHash: string;
   readonly epoch: string;
@@ -45,8 +62,8 @@ export interface AgentView extends GatewayName {
   readonly broker: BrokerState;
   readonly nats: NatsState;
   readonly lanes: Readonly<Record<Lane, LaneView>>;
-  /** What a person should look at, in words; empty when all is well. */
-  readonly troubles: readonly string[];
+  /** What a person should look at, the most severe first; empty when all is well. */
+  readonly troubles: readonly Trouble[];
 }
 
 /** What the status page and the metrics may ask the pipeline. */
@@ -54,4 +71,5 @@ export interface AgentSource {
   view(): AgentView;
   lastRejects(): readonly RejectView[];
   sensors(): Iterable<SensorState>;
+  readonly commitTimes?: CommitTimes;
 }

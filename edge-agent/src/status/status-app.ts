@@ -6,6 +6,7 @@ import { limits } from '../limits.ts';
 import type { SensorState } from '../sensor-engine.ts';
 import type { AgentSource } from './agent-view.ts';
 import { Metrics } from './metrics.ts';
+import { troubleText } from './troubles.ts';
 
 const SENSORS_PAGE_DEFAULT = 100;
 
@@ -22,10 +23,10 @@ const SENSORS_PAGE_DEFAULT = 100;
  */
 export function createStatusApp(source: AgentSource, token: string | undefined): Hono {
   const app = new Hono();
-  const metrics = new Metrics();
+  const metrics = new Metrics(source.commitTimes);
 
   app.get('/healthz', (context) => {
-    const { troubles } = source.view();
+    const troubles = source.view().troubles.map(troubleText);
     return context.json({ status: troubles.length === 0 ? 'ok' : 'degraded', troubles });
   });
   if (token !== undefined) app.use(bearerAuth(token));
