@@ -13,3 +13,4 @@ export {
   type SegmentLogCounts,
   type SegmentLogOptions,
 } from './segment-log.ts';
+export { SlotFile, type SlotFileOptions } from './slot-file.ts';

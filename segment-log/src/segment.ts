@@ -28,7 +28,7 @@ const READ_BYTES = 256 * 1024;
 /**
  * A file of the log and how far it is filled.
  *
- * Invariant: every position from `first` to `next` − 1 that is not damaged lies in a whole frame before `end`.
+ * Invariant: every position from `first` to `next` − 1 that is neither skipped nor damaged lies in a whole frame before `end`.
  */
 export class Segment {
   readonly first: number;
