@@ -54,7 +54,7 @@ export class Segment {
     this.end = filled.end;
   }
 
-  /** Makes the file with its header. Not durable until it and its directory are synced. */
+  /** Makes the file with its header. Not durable until it and its directory are synced; where it fails, something may be left. */
   async create(fileSystem: FileSystem): Promise<LogFile> {
     const file = await fileSystem.open(this.path, 'create');
     try {
@@ -62,7 +62,6 @@ export class Segment {
       return file;
     } catch (error) {
       await file.close();
-      await removeFile(fileSystem, this.path);
       throw error;
     }
   }

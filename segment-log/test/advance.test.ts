@@ -152,3 +152,24 @@ describe('dropping by hand', () => {
     expect(await marked).toBe(false);
   });
 });
+
+describe('a segment that could not be begun', () => {
+  it('leaves nothing behind that hides the one in its place', async () => {
+    // Seeds are random, and with them the order of two files that begin at one position.
+    for (let round = 0; round < 20; round++) {
+      for (let after = 0; after < 4; after++) {
+        const fileSystem = new MemoryFileSystem();
+        const { log } = await SegmentLog.open(options(fileSystem));
+        let left = after;
+        fileSystem.fault = (operation) => {
+          if (operation !== 'read' && left-- <= 0) throw new Error('EIO');
+        };
+        await expect(log.append(items(1))).rejects.toThrow('EIO');
+        fileSystem.fault = () => {};
+        await log.append(items(2));
+        const { log: again } = await SegmentLog.open(options(fileSystem.afterPowerCut(() => undefined)));
+        expect(await positions(again)).toEqual([1, 2]);
+      }
+    }
+  });
+});

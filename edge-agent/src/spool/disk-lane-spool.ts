@@ -243,8 +243,9 @@ export class DiskLaneSpool implements LaneSpool {
   }
 
   async release(through: number): Promise<void> {
-    await this.#log.trim(through + 1);
-    this.#table.forgetThrough(through);
+    const whole = this.#table.unparted(through);
+    await this.#log.trim(whole + 1);
+    this.#table.forgetThrough(whole);
   }
 
   /**

@@ -93,6 +93,12 @@ export class LaneTable {
     );
   }
 
+  /** `through`, or where it would part what is described together: the position before that. */
+  unparted(through: number): number {
+    const frame = this.#content.dropped.find(({ from, to }) => from <= through && through < to);
+    return frame === undefined ? through : frame.from - 1;
+  }
+
   /** Descriptions of positions up to `through` are not needed any more. */
   forgetThrough(through: number): void {
     if ((this.#content.dropped[0]?.from ?? Infinity) <= through)

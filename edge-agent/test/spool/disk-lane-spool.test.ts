@@ -1,4 +1,4 @@
-import { MemoryFileSystem } from '../../../segment-log/test/memory-file-system.ts';
+import { type Change, MemoryFileSystem } from '../../../segment-log/test/memory-file-system.ts';
 import { DiskLaneSpool } from '../../src/spool/disk-lane-spool.ts';
 import { laneSpoolContract, type LaneSpoolSubject } from './lane-spool-contract.ts';
 
@@ -7,13 +7,19 @@ const KIB = 1024;
 laneSpoolContract('on disk', (): LaneSpoolSubject => {
   let disk = new MemoryFileSystem();
   let spool: DiskLaneSpool | undefined;
+  let failed: { readonly kill: MemoryFileSystem; readonly power: MemoryFileSystem } | undefined;
+  const afterCrash = (how: 'kill' | 'power'): MemoryFileSystem => {
+    let count = 0;
+    const everyOther = (change: Change): Change | undefined => (++count % 2 === 1 ? change : undefined);
+    return how === 'kill' ? disk.afterKill() : disk.afterPowerCut(everyOther);
+  };
   return {
     async open() {
       ({ spool } = await DiskLaneSpool.open({
         directory: 'lane',
         lane: 'telemetry',
         durability: 'power',
-        bytesMax: 256 * KIB,
+        bytesMax: 128 * KIB,
         segmentBytesMax: 32 * KIB,
         whenFull: 'drop-unsent',
         fileSystem: disk,
@@ -22,16 +28,21 @@ laneSpoolContract('on disk', (): LaneSpoolSubject => {
     },
     close: async () => spool?.close(),
     crash(how) {
-      let odd = false;
-      disk = how === 'kill' ? disk.afterKill() : disk.afterPowerCut((change) => ((odd = !odd) ? change : undefined));
+      disk = failed?.[how] ?? afterCrash(how);
+      failed = undefined;
     },
     fail(after, code) {
       let left = after;
       disk.fault = (operation) => {
         if (operation === 'read' || left-- > 0) return;
+        // Also what the disk held at that moment, for a crash right there.
+        failed ??= { kill: afterCrash('kill'), power: afterCrash('power') };
         throw Object.assign(new Error(code), { code });
       };
     },
-    heal: () => (disk.fault = () => {}),
+    heal() {
+      disk.fault = () => {};
+      failed = undefined;
+    },
   };
 });
