@@ -1,8 +1,8 @@
 import type { ClockQuality, EpochMs, GatewayName, Lane } from '@floorwatch/contracts';
 
 import type { BrokerState } from '../ingest/broker-state.ts';
+import type { IntakeCounts } from '../ingest/intake.ts';
 import type { RejectView } from '../ingest/reject-log.ts';
-import type { RejectReason } from '../ingest/reject.ts';
 import type { SensorState } from '../sensor-engine.ts';
 import type { LaneSenderState } from '../uplink/lane-sender.ts';
 import type { NatsState } from '../uplink/nats-link.ts';
@@ -10,33 +10,15 @@ import type { CommitTimes } from './commit-times.ts';
 import type { DurableViews, LaneProgress } from './durable-views.ts';
 import type { Trouble } from './troubles.ts';
 
-/** What else can become of a message when input is kept on disk. */
-export interface IntakeCounts {
-  /** Repeats of readings that are safe already. */
-  readonly duplicates: number;
-  /** Kept apart because their time was not believed. */
-  readonly quarantined: number;
-  /**
-   * Readings whose devices got no answer, by why: they send them again. Not part of `received`, which counts them when they
-   * are taken.
-   */
-  readonly refusedByReason: Readonly<Record<string, number>>;
-}
-
 /**
- * What has become of everything that arrived since the start. They add up:
- * received = accepted + rejected + duplicates + quarantined + retainedCopies.
+ * What has become of everything that arrived since the start; {@link IntakeCounts} says how it adds up. What input kept on disk adds is
+ * not there without it.
  */
-export interface ReadingCounts extends Partial<IntakeCounts> {
-  readonly received: number;
-  readonly accepted: number;
-  readonly rejected: number;
-  readonly rejectedByReason: Readonly<Record<RejectReason, number>>;
-  /** Copies that an external broker kept from earlier. */
-  readonly retainedCopies: number;
-  /** Of the accepted ones: older than their sensor's newest, so in their rollup, but not scored. */
-  readonly outOfOrder: number;
-}
+export type ReadingCounts = Partial<IntakeCounts> &
+  Pick<IntakeCounts, 'received' | 'accepted' | 'rejected' | 'rejectedByReason' | 'retainedCopies'> & {
+    /** Of the accepted ones: older than their sensor's newest, so in their rollup, but not scored. */
+    readonly outOfOrder: number;
+  };
 
 /** How full a lane is, and how far it has come. */
 export interface LaneView extends LaneSenderState {

@@ -1,4 +1,5 @@
-import type { EpochMs, GapRecord } from '@floorwatch/contracts';
+import type { EpochMs } from '@floorwatch/contracts';
+import type { SegmentLogCounts } from '@floorwatch/segment-log';
 
 /** Why the agent takes no readings at the moment, so that devices keep them. */
 export interface RefusalView {
@@ -28,10 +29,8 @@ export interface JournalView {
   readonly items: number;
   /** When the oldest item held came; null: there is none. */
   readonly oldestAt: EpochMs | null;
-  readonly commits: number;
-  /** Items that could not be appended; their devices were not answered. */
-  readonly refused: number;
-  readonly syncFailures: number;
+  /** `refused` are items that could not be appended: their devices were not answered. */
+  readonly counts: Readonly<SegmentLogCounts>;
   /** Items that were safe once and could not be read at this start. */
   readonly damaged: number;
   readonly replay: ReplayView;
@@ -70,14 +69,18 @@ export interface FloorView {
   readonly heardAt: EpochMs;
 }
 
+/** See {@link LaneAlarm}. */
+export const ALARM_KINDS = ['identity', 'trimmed', 'stuck'] as const;
+
 /**
  * Something about a lane that no program can settle.
  *
  * - `identity`: two agents use this gateway's name, or the disk is an older copy of itself.
  * - `trimmed`: the processor asked for records that the gateway holds no longer.
+ * - `stuck`: the processor does not take a record, however often it gets it.
  */
 export interface LaneAlarm {
-  readonly kind: 'identity' | 'trimmed';
+  readonly kind: (typeof ALARM_KINDS)[number];
   /** The facts, in words. */
   readonly what: string;
   readonly since: EpochMs;
@@ -90,8 +93,11 @@ export interface LaneProgress {
   readonly lastNumber: number;
   /** When the oldest record was made that has not been sent; null: all have. */
   readonly oldestUnsentAt: EpochMs | null;
-  /** Records lost for good, by reason. */
-  readonly droppedByReason: Readonly<Record<GapRecord['reason'], number>>;
+  /** Records that were never sent and dropped because there was no room. */
+  readonly recordsDropped: number;
+  /** Records that were safe once and could not be read at this start. */
+  readonly recordsDamaged: number;
+  readonly counts: Readonly<SegmentLogCounts>;
   /** null: nothing was heard since the start. */
   readonly floor: FloorView | null;
   /** Bytes sent and not yet committed by a processor. */
@@ -101,8 +107,8 @@ export interface LaneProgress {
   /** How often sending went back because the processor lacked something. */
   readonly rewinds: number;
   readonly gapsSent: number;
-  readonly commits: number;
-  readonly syncFailures: number;
+  /** Why the lane can't be sent, if it is the disk's fault. */
+  readonly fault?: string;
   readonly alarms: readonly LaneAlarm[];
 }
 

@@ -3,6 +3,7 @@ import { type EpochMs, LANES, type Lane } from '@floorwatch/contracts';
 import { limits } from '../limits.ts';
 import { durationInWords } from '../score/duration-words.ts';
 import type { AgentView, LaneView } from './agent-view.ts';
+import type { LaneAlarm } from './durable-views.ts';
 import type { Runbook } from './runbooks.ts';
 
 /**
@@ -36,6 +37,21 @@ export function findTroubles(view: Omit<AgentView, 'troubles'>): Trouble[] {
   ];
   return troubles.sort((a, b) => Number(b.severity === 'critical') - Number(a.severity === 'critical'));
 }
+
+const ALARMS: Readonly<Record<LaneAlarm['kind'], Pick<Trouble, 'remedy' | 'runbook'>>> = {
+  identity: {
+    remedy: 'find out whether another machine uses this gateway’s name, or its disk was set back to an older copy',
+    runbook: 'identity',
+  },
+  trimmed: {
+    remedy: 'see why the cloud lost what it had; what the gateway holds no longer is gone',
+    runbook: 'processor-silent',
+  },
+  stuck: {
+    remedy: 'see what the processor says about this gateway; everything waits here',
+    runbook: 'processor-silent',
+  },
+};
 
 type View = Omit<AgentView, 'troubles'>;
 
@@ -72,7 +88,7 @@ function* ofInput({ broker, refusing, sensors, sensorsMax, at }: View): Generato
 
 function* ofJournal({ journal }: View): Generator<Trouble> {
   if (journal === undefined) return;
-  if (journal.syncFailures > 0) yield syncFailed('journal', journal.syncFailures);
+  if (journal.counts.syncFailures > 0) yield syncFailed('journal', journal.counts.syncFailures);
   if (journal.damaged > 0) yield damaged('journal', `${journal.damaged} accepted items can't be read any more`);
   if (journal.bytes >= journal.bytesMax * limits.fullShareWarned) {
     yield {
@@ -98,14 +114,23 @@ function* ofLane(lane: Lane, view: LaneView, at: EpochMs): Generator<Trouble> {
     };
   }
   if (progress === undefined) return;
-  const { droppedByReason: dropped, alarms, syncFailures } = progress;
-  if (syncFailures > 0) yield syncFailed(`spool lane ${lane}`, syncFailures);
-  if (dropped.damage > 0) yield damaged(`spool lane ${lane}`, `${dropped.damage} records can't be read any more`);
-  if (dropped.cap > 0) {
+  const { recordsDropped, recordsDamaged, alarms, counts, fault } = progress;
+  if (counts.syncFailures > 0) yield syncFailed(`spool lane ${lane}`, counts.syncFailures);
+  if (recordsDamaged > 0) yield damaged(`spool lane ${lane}`, `${recordsDamaged} records can't be read any more`);
+  if (fault !== undefined) {
+    yield {
+      code: 'lane-unreadable',
+      severity: 'critical',
+      what: `spool lane ${lane} can't be sent: ${fault}`,
+      remedy: 'see to the disk; the lane is tried again and again',
+      runbook: 'disk-health',
+    };
+  }
+  if (recordsDropped > 0) {
     yield {
       code: 'dropped',
       severity: 'critical',
-      what: `spool lane ${lane} has dropped ${dropped.cap} records since the start, because there was no room`,
+      what: `spool lane ${lane} has dropped ${recordsDropped} records since the start, because there was no room`,
       remedy: 'let NATS and the cloud processor take data again, and give the lane more room; what was dropped is gone',
       runbook: 'disk-full',
     };
@@ -115,11 +140,7 @@ function* ofLane(lane: Lane, view: LaneView, at: EpochMs): Generator<Trouble> {
       code: alarm.kind,
       severity: 'critical',
       what: `${alarm.what} (lane ${lane}, for ${since(alarm.since, at)})`,
-      remedy:
-        alarm.kind === 'identity'
-          ? 'find out whether another machine uses this gateway’s name, or its disk was set back to an older copy'
-          : 'see why the cloud lost what it had; what the gateway holds no longer is gone',
-      runbook: alarm.kind === 'identity' ? 'identity' : 'processor-silent',
+      ...ALARMS[alarm.kind],
     };
   }
 }
