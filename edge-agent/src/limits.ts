@@ -26,6 +26,10 @@ export const limits = {
   topicsRememberedMax: 50_000,
   /** Characters of a topic that is remembered. Two names and the words of a usual template are below it. */
   topicRememberedLengthMax: 512,
+  /** Silence of an external broker after which it is asked to confirm the subscriptions. Most floors report more often than that. */
+  brokerSilenceMs: seconds(60),
+  /** How long an external broker may take to confirm them, before the connection is given up. */
+  brokerAnswerMs: seconds(10),
   /** Levels of a topic template; deeper ones are mistakes. */
   topicLevelsMax: 20,
   /** Templates in the configuration. A topic is tried against each until one matches. */

@@ -15,6 +15,7 @@ import { EmbeddedBroker } from './ingest/embedded-broker.ts';
 import { ExternalBroker } from './ingest/external-broker.ts';
 import { Intake } from './ingest/intake.ts';
 import type { RawMessage } from './ingest/raw-message.ts';
+import { inFlightMax } from './ingest/readings-config.ts';
 import type { RejectView } from './ingest/reject-log.ts';
 import { limits } from './limits.ts';
 import { RecordWriter } from './record-writer.ts';
@@ -306,7 +307,8 @@ export class Pipeline implements AgentSource {
 }
 
 function createBroker(config: AgentConfig, filters: readonly string[], logger: Logger): Broker {
-  const { broker, site, gateway } = config;
+  const { site, gateway } = config;
+  const broker = { ...config.broker, inFlightMax: inFlightMax(config.readings) };
   if (broker.kind === 'embedded') return new EmbeddedBroker(broker, logger);
   return new ExternalBroker({ clientId: `floorwatch-${site}-${gateway}`, ...broker }, filters, logger);
 }
