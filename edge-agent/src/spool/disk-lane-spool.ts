@@ -34,7 +34,6 @@ const SEGMENT_BYTES_MIN = 256 * 1024;
 const SEGMENT_BYTES_MAX = 8 * 1024 * 1024;
 /** Where the sender goes on after a restart. */
 const SENDER = 'sender';
-const NEVER = new AbortController().signal;
 const REASONS = { trimmed: 'trimmed', dropped: 'cap', damaged: 'damage', skipped: 'damage' } as const;
 
 /** A {@link LaneSpool} over a segment log, with a table of its epochs and of what was dropped beside it. */
@@ -44,10 +43,10 @@ export class DiskLaneSpool implements LaneSpool {
   readonly #log: SegmentLog;
   readonly #table: LaneTable;
   readonly #changed = new Condition();
-  /** Appends in hand. */
-  #appending = 0;
-  /** The table is being written: an epoch begins, and nothing else may take the position of its first item. */
-  #beginning = false;
+  /** Appends in hand, in order. */
+  readonly #appending = new Set<Promise<void>>();
+  /** The newest of those that begins an epoch: none behind it may take the position of its first item. */
+  #beginning: Promise<void> | undefined;
 
   private constructor({ lane, bytesMax }: DiskLaneSpoolOptions, log: SegmentLog, table: LaneTable) {
     this.lane = lane;
@@ -139,11 +138,25 @@ export class DiskLaneSpool implements LaneSpool {
     items: readonly Uint8Array[],
     { epoch, now = false }: { readonly epoch?: string; readonly now?: boolean } = {},
   ): Promise<void> {
-    const begins = epoch !== undefined || this.#table.stale;
-    const isFree = (): boolean => !this.#beginning && !(begins && this.#appending > 0);
-    while (!isFree()) await this.#changed.until(isFree, NEVER);
-    this.#appending += 1;
-    this.#beginning = begins;
+    const before = epoch === undefined ? this.#beginning : Promise.allSettled(this.#appending);
+    const appended = this.#append(items, epoch, now, before);
+    this.#appending.add(appended);
+    if (epoch !== undefined) this.#beginning = appended;
+    try {
+      await appended;
+    } finally {
+      this.#appending.delete(appended);
+      if (this.#beginning === appended) this.#beginning = undefined;
+    }
+  }
+
+  async #append(
+    items: readonly Uint8Array[],
+    epoch: string | undefined,
+    now: boolean,
+    before: Promise<unknown> | undefined,
+  ): Promise<void> {
+    await before?.catch(() => {});
     try {
       if (epoch !== undefined) await this.#begin(epoch);
       else if (this.#table.stale) await this.#table.save();
@@ -151,11 +164,8 @@ export class DiskLaneSpool implements LaneSpool {
     } catch (error) {
       if (epoch !== undefined && this.#table.epochs.withdraw(this.next)) this.#table.invalidate();
       throw error;
-    } finally {
-      this.#appending -= 1;
-      if (begins) this.#beginning = false;
-      this.#changed.notify();
     }
+    this.#changed.notify();
   }
 
   /** Notes where an epoch begins, before its first item is written. */
@@ -289,7 +299,7 @@ export class DiskLaneSpool implements LaneSpool {
 
   /** Finishes the appends in hand and lets go of everything. */
   async close(): Promise<void> {
-    await this.#changed.until(() => this.#appending === 0, NEVER);
+    await Promise.allSettled(this.#appending);
     try {
       await this.#log.close();
     } finally {

@@ -10,8 +10,13 @@ laneSpoolContract('on disk', (): LaneSpoolSubject => {
   let failed: { readonly kill: MemoryFileSystem; readonly power: MemoryFileSystem } | undefined;
   const afterCrash = (how: 'kill' | 'power'): MemoryFileSystem => {
     let count = 0;
-    const everyOther = (change: Change): Change | undefined => (++count % 2 === 1 ? change : undefined);
-    return how === 'kill' ? disk.afterKill() : disk.afterPowerCut(everyOther);
+    // Of what was not synced, the disk has got some, a part, and nothing, in turn.
+    const torn = (change: Change): Change | undefined => {
+      count += 1;
+      if (count % 3 === 0 || change.kind === 'truncate') return count % 3 === 1 ? undefined : change;
+      return count % 3 === 1 ? { ...change, bytes: change.bytes.subarray(0, change.bytes.length / 2) } : undefined;
+    };
+    return how === 'kill' ? disk.afterKill() : disk.afterPowerCut(torn);
   };
   return {
     async open() {
