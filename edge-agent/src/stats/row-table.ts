@@ -14,12 +14,22 @@ export class RowTable {
   /**
    * @param fields numbers per row
    * @param slots rows to make room for at first
-   * @param clearRow puts the row that begins at `offset` into its first state
+   * @param clearRow puts the row that begins at `offset` into its first state; without it, that is zeros
    */
-  constructor(fields: number, slots: number, clearRow: (state: Float64Array, offset: number) => void) {
+  constructor(fields: number, slots: number, clearRow?: (state: Float64Array, offset: number) => void) {
     this.#fields = fields;
-    this.#clearRow = clearRow;
+    this.#clearRow = clearRow ?? ((state, offset) => state.fill(0, offset, offset + fields));
     this.state = new Float64Array(fields * Math.max(1, slots));
+  }
+
+  /** Numbers of all rows in use. */
+  get size(): number {
+    return this.#rows * this.#fields;
+  }
+
+  /** Makes rows for slots 0 to `slots` − 1; never fewer than there are. */
+  reserve(slots: number): void {
+    if (slots > this.#rows) this.#growTo(slots);
   }
 
   /** Where the row of `slot` begins in `state`. */
@@ -33,20 +43,19 @@ export class RowTable {
     this.#clearRow(this.state, this.rowOf(slot));
   }
 
-  /** The rows in use, as bytes of this machine's byte order. */
-  snapshot(): Uint8Array {
-    return new Uint8Array(this.state.buffer.slice(0, this.#rows * this.#fields * Float64Array.BYTES_PER_ELEMENT));
+  /** A copy of the rows in use. */
+  snapshot(): Float64Array {
+    return this.state.slice(0, this.size);
   }
 
-  /** Replaces all rows. @throws RangeError when `bytes` does not consist of whole rows */
-  restore(bytes: Uint8Array): void {
-    const rowBytes = this.#fields * Float64Array.BYTES_PER_ELEMENT;
-    if (bytes.length % rowBytes !== 0) {
-      throw new RangeError(`a snapshot of ${bytes.length} bytes does not consist of rows of ${rowBytes} bytes`);
+  /** Replaces all rows. @throws RangeError when `numbers` does not consist of whole rows */
+  restore(numbers: Float64Array): void {
+    if (numbers.length % this.#fields !== 0) {
+      throw new RangeError(`${numbers.length} numbers are no rows of ${this.#fields}`);
     }
     this.#rows = 0;
-    this.#growTo(bytes.length / rowBytes);
-    new Uint8Array(this.state.buffer).set(bytes);
+    this.#growTo(numbers.length / this.#fields);
+    this.state.set(numbers);
   }
 
   #growTo(rows: number): void {
