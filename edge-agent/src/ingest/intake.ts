@@ -2,8 +2,7 @@ import type { ClockQuality, EpochMs, Reading } from '@floorwatch/contracts';
 
 import type { StateSection } from '../state-section.ts';
 import { DuplicateMemory } from './duplicate-memory.ts';
-import { YEAR_2000_MS } from './event-time.ts';
-import type { QuarantinedReading, QuarantineReason } from './quarantined-reading.ts';
+import { faultOfTime, type QuarantinedReading, type QuarantineReason } from './quarantined-reading.ts';
 import type { RawMessage } from './raw-message.ts';
 import { ReadingDecoder, type TopicConfig } from './reading-decoder.ts';
 import { key, makeKey } from './reading-key.ts';
@@ -128,11 +127,15 @@ export class Intake {
     return this.#registry.size;
   }
 
+  /** What lies behind it is in the future; infinite while the gateway's own clock is known to be wrong. */
+  latest({ now, quality }: IntakeClock): number {
+    return quality === 'unsynchronised' ? Infinity : now + this.#config.readings.futureMsMax;
+  }
+
   /** Sorts the messages of a delivery. Never throws. */
-  take(messages: readonly RawMessage[], { now, quality }: IntakeClock): Taken {
+  take(messages: readonly RawMessage[], clock: IntakeClock): Taken {
     const delivery = new OpenDelivery(messages.length);
-    // While the gateway's own clock is known to be wrong, no device's can be called wrong by it.
-    const latest = quality === 'unsynchronised' ? Infinity : now + this.#config.readings.futureMsMax;
+    const latest = this.latest(clock);
     for (const message of messages) this.#sort(message, latest, delivery);
     this.#open.push(delivery);
     return delivery;
@@ -156,14 +159,12 @@ export class Intake {
     const { reading, timed } = decoded;
     if (Math.abs(reading.value) > this.#config.valueAbsMax) {
       delivery.rejects.push({ message, reason: 'value-too-large' });
-    } else if (reading.eventTime < YEAR_2000_MS) {
-      // Whoever's clock it is, and whatever the gateway's shows now, this one was never set.
-      this.#setAside({ reading, receivedAt: message.receivedAt, reason: 'time-before-2000' }, delivery);
-    } else if (timed && reading.eventTime > latest) {
-      this.#setAside({ reading, receivedAt: message.receivedAt, reason: 'time-in-future' }, delivery);
-    } else {
-      this.#admit(message, reading, timed, delivery);
+      return;
     }
+    // The gateway's own time may lie ahead of what its clock shows now; that says nothing against the reading.
+    const reason = faultOfTime(reading.eventTime, timed ? latest : Infinity);
+    if (reason === undefined) this.#admit(message, reading, timed, delivery);
+    else this.#setAside({ reading, receivedAt: message.receivedAt, reason }, delivery);
   }
 
   #setAside(quarantined: QuarantinedReading, delivery: OpenDelivery): void {
