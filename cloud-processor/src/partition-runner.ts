@@ -4,8 +4,12 @@ import { type Logger, messageOf, pause } from '@floorwatch/runtime';
 import type { CheckpointFile } from './checkpoint/checkpoint-file.ts';
 import type { ReadTarget } from './consume/partition-reader.ts';
 import type { DeadLetters } from './dead-letters/dead-letters.ts';
+import type { SafeFloors } from './floors/safe-floors.ts';
 import { processorLimits } from './limits.ts';
 import type { Partition } from './partition.ts';
+import { ALARM_CAUSES } from './sequence/alarms.ts';
+
+const NANOS_PER_MS = 1_000_000n;
 
 /** What one partition's checkpoints have cost. */
 export interface CheckpointFigures {
@@ -26,6 +30,7 @@ export class PartitionRunner {
   readonly partition: Partition;
   readonly #file: CheckpointFile;
   readonly #deadLetters: DeadLetters;
+  readonly floors: SafeFloors;
   readonly #logger: Logger;
   readonly checkpoints: CheckpointFigures = {
     saved: 0,
@@ -40,16 +45,26 @@ export class PartitionRunner {
   backPressure = 0;
   heldBack = false;
 
-  constructor(partition: Partition, file: CheckpointFile, deadLetters: DeadLetters, logger: Logger) {
-    this.partition = partition;
-    this.#file = file;
-    this.#deadLetters = deadLetters;
-    this.#logger = logger;
+  constructor(options: {
+    readonly partition: Partition;
+    readonly file: CheckpointFile;
+    readonly deadLetters: DeadLetters;
+    readonly floors: SafeFloors;
+    readonly logger: Logger;
+  }) {
+    this.partition = options.partition;
+    this.#file = options.file;
+    this.#deadLetters = options.deadLetters;
+    this.floors = options.floors;
+    this.#logger = options.logger;
   }
 
-  /** Saves a checkpoint if anything changed. A failure is logged and the next one tried in its time; what waits for it goes on waiting. */
+  /**
+   * Saves a checkpoint if anything changed, and once more when nothing does any longer, so that gateways hear of the last change too. A
+   * failure is logged and the next one tried in its time; what waits for it goes on waiting.
+   */
   async checkpoint(): Promise<void> {
-    if (!this.partition.dirty) return;
+    if (!this.partition.dirty && !this.floors.isBehind) return;
     const begun = performance.now();
     const state = this.partition.capture();
     this.checkpoints.pauseMs = performance.now() - begun;
@@ -58,6 +73,7 @@ export class PartitionRunner {
       await this.#deadLetters.flush();
       this.checkpoints.bytes = await this.#file.save(state);
       this.partition.outbox.saved(state.ordinal);
+      this.floors.saved({ series: state.series, ordinal: state.ordinal, cursor: state.cursor, sources: state.sources });
       this.checkpoints.saved++;
       this.checkpoints.failing = false;
       this.checkpoints.savedAt = Date.now();
@@ -82,10 +98,21 @@ export class PartitionRunner {
         return partition.cursor;
       },
       moveTo: (cursor) => partition.moveTo(cursor),
-      apply: ({ subject, data, seq }) => partition.apply({ subject, data, sequence: seq }, epochMs(Date.now())),
+      apply: ({ subject, data, seq, timestampNanos }) => {
+        const storedAt = epochMs(Number(timestampNanos / NANOS_PER_MS));
+        partition.apply({ subject, data, sequence: seq, storedAt }, epochMs(Date.now()));
+        this.#tellAlarms();
+      },
       hasRoom: () => partition.outbox.size < processorLimits.outboxRowsMax && this.#deadLetters.hasRoom,
       roomAgain: async (signal) => this.#roomAgain(signal),
     };
+  }
+
+  #tellAlarms(): void {
+    for (const { site, gateway, lane, cause, epoch } of this.partition.alarms.takeNew()) {
+      const { kind, meaning, remedy } = ALARM_CAUSES[cause];
+      this.#logger.error({ alarm: kind, site, gateway, lane, epoch, remedy }, meaning);
+    }
   }
 
   async #roomAgain(signal: AbortSignal): Promise<void> {
