@@ -114,6 +114,7 @@ export class AgentProcess {
 
 /** The part of `/status` that tests rely on. */
 export interface AgentStatus {
+  readonly [field: string]: unknown;
   readonly epoch: string;
   readonly readings: Readonly<Record<string, unknown>> & { readonly accepted: number };
   readonly lanes: Readonly<Record<'anomaly' | 'telemetry', Readonly<Record<string, unknown>>>>;

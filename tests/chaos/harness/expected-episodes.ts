@@ -26,6 +26,8 @@ export function expectedEpisodes(
         closed: closed + (phase === 'closed' ? 1 : 0),
         closeReason,
         detector,
+        openedIn: '',
+        lastIn: '',
       });
     },
   };

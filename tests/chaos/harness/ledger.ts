@@ -59,6 +59,16 @@ export class Ledger {
     return this.#made.reduce((sum, made) => sum + made, 0);
   }
 
+  /** Readings made by one sensor. */
+  madeBy(sensor: number): number {
+    return this.#made[sensor] ?? 0;
+  }
+
+  /** Readings made by the sensor that has made the fewest. */
+  get slowest(): number {
+    return this.#made.reduce((least, made) => Math.min(least, made), Infinity);
+  }
+
   get acknowledged(): number {
     return this.#acknowledgements;
   }
@@ -77,8 +87,13 @@ export class Ledger {
 
   /** What every minute of every sensor must hold. */
   windows(): WindowSums {
+    return Ledger.windowsOf([this]);
+  }
+
+  /** The same of several ledgers together. */
+  static windowsOf(ledgers: readonly Ledger[]): WindowSums {
     const windows: WindowSums = new Map();
-    for (const reading of this.readings()) {
+    for (const reading of ledgers.flatMap((ledger) => [...ledger.readings()])) {
       addToWindow(windows, windowKey(sensorKey(reading), reading.eventTime), {
         n: 1,
         sum: reading.value,

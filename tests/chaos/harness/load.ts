@@ -10,6 +10,8 @@ const STEP_MS = 10;
 /** Every so many-th sensor sends in bursts of up to {@link BURST_MAX}, as devices do that buffer. */
 const BURSTY_EVERY = 5;
 const BURST_MAX = 60;
+/** A sensor that is so many readings ahead of the slowest waits, so that event time stays together. */
+const AHEAD_MAX = 100;
 
 export interface LoadOptions {
   readonly port: number;
@@ -32,6 +34,8 @@ export class Load {
   readonly #burst: number[];
   #timer: NodeJS.Timeout | undefined;
   #lastStep = 0;
+  /** Readings of the sensor that has made the fewest. */
+  #slowest = 0;
 
   constructor(ledger: Ledger, options: LoadOptions) {
     const { series } = ledger;
@@ -80,6 +84,7 @@ export class Load {
     const now = performance.now();
     const seconds = Math.min(1, (now - this.#lastStep) / 1_000);
     this.#lastStep = now;
+    this.#slowest = this.ledger.slowest;
     const each = (seconds * this.#options.readingsPerSecond) / this.ledger.series.sensors;
     for (let sensor = 0; sensor < this.ledger.series.sensors; sensor++) this.#send(sensor, each);
     const drops = (this.#options.dropsPerSecond ?? 0) * seconds;
@@ -88,8 +93,8 @@ export class Load {
 
   #send(sensor: number, more: number): void {
     const device = this.#devices[this.ledger.series.deviceOf(sensor)];
-    // What a device can't send it does not measure either: its clock stands still, as it were.
-    if (device === undefined || !device.online) return;
+    // What a device can't send it does not measure either: its clock stands still, as it were, and then that of the others.
+    if (device === undefined || !device.online || this.ledger.madeBy(sensor) > this.#slowest + AHEAD_MAX) return;
     const due = Math.min(IN_FLIGHT_MAX, (this.#due[sensor] ?? 0) + more);
     this.#due[sensor] = due;
     if (due < (this.#burst[sensor] ?? 1)) return;

@@ -10,12 +10,18 @@ export interface SeriesOptions {
   readonly from: EpochMs;
   /** Event time between two readings of a sensor, in milliseconds. */
   readonly stepMs: number;
+  /** Every so many readings of a sensor a fault begins. Default: 80. */
+  readonly faultEvery?: number;
+  /** How its devices' names begin. Default: `machine`. */
+  readonly prefix?: string;
 }
 
 /** Sensors of one device, which share its connection. */
 const SENSORS_PER_DEVICE = 5;
-/** Every so many readings of a sensor a fault begins, which lasts so many readings. */
 const FAULT_EVERY = 80;
+/** Readings of a sensor before its first fault. */
+const HEALTHY_READINGS = 40;
+/** Readings that a fault lasts. */
 const FAULT_READINGS = 15;
 /** What a fault adds to a value: far beyond {@link HIGH}. */
 const FAULT_OFFSET = 500;
@@ -52,7 +58,7 @@ export class Series {
   /** Reading number `index`, from 0, of a sensor, from 0. Event times rise with the index. */
   reading(sensor: number, index: number): Reading {
     return {
-      device: `machine-${this.deviceOf(sensor)}`,
+      device: `${this.options.prefix ?? 'machine'}-${this.deviceOf(sensor)}`,
       metric: `metric-${sensor % SENSORS_PER_DEVICE}`,
       eventTime: epochMs(this.options.from + index * this.options.stepMs + sensor),
       value: this.#value(sensor, index),
@@ -63,11 +69,11 @@ export class Series {
   }
 
   #value(sensor: number, index: number): number {
-    const { seed } = this.options;
+    const { seed, faultEvery = FAULT_EVERY } = this.options;
     let noise = 0;
     for (let part = 0; part < 4; part++) noise += fraction(seed, sensor, index, part) - 0.5;
-    const sinceFault = (index + Math.floor(fraction(seed, sensor) * FAULT_EVERY)) % FAULT_EVERY;
-    const fault = index >= FAULT_EVERY / 2 && sinceFault < FAULT_READINGS ? FAULT_OFFSET : 0;
+    const sinceFault = (index + Math.floor(fraction(seed, sensor) * faultEvery)) % faultEvery;
+    const fault = index >= HEALTHY_READINGS && sinceFault < FAULT_READINGS ? FAULT_OFFSET : 0;
     return Number((20 + sensor + noise + fault).toFixed(6));
   }
 }

@@ -15,6 +15,9 @@ export interface EpisodeHistory {
   readonly closed: number;
   readonly closeReason: string | undefined;
   readonly detector: string;
+  /** Epochs of its first and of its last record; empty where there are none. */
+  readonly openedIn: string;
+  readonly lastIn: string;
 }
 
 /** A gap, with what it says was in the frames that it stands for. */
@@ -52,10 +55,7 @@ export class StreamOracle {
   readonly windows: WindowSums = new Map();
   readonly gaps: HeardGap[] = [];
   readonly #lanes = new Map<string, Map<string, Epoch>>();
-  readonly #episodes = new Map<
-    string,
-    { opened: number; closed: number; closeReason: string | undefined; detector: string }
-  >();
+  readonly #episodes = new Map<string, { -readonly [K in keyof EpisodeHistory]: EpisodeHistory[K] }>();
   readonly #violations: string[] = [];
   readonly #ignored: ReadonlySet<string>;
   #violationCount = 0;
@@ -91,6 +91,19 @@ export class StreamOracle {
     return this.#lanes.get(lane)?.size ?? 0;
   }
 
+  /** The epoch of a lane that no other one follows; undefined: there is none, or more than one. */
+  newestEpoch(lane: string): string | undefined {
+    const epochs = this.#lanes.get(lane) ?? new Map<string, Epoch>();
+    const followed = new Set([...epochs.values()].map(({ predecessor }) => predecessor?.epoch));
+    const newest = [...epochs.keys()].filter((name) => !followed.has(name));
+    return newest.length === 1 ? newest[0] : undefined;
+  }
+
+  /** Whether the start record of an epoch of the anomaly lane names another one as its predecessor. */
+  follows(epoch: string, before: string): boolean {
+    return this.#lanes.get('anomaly')?.get(epoch)?.predecessor?.epoch === before;
+  }
+
   take({ sequence, subject, data }: StreamMessage): void {
     this.#messages += 1;
     const batch = JSON.parse(Buffer.from(data).toString('utf8')) as Json;
@@ -108,7 +121,7 @@ export class StreamOracle {
         this.#report(`${where}: ${number} follows ${next - 1} in message ${sequence}`);
       next = last + 1;
       if (record['kind'] === 'gap') this.#takeGap(where, lane, name, epoch, record, last);
-      else this.#takeRecord(where, epoch, number, record, batch['sensors'] as Json[]);
+      else this.#takeRecord(where, name, epoch, number, record, batch['sensors'] as Json[]);
       epoch.highest = Math.max(epoch.highest, last);
     }
   }
@@ -162,7 +175,7 @@ export class StreamOracle {
     this.gaps.push({ lane, epoch: name, from, to, reason: text(record['reason']), readings });
   }
 
-  #takeRecord(where: string, epoch: Epoch, number: number, record: Json, sensors: readonly Json[]): void {
+  #takeRecord(where: string, name: string, epoch: Epoch, number: number, record: Json, sensors: readonly Json[]): void {
     const content = contentOf(record, sensors);
     const known = epoch.content.get(number);
     if (known !== undefined) {
@@ -181,7 +194,7 @@ export class StreamOracle {
         this.#addRollups(record, sensors);
         break;
       case 'anomaly':
-        this.#addAnomaly(where, record);
+        this.#addAnomaly(where, name, record);
         break;
       case 'tick':
         this.#newestTick = Math.max(this.#newestTick, record['watermark'] as number);
@@ -218,14 +231,17 @@ export class StreamOracle {
     }
   }
 
-  #addAnomaly(where: string, record: Json): void {
+  #addAnomaly(where: string, epoch: string, record: Json): void {
     const id = text(record['id']);
     const episode = entry(this.#episodes, id, () => ({
       opened: 0,
       closed: 0,
       closeReason: undefined,
       detector: text(record['detector']),
+      openedIn: epoch,
+      lastIn: epoch,
     }));
+    episode.lastIn = epoch;
     if (episode.closed > 0) this.#report(`${where}: episode ${id} goes on after it was closed`);
     if (record['phase'] === 'opened') episode.opened += 1;
     else if (episode.opened === 0) this.#report(`${where}: episode ${id} goes on before it was opened`);
