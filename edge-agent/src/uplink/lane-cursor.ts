@@ -155,13 +155,11 @@ export class LaneCursor {
         this.#begunAnew = true;
         return this.#rewind(wanted, 'unknown-epoch', now);
       }
-      // Its own epoch may be heard when everything has been sent. Two gateways of one name must not go back at every message.
-      const { graceMs } = this.#options;
-      if (this.#next < lane.next || now - (this.#rewound?.at ?? -Infinity) < graceMs) return undefined;
+      // Its own epoch may be heard when everything has been sent.
+      if (this.#next < lane.next) return undefined;
     }
     const hole = heard.hole && !this.#foreign;
-    if (!this.#isLost(wanted, hole)) return undefined;
-    if (this.#rewound?.to === wanted && now - this.#rewound.at < this.#pauseMs(this.#rewound.times)) return undefined;
+    if (!this.#isLost(wanted, hole) || !this.#isTime(wanted, now)) return undefined;
     return this.#rewind(wanted, hole ? 'hole' : 'not-applied', now);
   }
 
@@ -217,8 +215,14 @@ export class LaneCursor {
     return why;
   }
 
-  /** A position that the processor does not take, however often it gets it, must not keep the line busy. */
-  #pauseMs(times: number): number {
-    return times < 2 ? 0 : Math.min(this.#options.graceMs, STUCK_MS * 2 ** Math.min(times - 2, 20));
+  /**
+   * A position that the processor does not take, however often it gets it, must not keep the line busy; and two gateways of one name, each of
+   * which hears the other's epochs, must not either.
+   */
+  #isTime(wanted: number, now: number): boolean {
+    if (this.#rewound === undefined) return true;
+    const times = (this.#rewound.to === wanted ? this.#rewound.times : 1) + Number(this.#foreign);
+    const pauseMs = times < 2 ? 0 : Math.min(this.#options.graceMs, STUCK_MS * 2 ** Math.min(times - 2, 20));
+    return now - this.#rewound.at >= pauseMs;
   }
 }
