@@ -322,9 +322,15 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
   }
 
   /**
-   * A copy of everything that the engine knows, to go on from with {@link restore}. Takes no longer than copying the memory: 10,000
-   * sensors are about 30 MB.
+   * Makes room for the next {@link snapshot}, a fraction of a millisecond per step, with readings accepted between the steps. Without it a
+   * snapshot is the same but takes several times as long, because most of that time is the first touch of new memory.
    */
+  *prepareSnapshot(): Generator<undefined> {
+    for (const [, state] of this.#learned()) yield* state.prepareSnapshot();
+    for (const { detector } of this.#all) if (detector.state !== undefined) yield* detector.state.prepareSnapshot();
+  }
+
+  /** A copy of everything that the engine knows, to go on from with {@link restore}: about 2.8 KB per sensor. */
   snapshot(): readonly StateSection[] {
     const counters: SavedCounters = {
       outOfOrder: this.#outOfOrder,

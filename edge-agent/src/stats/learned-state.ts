@@ -29,6 +29,11 @@ export class LearnedState {
     this.#learns = learns;
   }
 
+  /** See {@link RowTable.prepareSnapshot}. */
+  *prepareSnapshot(): Generator<undefined> {
+    for (const table of Object.values(this.#tables)) yield* table.prepareSnapshot();
+  }
+
   snapshot(): Record<string, StateArray> {
     return Object.fromEntries(Object.entries(this.#tables).map(([name, table]) => [name, table.snapshot()]));
   }

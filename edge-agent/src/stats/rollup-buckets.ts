@@ -106,28 +106,30 @@ export class RollupBuckets {
     return closed;
   }
 
-  /** A copy of the open buckets, with moving statistics as of now. */
+  /** A copy of the open buckets. */
   snapshot(): StateSection {
     const buckets: SavedBucket[] = [];
     for (const bySlot of this.#byStart.values()) {
       for (const bucket of bySlot.values()) {
-        const newest = this.#newest[bucket.slot] === bucket;
-        if (newest) bucket.moving = this.#statistics.snapshot(bucket.slot);
-        buckets.push({ bucket, newest });
+        buckets.push({ bucket, newest: this.#newest[bucket.slot] === bucket });
       }
     }
     return rollupsSection(buckets);
   }
 
   /**
-   * Takes up the buckets that a snapshot holds. None may be open.
+   * Takes up the buckets that a snapshot holds, after the statistics. None may be open.
    *
    * @returns those of another width than {@link ROLLUP_MS}, which can't go on: they are to go out as they are.
    * @throws StateError
    */
   restore(sections: readonly StateSection[]): readonly RollupBucket[] {
     const { bucketMs, buckets } = bucketsIn(sections);
-    if (bucketMs !== ROLLUP_MS) return buckets.map(({ bucket }) => bucket);
+    if (bucketMs !== ROLLUP_MS) {
+      return buckets.map(({ bucket, newest }) =>
+        newest ? { ...bucket, moving: this.#statistics.snapshot(bucket.slot) } : bucket,
+      );
+    }
     for (const { bucket, newest } of buckets) {
       const { slot, start } = bucket;
       let bySlot = this.#byStart.get(start);

@@ -27,20 +27,28 @@ export interface SavedBucket {
   readonly newest: boolean;
 }
 
-/** One column per field; a moving statistic that is null is NaN. */
+/**
+ * One column per field. A moving statistic that is null is NaN, and so are those of a bucket that holds its sensor's newest reading:
+ * they are what the statistics say.
+ */
 export function rollupsSection(buckets: readonly SavedBucket[]): StateSection {
-  const column = (value: (bucket: RollupBucket) => number): Float64Array => {
-    const numbers = new Float64Array(buckets.length);
-    for (let i = 0; i < numbers.length; i++) numbers[i] = value(buckets[i]!.bucket);
-    return numbers;
-  };
-  const arrays: Record<string, StateArray> = {
-    slot: column((bucket) => bucket.slot),
-    start: column((bucket) => bucket.start),
-    newest: Uint8Array.from(buckets, ({ newest }) => (newest ? 1 : 0)),
-  };
-  for (const field of SUMS) arrays[field] = column((bucket) => bucket.aggregate[field]);
-  for (const field of MOVING_STATISTICS) arrays[field] = column((bucket) => bucket.moving[field] ?? NaN);
+  const { length } = buckets;
+  const columnsOf = (fields: readonly string[]): Float64Array[] => fields.map(() => new Float64Array(length));
+  const [slots, starts, newests] = [new Float64Array(length), new Float64Array(length), new Uint8Array(length)];
+  const [sums, movings] = [columnsOf(SUMS), columnsOf(MOVING_STATISTICS)];
+  // Bucket by bucket: they lie far apart in memory, and each is looked up once.
+  for (const [i, { bucket, newest }] of buckets.entries()) {
+    slots[i] = bucket.slot;
+    starts[i] = bucket.start;
+    newests[i] = newest ? 1 : 0;
+    for (let field = 0; field < SUMS.length; field++) sums[field]![i] = bucket.aggregate[SUMS[field]!];
+    for (let field = 0; field < MOVING_STATISTICS.length; field++) {
+      movings[field]![i] = newest ? NaN : (bucket.moving[MOVING_STATISTICS[field]!] ?? NaN);
+    }
+  }
+  const arrays: Record<string, StateArray> = { slot: slots, start: starts, newest: newests };
+  for (const [place, field] of SUMS.entries()) arrays[field] = sums[place]!;
+  for (const [place, field] of MOVING_STATISTICS.entries()) arrays[field] = movings[place]!;
   return { name: SECTION, version: VERSION, values: { bucketMs: ROLLUP_MS }, arrays };
 }
 

@@ -1,3 +1,6 @@
+/** Numbers that one step of preparing a snapshot touches: half a mebibyte, a third of a millisecond. */
+const PREPARED_NUMBERS = 2 ** 16;
+
 /**
  * Rows of numbers, one per sensor, in one flat array: a sensor's whole state lies on neighbouring cache lines, and a snapshot is a
  * copy. Slots are small whole numbers that the owner gives to sensors; rows are made as slots are used.
@@ -8,6 +11,8 @@ export class RowTable {
 
   readonly #fields: number;
   readonly #clearRow: (state: Float64Array, offset: number) => void;
+  /** Memory for the next snapshot. */
+  #spare: Float64Array | undefined;
   /** Rows in use: one more than the highest slot so far. */
   #rows = 0;
 
@@ -43,9 +48,26 @@ export class RowTable {
     this.#clearRow(this.state, this.rowOf(slot));
   }
 
+  /**
+   * Makes the memory ready that the next snapshot needs, some of it with every step: memory that was never touched costs five times as much
+   * to write as memory that was. Without it, or when rows have been added since, a snapshot only takes longer.
+   */
+  *prepareSnapshot(): Generator<undefined> {
+    const spare = new Float64Array(this.size);
+    for (let begin = 0; begin < spare.length; begin += PREPARED_NUMBERS) {
+      spare.fill(0, begin, begin + PREPARED_NUMBERS);
+      yield;
+    }
+    this.#spare = spare;
+  }
+
   /** A copy of the rows in use. */
   snapshot(): Float64Array {
-    return this.state.slice(0, this.size);
+    const spare = this.#spare;
+    this.#spare = undefined;
+    if (spare?.length !== this.size) return this.state.slice(0, this.size);
+    spare.set(this.state.subarray(0, this.size));
+    return spare;
   }
 
   /** Replaces all rows. @throws RangeError when `numbers` does not consist of whole rows */
