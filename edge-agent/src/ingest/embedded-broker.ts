@@ -51,6 +51,8 @@ export class EmbeddedBroker implements Source<RawMessage> {
   readonly #held = new Set<Socket>();
   /** The connections, and what each has in flight. */
   readonly #sockets = new Map<Socket, InFlight>();
+  /** Connections that devices have ended, and that are not read to their end yet. */
+  readonly #ended = new WeakSet<Socket>();
   /** Messages of QoS 2 on their way into the pipeline, by device and packet identifier, with all who wait to hear of them. */
   readonly #exactlyOnce = new Map<string, Settle[]>();
   #aedes: Aedes | undefined;
@@ -154,13 +156,16 @@ export class EmbeddedBroker implements Source<RawMessage> {
   }
 
   #admit(socket: Socket, aedes: Aedes): void {
-    limitPackets(socket, limits.packetBytesMax);
     const inFlight = new InFlight(
       this.#config.inFlightMax,
       (message, settle) => this.#queue.push(message, settle),
       () => this.#resume(),
     );
     this.#sockets.set(socket, inFlight);
+    limitPackets(socket, limits.packetBytesMax, () => {
+      this.#ended.add(socket);
+      this.#giveUp(socket, inFlight);
+    });
     socket.once('close', () => {
       inFlight.close();
       this.#sockets.delete(socket);
@@ -204,10 +209,25 @@ export class EmbeddedBroker implements Source<RawMessage> {
   }
 
   #push(client: Client | null, message: RawMessage, gated: boolean, settle: Settle): void {
+    const socket = client?.conn as Socket | undefined;
+    const inFlight = socket === undefined ? undefined : this.#sockets.get(socket);
     // The last will of a device comes when its connection is gone.
-    const inFlight = client === null ? undefined : this.#sockets.get(client.conn as Socket);
-    if (inFlight === undefined) this.#queue.push(message, settle);
-    else inFlight.accept(message, gated, settle);
+    if (socket === undefined || inFlight === undefined) {
+      this.#queue.push(message, settle);
+    } else {
+      inFlight.accept(message, gated, settle);
+      this.#giveUp(socket, inFlight);
+    }
+  }
+
+  /**
+   * Closes a connection that its device has ended while messages wait. They would be let through one after the other otherwise, while the
+   * device repeats them on its next connection.
+   */
+  #giveUp(socket: Socket, inFlight: InFlight): void {
+    if (!this.#ended.has(socket) || !inFlight.holding) return;
+    inFlight.close();
+    socket.destroy();
   }
 
   /**

@@ -160,7 +160,6 @@ export class ExternalBroker implements Source<RawMessage> {
     const secure = protocol === 'mqtts:';
     const at = { host, port: port === '' ? (secure ? 8883 : 1883) : Number(port) };
     const socket = secure ? connectTls({ ...at, servername: host, ...certificates }) : connectTcp(at);
-    limitPackets(socket, limits.packetBytesMax);
     this.#forget(this.#connection);
     this.#paused = undefined;
     const inFlight = new InFlight(
@@ -170,6 +169,8 @@ export class ExternalBroker implements Source<RawMessage> {
     );
     const connection: Connection = { stream: socket, inFlight, acks: [], open: true };
     this.#connection = connection;
+    // Whichever comes first: while there is no room, the end of the connection would be noticed only behind all that came before it.
+    limitPackets(socket, limits.packetBytesMax, () => this.#forget(connection));
     socket.once('close', () => this.#forget(connection));
     return socket;
   }
