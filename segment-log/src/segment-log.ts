@@ -1,57 +1,17 @@
 import type { ProcessLock } from '@floorwatch/runtime';
 
+import { type Absence, absencesIn } from './absence.ts';
 import { CommitGroup, GROUP_BUFFER_BYTES_MIN } from './commit-group.ts';
 import { SegmentLogError } from './errors.ts';
 import { type FileSystem, nodeFileSystem } from './file-system.ts';
 import { bodyBytes, FRAME_HEADER_BYTES, HEADER_BYTES } from './format.ts';
 import { limits } from './limits.ts';
+import { type AppendOptions, checkedSegmentBytes, type SegmentLogOptions } from './log-options.ts';
 import { checkCursor, LogState } from './log-state.ts';
 import { type PositionRange, without, withRange } from './position-ranges.ts';
 import { recover, type Recovery } from './recovery.ts';
 import { type Frame, removeFile, type Segment } from './segment.ts';
 import { SegmentWriter } from './segment-writer.ts';
-
-/** `power`: what is acknowledged survives a power cut. `process`: it survives the end of the process, however it ends. */
-export type Durability = 'power' | 'process';
-
-export interface SegmentLogOptions {
-  /** The log's own directory; made if it is missing. One process has it open at a time. */
-  readonly directory: string;
-  readonly durability: Durability;
-  /** Bytes of all segments together, a few segments and more. Trimming makes room. */
-  readonly bytesMax: number;
-  /** Bytes of `bytesMax` that only appends with `reserve` may use. 0 by default. */
-  readonly reserveBytes?: number;
-  /** Bytes after which a new segment begins, 16 KiB to 256 MiB; 4 MiB by default. A single append may not be larger. */
-  readonly segmentBytesMax?: number;
-  /** How long an append waits for others to share its commit, in milliseconds. 0 by default: only those of the same moment share it. */
-  readonly commitDelayMs?: number;
-  /**
-   * What happens to an append that finds the log or the disk full. `refuse` (the default): it fails. `drop-unsent`: the oldest segment that
-   * is not marked as sent goes, and so on until there is room; if there is none to drop, the append fails.
-   */
-  readonly whenFull?: 'refuse' | 'drop-unsent';
-  /**
-   * Called before a segment is dropped, with its positions and a way to read them; the segment goes when it resolves, and stays if it
-   * rejects, which fails the append. Called again for the same positions if the process ends in between.
-   */
-  readonly dropping?: (range: PositionRange, frames: AsyncGenerator<Frame>) => Promise<void>;
-  /** Called after every commit. */
-  readonly committed?: (commit: {
-    readonly items: number;
-    readonly bytes: number;
-    readonly durationMs: number;
-  }) => void;
-  /** The machine's own by default. */
-  readonly fileSystem?: FileSystem;
-}
-
-export interface AppendOptions {
-  /** Commit at once, with everything that waits already. */
-  readonly now?: boolean;
-  /** Use the reserve if need be. */
-  readonly reserve?: boolean;
-}
 
 /** What happened since the log was opened. */
 export interface SegmentLogCounts {
@@ -61,12 +21,6 @@ export interface SegmentLogCounts {
   refused: number;
   syncFailures: number;
   dropped: number;
-}
-
-/** Why positions are not there. */
-export interface Absence extends PositionRange {
-  /** `skipped`: no item ever had the position ({@link SegmentLog.advanceTo}). */
-  readonly why: 'trimmed' | 'dropped' | 'skipped' | 'damaged';
 }
 
 /**
@@ -289,7 +243,8 @@ export class SegmentLog {
         return;
       } catch (error) {
         if (!(error instanceof SegmentLogError) || error.code !== 'disk-full') throw error;
-        if ((await this.dropOldest()) === 0) throw error;
+        if ((await this.dropOldest()) > 0) continue;
+        if (((await this.#options.makeSpace?.()) ?? 0) === 0) throw error;
       }
     }
   }
@@ -382,23 +337,8 @@ export class SegmentLog {
   }
 
   /** Why a reader did not find the positions of `range`, which lie before {@link next}: in order, without gaps. */
-  absences({ from, to }: PositionRange): Absence[] {
-    const { trimmed, dropped, skipped } = this.#state.content;
-    const result: Absence[] = [];
-    if (from < trimmed) result.push({ from, to: Math.min(to, trimmed - 1), why: 'trimmed' });
-    const rest = { from: Math.max(from, trimmed), to };
-    if (rest.from > rest.to) return result;
-    const given = without(rest, skipped);
-    const because = (why: Absence['why'], ranges: readonly PositionRange[]): void => {
-      for (const range of ranges) result.push({ from: range.from, to: range.to, why });
-    };
-    because('skipped', without(rest, given));
-    for (const range of given) {
-      const damaged = without(range, dropped);
-      because('damaged', damaged);
-      because('dropped', without(range, damaged));
-    }
-    return result.sort((a, b) => a.from - b.from);
+  absences(range: PositionRange): Absence[] {
+    return absencesIn(range, this.#state.content);
   }
 
   /** The last position that lies in one segment with `position`, as of now; undefined if no segment is to hold that. */
@@ -542,25 +482,4 @@ interface Opened {
   readonly segments: Segment[];
   readonly next: number;
   readonly writable: boolean;
-}
-
-function checkedSegmentBytes({
-  segmentBytesMax = 4 * 1024 * 1024,
-  bytesMax,
-  reserveBytes = 0,
-}: SegmentLogOptions): number {
-  const { segmentBytesMin, segmentBytesMax: most } = limits;
-  if (!Number.isSafeInteger(segmentBytesMax) || segmentBytesMax < segmentBytesMin || segmentBytesMax > most) {
-    throw new SegmentLogError(
-      'format',
-      `segmentBytesMax: ${segmentBytesMax} is not possible; use ${segmentBytesMin} to ${most}`,
-    );
-  }
-  if (!(bytesMax - reserveBytes >= 2 * segmentBytesMax)) {
-    throw new SegmentLogError(
-      'format',
-      `bytesMax: ${bytesMax} is too small; with segments of ${segmentBytesMax} and a reserve of ${reserveBytes} use ${2 * segmentBytesMax + reserveBytes} or more`,
-    );
-  }
-  return segmentBytesMax;
 }

@@ -72,6 +72,8 @@ export function laneSpoolContract(name: string, create: () => LaneSpoolSubject):
               if (part?.kind === 'records' && (await spool.markSent(part.to)))
                 for (let position = part.from; position <= part.to; position++) model.sent.add(position);
               next = part === undefined ? next : part.to + 1;
+              // Rarely, as a sender does; it must not be what makes the mark safe.
+              if (step.send % 4 > 0) continue;
               await spool.saveSentThrough(next);
               cursor = next;
               assert.equal(spool.sentThrough, next);
@@ -101,7 +103,7 @@ export function laneSpoolContract(name: string, create: () => LaneSpoolSubject):
           await check();
           await subject.close();
         }),
-        { numRuns: 250 },
+        { numRuns: 150 },
       );
       // Nothing of what may happen has only seemed to be tried.
       expect([...seen].sort()).toEqual(
