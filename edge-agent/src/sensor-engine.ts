@@ -61,6 +61,12 @@ export interface RestoreReport {
   readonly rollups: readonly EngineOutput[];
 }
 
+/**
+ * Counts up whenever the engine would make other episodes, rollups or ticks of the same verdicts. Versions of detectors count up by
+ * themselves.
+ */
+const RULES_VERSION = 1;
+
 /** What became of readings so far. Every later release must be able to read it (docs/agent-snapshot-format.md). */
 const SECTION = 'engine';
 const VERSION = 1;
@@ -172,6 +178,20 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
 
   get #all(): readonly EpisodeTracker[] {
     return [...(this.#range === undefined ? [] : [this.#range]), ...this.#trackers, ...this.#timing];
+  }
+
+  /**
+   * What decides what comes out, besides the configuration: two engines of equal rules and equal configuration that have accepted the same
+   * give the same. If a snapshot is of an engine with other rules, its open episodes do not go on.
+   */
+  get outputRules(): string {
+    const learned = this.#learned().map(([name, { layout }]) => `${name} ${layout.version}`);
+    const detectors = this.#all.map(({ detector: { name, version, state } }) => [
+      name,
+      version,
+      state?.layout.version ?? 0,
+    ]);
+    return [`engine ${RULES_VERSION}`, ...learned, ...detectors.map((each) => each.join(' '))].join(', ');
   }
 
   /** Sensors seen so far. */

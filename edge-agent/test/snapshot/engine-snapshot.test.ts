@@ -1,7 +1,15 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
+import { SnapshotFile } from '../../src/snapshot/snapshot-file.ts';
+
 import { configs, engineOf, faultStream, type Item, run } from './fault-stream.ts';
+
+const seeds = { numRuns: 15 };
 
 /** Everything that can be seen of an engine. */
 const visible = (engine: ReturnType<typeof engineOf>) => ({
@@ -36,7 +44,7 @@ describe.each(Object.keys(configs))('a snapshot of an engine with the configurat
           expect(visible(engine)).toEqual(visible(whole));
         },
       ),
-      { numRuns: 15 },
+      seeds,
     );
   });
 
@@ -48,5 +56,32 @@ describe.each(Object.keys(configs))('a snapshot of an engine with the configurat
     const before = structuredClone(sections);
     run(engine, items.slice(2_000));
     expect(sections).toEqual(before);
+  });
+
+  it('goes through a file', async () => {
+    const directory = await mkdtemp(path.join(tmpdir(), 'engine-'));
+    try {
+      await fc.assert(
+        fc.asyncProperty(fc.integer(), fc.double({ min: 0, max: 1, noNaN: true }), async (seed, part) => {
+          const items = faultStream(seed, 3_000);
+          const cut = Math.floor(part * items.length);
+          const whole = engineOf(config);
+          run(whole, items.slice(0, cut));
+          // Prepared, and with readings between preparing and the snapshot.
+          const [...steps] = whole.prepareSnapshot();
+          const later = Math.min(items.length, cut + (seed % 3 === 0 ? 50 : 0));
+          run(whole, items.slice(cut, later));
+          await new SnapshotFile(directory).save({ steps: steps.length }, whole.snapshot());
+          const { snapshot, problems } = await new SnapshotFile(directory).load();
+          const engine = engineOf(config);
+          expect([engine.restore(snapshot!.sections).leftOut, problems]).toEqual([[], []]);
+          expect(run(engine, items.slice(later))).toEqual(run(whole, items.slice(later)));
+          expect(visible(engine)).toEqual(visible(whole));
+        }),
+        seeds,
+      );
+    } finally {
+      await rm(directory, { recursive: true });
+    }
   });
 });
