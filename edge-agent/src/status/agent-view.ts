@@ -4,8 +4,8 @@ import type { BrokerState } from '../ingest/broker-state.ts';
 import type { IntakeCounts } from '../ingest/intake.ts';
 import type { RejectView } from '../ingest/reject-log.ts';
 import type { SensorState } from '../sensor-engine.ts';
-import type { LaneSenderState } from '../uplink/lane-sender.ts';
 import type { NatsState } from '../uplink/nats-link.ts';
+import type { SpoolSenderState } from '../uplink/spool-sender.ts';
 import type { CommitTimes } from './commit-times.ts';
 import type { DurableViews, LaneProgress } from './durable-views.ts';
 import type { Trouble } from './troubles.ts';
@@ -21,7 +21,10 @@ export type ReadingCounts = Partial<IntakeCounts> &
   };
 
 /** How full a lane is, and how far it has come. */
-export interface LaneView extends LaneSenderState {
+export interface LaneView extends Pick<
+  SpoolSenderState,
+  'recordsAcknowledged' | 'batchesAcknowledged' | 'failures' | 'bytesAcknowledged'
+> {
   readonly recordsSpooled: number;
   readonly recordsWaiting: number;
   readonly bytes: number;

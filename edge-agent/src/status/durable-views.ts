@@ -1,6 +1,8 @@
 import type { EpochMs } from '@floorwatch/contracts';
 import type { SegmentLogCounts } from '@floorwatch/segment-log';
 
+import type { SenderAlarm, SpoolSenderState } from '../uplink/spool-sender.ts';
+
 /** Why the agent takes no readings at the moment, so that devices keep them. */
 export interface RefusalView {
   /** Which log has no room, or can't be written. */
@@ -59,57 +61,22 @@ export interface QuarantineView {
   readonly oldestAt: EpochMs | null;
 }
 
-/** What a processor said last of how far a lane is safe there. */
-export interface FloorView {
-  /** null: it has heard nothing of this gateway that it could begin with. */
-  readonly epoch: string | null;
-  readonly floor: number;
-  /** The highest number it knows of; above the floor, something is missing there. */
-  readonly highest: number;
-  readonly heardAt: EpochMs;
-}
-
-/** See {@link LaneAlarm}. */
-export const ALARM_KINDS = ['identity', 'trimmed', 'stuck'] as const;
-
-/**
- * Something about a lane that no program can settle.
- *
- * - `identity`: two agents use this gateway's name, or the disk is an older copy of itself.
- * - `trimmed`: the processor asked for records that the gateway holds no longer.
- * - `stuck`: the processor does not take a record, however often it gets it.
- */
-export interface LaneAlarm {
-  readonly kind: (typeof ALARM_KINDS)[number];
-  /** The facts, in words. */
-  readonly what: string;
-  readonly since: EpochMs;
-}
+/** See {@link SenderAlarm}. */
+export const ALARM_KINDS = ['identity', 'trimmed', 'stuck'] as const satisfies readonly SenderAlarm['kind'][];
 
 /** How far a lane has come on the disk, on the way and in the cloud. Counts are since the start. */
-export interface LaneProgress {
+export interface LaneProgress extends Pick<
+  SpoolSenderState,
+  'oldestUnsentAt' | 'floor' | 'uncommittedBytes' | 'uncommittedBytesMax' | 'rewinds' | 'gapsSent' | 'alarms' | 'fault'
+> {
   readonly epoch: string;
   /** Number of the newest record in {@link epoch}. */
   readonly lastNumber: number;
-  /** When the oldest record was made that has not been sent; null: all have. */
-  readonly oldestUnsentAt: EpochMs | null;
   /** Records that were never sent and dropped because there was no room. */
   readonly recordsDropped: number;
   /** Records that were safe once and could not be read at this start. */
   readonly recordsDamaged: number;
   readonly counts: Readonly<SegmentLogCounts>;
-  /** null: nothing was heard since the start. */
-  readonly floor: FloorView | null;
-  /** Bytes sent and not yet committed by a processor. */
-  readonly uncommittedBytes: number;
-  /** At this many sending waits; null: no limit, because the processor asked for everything. */
-  readonly uncommittedBytesMax: number | null;
-  /** How often sending went back because the processor lacked something. */
-  readonly rewinds: number;
-  readonly gapsSent: number;
-  /** Why the lane can't be sent, if it is the disk's fault. */
-  readonly fault?: string;
-  readonly alarms: readonly LaneAlarm[];
 }
 
 /** What the agent tells of what it keeps on disk. */

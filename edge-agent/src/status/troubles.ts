@@ -2,8 +2,8 @@ import { type EpochMs, LANES, type Lane } from '@floorwatch/contracts';
 
 import { limits } from '../limits.ts';
 import { durationInWords } from '../score/duration-words.ts';
+import type { SenderAlarm } from '../uplink/spool-sender.ts';
 import type { AgentView, LaneView } from './agent-view.ts';
-import type { LaneAlarm } from './durable-views.ts';
 import type { Runbook } from './runbooks.ts';
 
 /**
@@ -38,7 +38,7 @@ export function findTroubles(view: Omit<AgentView, 'troubles'>): Trouble[] {
   return troubles.sort((a, b) => Number(b.severity === 'critical') - Number(a.severity === 'critical'));
 }
 
-const ALARMS: Readonly<Record<LaneAlarm['kind'], Pick<Trouble, 'remedy' | 'runbook'>>> = {
+const ALARMS: Readonly<Record<SenderAlarm['kind'], Pick<Trouble, 'remedy' | 'runbook'>>> = {
   identity: {
     remedy: 'find out whether another machine uses this gateway’s name, or its disk was set back to an older copy',
     runbook: 'identity',

@@ -7,6 +7,7 @@ import { Aedes } from 'aedes';
 const port = Number(process.argv[2] ?? 0);
 const broker = await Aedes.createBroker({
   authenticate: (_client, user, password, done) => done(null, isWelcome(user, password)),
+  authorizeSubscribe: (_client, subscription, done) => done(null, mayRead(subscription.topic) ? subscription : null),
 });
 const server = createServer(broker.handle);
 server.listen(port, '127.0.0.1', () => process.stdout.write(`listening on ${server.address().port}\n`));
@@ -15,4 +16,9 @@ process.on('disconnect', () => process.exit());
 /** Everyone is, except those who give a user name with another password than "secret". */
 function isWelcome(user, password) {
   return user === undefined || String(password) === 'secret';
+}
+
+/** Everyone may read everything but what is called forbidden. */
+function mayRead(topic) {
+  return !topic.startsWith('forbidden/');
 }
