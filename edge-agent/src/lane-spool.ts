@@ -46,7 +46,8 @@ export interface LaneSpool {
    *
    * @param options.epoch begins this epoch; the first item is its start record, with number 1.
    * @param options.now commits at once.
-   * @throws SegmentLogError and takes none: `full` or `disk-full` when there is no room and nothing may be dropped.
+   * @throws SegmentLogError and takes none: `full` or `disk-full` when there is no room and nothing may be dropped. The same items have to be
+   * tried again: after a kill, a start may find them there all the same.
    */
   append(items: readonly Uint8Array[], options?: { readonly epoch?: string; readonly now?: boolean }): Promise<void>;
   /** The newest item, or undefined if nothing was ever appended. The newest is never trimmed or dropped. */
@@ -64,7 +65,10 @@ export interface LaneSpool {
    * @returns undefined if the lane never had the epoch, or forgot it.
    */
   locate(epoch: string, number: number): number | undefined;
-  /** To be called before a position is sent: from then on it is not dropped. False: it is not there any more. */
+  /**
+   * To be called before a position is sent: from then on it is not dropped, nor is anything before it in the part that it was read in.
+   * False: it is not there any more.
+   */
   markSent(position: number): Promise<boolean>;
   /** Positions up to `through` are not needed any more. */
   release(through: number): Promise<void>;

@@ -9,6 +9,8 @@ export interface SpooledRecord {
   readonly position: number;
   /** The gateway's clock when that item came. */
   readonly at: EpochMs;
+  /** Of a start record: the epoch that it begins. The lane knows it too; this is for the day on which its table is lost. */
+  readonly epoch?: string;
 }
 
 /** As JSON in UTF-8. */

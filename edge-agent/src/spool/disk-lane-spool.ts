@@ -15,6 +15,7 @@ import type { LanePart, LaneSpool } from '../lane-spool.ts';
 import { describeItems, type DroppedFrame } from './dropped-frames.ts';
 import type { EpochSpan } from './epoch-table.ts';
 import { EPOCHS_MAX, LaneTable } from './lane-table.ts';
+import { rebuildEpochs } from './rebuild-epochs.ts';
 
 export interface DiskLaneSpoolOptions extends Pick<
   SegmentLogOptions,
@@ -58,7 +59,7 @@ export class DiskLaneSpool implements LaneSpool {
   /**
    * Opens the lane in its own directory, or makes it.
    *
-   * @throws SegmentLogError as {@link SegmentLog.open}; `format` if the table of epochs is damaged: without it nobody can tell the numbers.
+   * @throws SegmentLogError as {@link SegmentLog.open}; `format` if the table of epochs is damaged and the records do not tell what it said.
    */
   static async open(
     options: DiskLaneSpoolOptions,
@@ -77,7 +78,11 @@ export class DiskLaneSpool implements LaneSpool {
     try {
       const opened = await LaneTable.open(fileSystem, directory);
       ({ table } = opened);
-      if (!opened.found && log.next > 1) throw tableLost(directory);
+      if (!opened.found && log.next > 1) {
+        const epochs = await rebuildEpochs(log);
+        if (epochs === undefined) throw tableLost(directory);
+        table.replaceEpochs(epochs);
+      }
       if (table.epochs.withdraw(log.next)) table.invalidate();
       spool = new DiskLaneSpool(options, log, table);
       return { spool, recovery };

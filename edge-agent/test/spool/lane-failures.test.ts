@@ -212,6 +212,41 @@ describe('damage', () => {
   });
 });
 
+describe('a table that is lost', () => {
+  it('is found again in the records, with the numbers that were', async () => {
+    for (const trimmed of [0, 1, 4, 6, 9, 13]) {
+      const disk = new MemoryFileSystem();
+      const spool = await open(disk);
+      for (const epoch of EPOCHS) {
+        await begin(spool, epoch);
+        await block(spool);
+      }
+      await spool.release(trimmed);
+      const before = await parts(spool);
+      disk.drop('lane/epochs');
+      const again = await open(disk.afterKill());
+      const found = await parts(again);
+      // What is gone with all that names it is gone.
+      expect(found.map(shape)).toEqual(before.slice(-found.length).map(shape));
+      expect([again.first, again.epoch, again.lastNumber]).toEqual([spool.first, EPOCHS[2], 5]);
+      expect(found.some(({ from }) => from === again.first)).toBe(true);
+      await begin(again, '4-dddddddd');
+      expect([again.lastNumber, again.locate('4-dddddddd', 1)]).toEqual([1, 16]);
+    }
+  });
+
+  it('and can not be found again ends the start with the reason', async () => {
+    const disk = new MemoryFileSystem();
+    const spool = await open(disk);
+    await begin(spool, EPOCHS[0]);
+    for (let index = 0; index < 3; index++) await block(spool);
+    await spool.release(spool.next - 1);
+    disk.drop('lane/epochs');
+    const found = open(disk.afterKill());
+    await expect(found).rejects.toMatchObject({ code: 'format', message: /the table of epochs in lane is damaged/ });
+  });
+});
+
 describe('a disk that is full', () => {
   it('takes the table, the mark and the cursor still, and drops what was not sent', async () => {
     const disk = new MemoryFileSystem();

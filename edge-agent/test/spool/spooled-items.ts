@@ -9,6 +9,7 @@ export const startItem = (epoch: string, predecessor: Predecessor, position = 0)
     sensors: [],
     position,
     at: epochMs(0),
+    epoch,
   });
 
 const NO_MOVING = { countMean: null, countSd: null, timeMean: null, timeSd: null, ewMean: null, ewSd: null };
