@@ -52,6 +52,9 @@ interface Connection {
   /** Acknowledgements to be written together at the end of this turn. */
   acks: number[];
   open: boolean;
+  /** When the last message came, and when the broker was asked for something that it has not answered. */
+  heardAt: number;
+  askedAt: number | undefined;
 }
 
 /**
@@ -70,10 +73,9 @@ export class ExternalBroker implements Source<RawMessage> {
   readonly #queue = new MessageQueue(() => this.#resume());
   #client: MqttClient | undefined;
   #connection: Connection | undefined;
-  /** Goes on reading; set while there is no room. */
+  /** Goes on reading the connection; set while there is no room. */
   #paused: Go | undefined;
   #watch: NodeJS.Timeout | undefined;
-  #heardAt = 0;
   #ready = false;
   #since = epochMs(Date.now());
   #lastError: string | undefined;
@@ -116,7 +118,8 @@ export class ExternalBroker implements Source<RawMessage> {
     client.on('close', () => this.#lost('the connection is closed'));
     client.on('error', (error) => this.#lost(messageOf(error)));
     this.#client = client;
-    this.#watch = setInterval(() => this.#look(client), this.#times.silenceMs / 4);
+    const { silenceMs, answerMs } = this.#times;
+    this.#watch = setInterval(() => this.#look(client), Math.min(silenceMs, answerMs) / 4);
     client.connect();
   }
 
@@ -161,13 +164,19 @@ export class ExternalBroker implements Source<RawMessage> {
     const at = { host, port: port === '' ? (secure ? 8883 : 1883) : Number(port) };
     const socket = secure ? connectTls({ ...at, servername: host, ...certificates }) : connectTcp(at);
     this.#forget(this.#connection);
-    this.#paused = undefined;
     const inFlight = new InFlight(
       this.#config.inFlightMax,
       (message, settle) => this.#queue.push(message, settle),
       () => this.#resume(),
     );
-    const connection: Connection = { stream: socket, inFlight, acks: [], open: true };
+    const connection: Connection = {
+      stream: socket,
+      inFlight,
+      acks: [],
+      open: true,
+      heardAt: performance.now(),
+      askedAt: undefined,
+    };
     this.#connection = connection;
     // Whichever comes first: while there is no room, the end of the connection would be noticed only behind all that came before it.
     limitPackets(socket, limits.packetBytesMax, () => this.#forget(connection));
@@ -180,14 +189,16 @@ export class ExternalBroker implements Source<RawMessage> {
     if (connection === undefined || !connection.open) return;
     connection.open = false;
     connection.acks = [];
+    // Nothing more of it is read: what MQTT.js still has of it comes again, too.
+    this.#paused = undefined;
     connection.inFlight.close();
   }
 
   #accept(packet: IncomingPacket, go: Go): void {
     const connection = this.#connection;
     // After the queue has ended nothing is acknowledged, and the broker keeps it.
-    if (this.#client === undefined || connection === undefined) return;
-    this.#heardAt = performance.now();
+    if (this.#client === undefined || connection?.open !== true) return;
+    connection.heardAt = performance.now();
     const payload = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload;
     const message = { topic: packet.topic, payload, receivedAt: epochMs(Date.now()), retained: packet.retain };
     const { qos, messageId } = packet;
@@ -207,8 +218,12 @@ export class ExternalBroker implements Source<RawMessage> {
 
   #settle(connection: Connection, error: Error | undefined, acknowledge: () => void): void {
     if (!connection.open) return;
-    if (error === undefined) acknowledge();
-    else connection.stream.destroy(error);
+    if (error === undefined) {
+      acknowledge();
+      return;
+    }
+    this.#forget(connection);
+    connection.stream.destroy(error);
   }
 
   #acknowledge(connection: Connection, messageId: number): void {
@@ -236,14 +251,20 @@ export class ExternalBroker implements Source<RawMessage> {
     if (go === undefined || !this.#hasRoom()) return;
     this.#paused = undefined;
     // Outside of the pipeline's own turn.
-    setImmediate(() => go(LATER));
+    const connection = this.#connection;
+    setImmediate(() => {
+      if (connection?.open === true) go(LATER);
+    });
   }
 
   async #subscribe(client: MqttClient): Promise<void> {
     const connection = this.#connection;
-    this.#heardAt = performance.now();
+    if (connection === undefined) return;
+    connection.askedAt = performance.now();
     try {
-      const granted = await withinMs(client.subscribeAsync([...this.#filters], { qos: 1 }), this.#times.answerMs);
+      const granted = await client.subscribeAsync([...this.#filters], { qos: 1 });
+      connection.askedAt = undefined;
+      connection.heardAt = performance.now();
       const refused = granted.filter(({ qos }) => qos > 2).map(({ topic }) => topic);
       if (refused.length > 0) throw new Error(`the broker refuses the subscription to ${refused.join(', ')}`);
       this.#lastError = undefined;
@@ -252,9 +273,7 @@ export class ExternalBroker implements Source<RawMessage> {
       this.#since = epochMs(Date.now());
       this.#logger.info({ broker: this.#config.url, filters: this.#filters }, 'connected to the MQTT broker');
     } catch (error) {
-      this.#lost(`cannot subscribe: ${messageOf(error)}`);
-      // Another connection may do better; waiting longer on this one does not.
-      if (connection?.open === true) connection.stream.destroy();
+      if (connection.open) this.#giveUp(connection, `cannot subscribe: ${messageOf(error)}`);
     }
   }
 
@@ -263,15 +282,28 @@ export class ExternalBroker implements Source<RawMessage> {
    * subscription that is there already may be made again (3.8.4); retained copies that come with it are counted and not read.
    */
   #look(client: MqttClient): void {
-    if (!this.#ready) return;
+    const connection = this.#connection;
+    if (connection?.open !== true || !client.connected) return;
+    const { silenceMs, answerMs } = this.#times;
+    const now = performance.now();
     if (this.#paused !== undefined) {
-      // MQTT.js reads no answers to its pings while it waits for room. The broker must hear of us all the same.
+      // MQTT.js reads no answers, not even to its pings, while it waits for room. The broker must hear of us all the same.
+      connection.heardAt = now;
       client.reschedulePing(true);
       client.sendPing();
-      this.#heardAt = performance.now();
-    } else if (performance.now() - this.#heardAt >= this.#times.silenceMs) {
+    } else if (connection.askedAt !== undefined) {
+      const waitedMs = now - Math.max(connection.askedAt, connection.heardAt);
+      if (waitedMs >= answerMs) this.#giveUp(connection, `the broker did not answer within ${answerMs} ms`);
+    } else if (now - connection.heardAt >= silenceMs) {
       void this.#subscribe(client);
     }
+  }
+
+  /** Another connection may do better. */
+  #giveUp(connection: Connection, why: string): void {
+    this.#lost(why);
+    this.#forget(connection);
+    connection.stream.destroy();
   }
 
   /** Says a trouble once, however often it repeats. */
@@ -283,17 +315,5 @@ export class ExternalBroker implements Source<RawMessage> {
     if (isNew || !why.startsWith('the connection')) this.#lastError = why;
     this.#ready = false;
     if (isNew) this.#logger.warn({ broker: this.#config.url, error: why }, 'MQTT broker cannot be used; trying again');
-  }
-}
-
-async function withinMs<T>(answer: Promise<T>, ms: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`the broker did not answer within ${ms} ms`)), ms);
-  });
-  try {
-    return await Promise.race([answer, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }
