@@ -48,7 +48,7 @@ export interface Judgement {
   readonly duplicates: number;
   /** Numbers that came before their turn and are not applied: what is missing before them must be sent again. */
   readonly ahead: number;
-  /** `after-loss`: the gateway no longer has what came before this epoch, and nobody knows what that was. */
+  /** `after-loss`: the gateway no longer has all that came before this epoch, and nobody knows what that was. */
   readonly begun: false | 'in-turn' | 'after-loss';
   /** What a person should know of. */
   readonly alarms: readonly AlarmCause[];
@@ -81,6 +81,7 @@ type Beginning = 'waits' | Pick<Judgement, 'begun' | 'alarms'>;
 
 const NONE: readonly AlarmCause[] = [];
 const IN_TURN: Beginning = { begun: 'in-turn', alarms: NONE };
+const AFTER_LOSS: Beginning = { begun: 'after-loss', alarms: NONE };
 
 /**
  * Lets every number of a source through exactly once and in order. Each epoch has a floor of its own, and a record is judged by it alone,
@@ -254,19 +255,22 @@ function beginningOf(source: Source, first: FloorRecord, at: EpochMs): Beginning
     return source.epochs.size > 0 ? { begun: 'in-turn', alarms: ['no-predecessor'] } : IN_TURN;
   }
   const before = source.epochs.get(predecessor.epoch);
-  if (before === undefined) {
-    // A gateway that trimmed the beginning of its oldest epoch has nothing older to send; to wait would be to wait for ever.
-    return first.kind === 'gap' && first.reason === 'trimmed' ? { begun: 'after-loss', alarms: NONE } : 'waits';
-  }
+  // A gateway that trimmed the beginning of an epoch has nothing older to send; to wait would be to wait for ever.
+  const isLost = first.kind === 'gap' && first.reason === 'trimmed' && (before?.floor ?? 0) < predecessor.last;
+  if (before === undefined) return isLost ? AFTER_LOSS : 'waits';
   if (before.floor < predecessor.last) {
     before.highest = Math.max(before.highest, predecessor.last);
-    return 'waits';
+    if (!isLost) return 'waits';
   }
-  const second = before.succeeded;
+  const alarms: AlarmCause[] = before.succeeded
+    ? ['second-successor']
+    : before.floor > predecessor.last
+      ? ['shorter']
+      : [];
+  before.floor = Math.max(before.floor, predecessor.last);
   before.succeeded = true;
   before.heardAt = at;
-  if (second) return { begun: 'in-turn', alarms: ['second-successor'] };
-  return before.floor > predecessor.last ? { begun: 'in-turn', alarms: ['shorter'] } : IN_TURN;
+  return { begun: isLost ? 'after-loss' : 'in-turn', alarms };
 }
 
 /** What a first record says of the epoch before; null: there was none, undefined: nothing. */

@@ -156,6 +156,22 @@ describe('an epoch', () => {
       { epoch: E2, floor: 9, highest: 9 },
     ],
     [
+      'with a trimmed gap does not wait for what is trimmed, too, and raises an alarm',
+      at(5),
+      [{ ...gap(1, 9, 'trimmed'), predecessor: after(7) }],
+      'after-loss',
+      ['trimmed'],
+      { epoch: E2, floor: 9, highest: 9 },
+    ],
+    [
+      'with a trimmed gap begins in its turn when its predecessor is complete',
+      at(5),
+      [{ ...gap(1, 9, 'trimmed'), predecessor: after(5) }],
+      'in-turn',
+      ['trimmed'],
+      { epoch: E2, floor: 9, highest: 9 },
+    ],
+    [
       'of an older agent begins with any record',
       new Sequencer(sequencerLimits()),
       numbers(1, 4),

@@ -19,7 +19,7 @@ export interface RunningPipeline {
   readonly ended: Promise<void>;
 }
 
-/** Starts a pipeline on one partition, the one of the test's gateway, with checkpoints every 100 ms. */
+/** Starts a pipeline on one partition, the one of the test's gateway, with checkpoints and floor messages every 100 ms. */
 export async function startPipeline(
   resources: Resources,
   options: { readonly url: string; readonly dataDir: string; readonly store: Store; readonly partitions?: number[] },
@@ -30,6 +30,7 @@ export async function startPipeline(
     partitions: options.partitions ?? [partitionOfGateway],
     dataDir: options.dataDir,
     checkpoint: { intervalSeconds: 0.1 },
+    floors: { intervalSeconds: 0.1 },
     live: { intervalSeconds: 0.1 },
     store: { kind: 'duckdb', file: 'not used' },
     logLevel: 'silent',
