@@ -117,18 +117,15 @@ describe('the connection to an external broker', () => {
   });
 });
 
-if (mosquittoProgram === undefined) {
-  it.skip('a source of messages: mosquitto (is not installed)', () => undefined);
-} else {
-  sourceContract(
-    'mosquitto',
-    async (resources) => {
-      const { port } = await Mosquitto.start(resources);
-      return { source: await ready(await open(resources, port)), devicePort: port };
-    },
-    [0, 1, 2],
-  );
-}
+sourceContract(
+  'mosquitto',
+  async (resources) => {
+    const { port } = await Mosquitto.start(resources);
+    return { source: await ready(await open(resources, port)), devicePort: port };
+  },
+  [0, 1, 2],
+  mosquittoProgram !== undefined,
+);
 
 describe.skipIf(mosquittoProgram === undefined)('mosquitto as the external broker', () => {
   const resources = resourcesPerTest();
