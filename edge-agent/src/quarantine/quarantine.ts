@@ -198,6 +198,7 @@ export class Quarantine implements KnownQuarantine {
       bytes: this.#log.bytes,
       bytesMax: this.#bytesMax,
       oldestAt: oldest?.receivedAt ?? null,
+      dropped: this.dropped,
     };
   }
 

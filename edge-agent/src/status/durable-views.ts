@@ -59,6 +59,8 @@ export interface QuarantineView {
   readonly bytesMax: number;
   /** When the oldest came; null: there is none. */
   readonly oldestAt: EpochMs | null;
+  /** Readings that went because it was full, since the start. */
+  readonly dropped: number;
 }
 
 /** See {@link SenderAlarm}. */

@@ -65,6 +65,7 @@ export const PLAIN: readonly (readonly [name: string, help: string, value: Value
   ['snapshot_failures_total', 'Snapshots that failed', (v) => v.snapshot?.failures],
   ['quarantine_readings', 'Readings in the quarantine', (v) => v.quarantine?.items],
   ['quarantine_bytes', 'Bytes of the quarantine', (v) => v.quarantine?.bytes],
+  ['quarantine_dropped_total', 'Readings that went because the quarantine was full', (v) => v.quarantine?.dropped],
 ];
 
 /** Milliseconds in seconds. */

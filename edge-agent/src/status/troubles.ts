@@ -209,12 +209,21 @@ function* ofState({ clock, snapshot, quarantine }: View): Generator<Trouble> {
       runbook: 'disk-full',
     };
   }
+  if (quarantine !== undefined && quarantine.dropped > 0) {
+    yield {
+      code: 'quarantine-full',
+      severity: 'critical',
+      what: `the quarantine is full, and ${quarantine.dropped} of its oldest readings are gone since the start`,
+      remedy: 'settle what waits there, and find out whose clock is wrong',
+      runbook: 'quarantine',
+    };
+  }
   if (quarantine !== undefined && quarantine.items > 0) {
     yield {
       code: 'quarantine',
       severity: 'warning',
       what: `${quarantine.items} readings wait in the quarantine because their time was not believed`,
-      remedy: 'look at them and release or drop them: floorwatch-agent quarantine --help',
+      remedy: 'look at them with "floorwatch-agent quarantine list", and release or drop them',
       runbook: 'quarantine',
     };
   }

@@ -84,8 +84,7 @@ describe('doctor: NATS', () => {
     const nats = await resources.nats();
     const [, ...findings] = await check(nats.url);
     expect(wordsOf(findings)).toEqual([
-      expect.stringMatching(/^warning: no stream takes ingest\..*anomaly/),
-      expect.stringMatching(/^warning: no stream takes ingest\..*telemetry/),
+      expect.stringMatching(/^warning: the stream INGEST is missing.* ingest\..*anomaly and ingest\..*telemetry$/),
     ]);
   });
 

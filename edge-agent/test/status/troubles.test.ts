@@ -71,6 +71,12 @@ const CASES: readonly (readonly [code: string, severity: string, changes: Change
   ['uncommitted', 'warning', telemetry({ uncommittedBytes: 64 * MIB }), /lane telemetry waits: 64 MiB are sent/],
   ['clock', 'warning', { clock: 'unsynchronised' }, /not synchronised; set up a time service/],
   ['snapshot', 'warning', { snapshot: { ...snapshot, failures: 3, lastError: 'disk full' } }, /3 times.*disk full/],
+  [
+    'quarantine-full',
+    'critical',
+    { quarantine: { ...quarantine, dropped: 2 } },
+    /quarantine is full, and 2 of its oldest readings are gone/,
+  ],
   ['quarantine', 'warning', { quarantine: { ...quarantine, items: 4 } }, /4 readings wait in the quarantine/],
 ];
 

@@ -87,7 +87,7 @@ export function healthyView(changes: Partial<AgentView & DurableViews> = {}): Ag
       replay: { state: 'done', items: 200, itemsTotal: 200, durationMs: 40 },
     },
     snapshot: { at: epochMs(at - 30_000), bytes: 5_000, durationMs: 120, pauseMs: 3, failures: 0 },
-    quarantine: { items: 0, bytes: 64, bytesMax: 16 * MIB, oldestAt: null },
+    quarantine: { items: 0, bytes: 64, bytesMax: 16 * MIB, oldestAt: null, dropped: 0 },
     refusing: null,
     troubles: [],
     ...changes,

@@ -6,6 +6,7 @@ import type { Check, GatewayContext } from '../check.ts';
 import { tryExternalBroker } from '../external-broker-probe.ts';
 import { critical, type Finding, ok, warning } from '../finding.ts';
 import { findPortHolder } from '../port-holder.ts';
+import { counted } from '../words.ts';
 
 /** Whether devices reach the broker, and the agent too. */
 export const checkBroker: Check = {
@@ -21,7 +22,7 @@ async function ofEmbedded({ config, agent, system, signal }: GatewayContext): Pr
   const { host, port } = config.broker;
   if (agent.state === 'running' && agent.status.broker.ready) {
     const { connections = 0, held } = agent.status.broker;
-    const facts = `listens at ${agent.status.broker.address}, ${connections} devices are connected`;
+    const facts = `listens at ${agent.status.broker.address}, ${counted(connections, 'device')} connected`;
     return held
       ? warning(`${facts}; they are held back`, 'see what else is found here; the agent has no room', 'disk-full')
       : ok(facts);

@@ -71,18 +71,20 @@ async function reached(server: string, connection: NatsConnection): Promise<Find
 
 async function ofRights({ site, gateway }: AgentConfig, connection: NatsConnection): Promise<Finding[]> {
   const findings: Finding[] = [];
+  const untaken: string[] = [];
   for (const lane of LANES) {
     const subject = ingestSubject({ site, gateway, lane });
     const answer = await tryPublish(connection, subject);
     if (answer.kind === 'denied') findings.push(denied(answer.error, subject));
-    else if (answer.kind === 'no-stream') {
-      const finding = `no stream takes ${subject}: the stream ${INGEST_STREAM.name} is missing, or JetStream is off`;
-      findings.push(warning(finding, 'start the cloud processor, which makes it; data waits here until then', 'nats'));
-    } else if (answer.kind === 'unknown') {
-      findings.push(
-        warning(`whether ${subject} is taken could not be found out: ${answer.why}`, 'run the doctor again', 'nats'),
-      );
+    else if (answer.kind === 'no-stream') untaken.push(subject);
+    else if (answer.kind === 'unknown') {
+      const finding = `whether ${subject} is taken could not be found out: ${answer.why}`;
+      findings.push(warning(finding, 'run the doctor again', 'nats'));
     }
+  }
+  if (untaken.length > 0) {
+    const finding = `the stream ${INGEST_STREAM.name} is missing, or JetStream is off: nobody takes ${untaken.join(' and ')}`;
+    findings.push(warning(finding, 'start the cloud processor, which makes it; data waits here until then', 'nats'));
   }
   const floor = floorSubject({ site, gateway });
   const fault = await findSubscribeFault(connection, floor);

@@ -22,8 +22,8 @@ export const checkSpool: Check = {
 export function judgeLane(lane: Lane, { lanes, nats, at }: Pick<AgentStatus, 'lanes' | 'nats' | 'at'>): Finding {
   const { recordsWaiting, bytes, bytesMax, progress } = lanes[lane];
   const share = `${bytesInWords(bytes)} of ${bytesInWords(bytesMax)} are used`;
-  const uncommitted =
-    progress === undefined ? '' : `, ${bytesInWords(progress.uncommittedBytes)} sent and not yet safe in the cloud`;
+  const onTheWay = progress?.uncommittedBytes ?? 0;
+  const uncommitted = onTheWay === 0 ? '' : `, ${bytesInWords(onTheWay)} sent and not yet safe in the cloud`;
   const facts = `lane ${lane}: ${counted(recordsWaiting, 'record')} to send${uncommitted}; ${share}`;
   const since = progress?.oldestUnsentAt ?? null;
   const age = since === null ? 0 : at - since;
