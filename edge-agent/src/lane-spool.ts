@@ -72,7 +72,10 @@ export interface LaneSpool {
   markSent(position: number): Promise<boolean>;
   /** Positions up to `through` are not needed any more. */
   release(through: number): Promise<void>;
-  /** Where sending goes on after a restart: what the sender saved last, or {@link first}. */
+  /**
+   * The position at which sending goes on after a restart: what the sender saved last, or 1, so that it also tells of what was dropped before
+   * anything was sent.
+   */
   readonly sentThrough: number;
   saveSentThrough(position: number): Promise<void>;
   /** Resolves when there is an item at or behind `from`, or `signal` aborts. */

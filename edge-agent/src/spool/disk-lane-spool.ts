@@ -291,7 +291,7 @@ export class DiskLaneSpool implements LaneSpool {
   }
 
   get sentThrough(): number {
-    return this.#log.cursor(SENDER) ?? this.first;
+    return this.#log.cursor(SENDER) ?? 1;
   }
 
   async saveSentThrough(position: number): Promise<void> {
