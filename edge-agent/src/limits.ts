@@ -14,6 +14,8 @@ export const limits = {
    * topic (64 KiB) and a little for properties: a payload cut here is still larger than `payloadBytesMax`, and is rejected for it.
    */
   packetBytesMax: payloadBytesMax + 68 * KIB,
+  /** Packets in what a socket hands on at a time, at most 128 KiB; the shortest packet has two bytes. */
+  packetsPerReadMax: 64 * KIB,
   /** Messages between a broker and the pipeline. A burst of one second from a thousand sensors fits ten times. */
   pendingMessagesMax: 10_000,
   /** Bytes of payloads between a broker and the pipeline. */

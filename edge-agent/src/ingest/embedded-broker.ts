@@ -80,6 +80,8 @@ export class EmbeddedBroker implements Source<RawMessage> {
     }
     const users = usersFile === undefined ? undefined : await BrokerUsers.load(usersFile);
     const aedes = new Aedes({
+      // Devices need not wait for CONNACK (3.1.4), and aedes reads on only behind it; so this is what one read can hold, in packets.
+      queueLimit: limits.packetsPerReadMax,
       authenticate: (_client, name, password, done) => void this.#authenticate(users, name, password, done),
       authorizePublish: (client, packet, done) => this.#accept(client, packet, done),
       authorizeSubscribe: (_client, subscription, done) => {

@@ -11,6 +11,7 @@ import { userLine } from '../../src/ingest/broker-users.ts';
 import { EmbeddedBroker, type EmbeddedBrokerConfig } from '../../src/ingest/embedded-broker.ts';
 import { limits } from '../../src/limits.ts';
 import { connectDevice, silentLogger } from '../support/devices.ts';
+import { RawDevice } from '../support/raw-device.ts';
 import { Reader, sourceContract, textOf } from './source-contract.ts';
 
 async function open(resources: Resources, config: Partial<EmbeddedBrokerConfig> = {}): Promise<EmbeddedBroker> {
@@ -94,6 +95,18 @@ describe('the embedded broker', () => {
     await late.subscribeAsync('sensors/#');
     await wait(100);
     expect(seen).toHaveLength(1);
+  });
+
+  it('takes what a device sends without waiting for the answer to CONNECT', async () => {
+    const broker = await open(resources);
+    const packets = Array.from({ length: 500 }, (_, i) => ({
+      ...({ cmd: 'publish', topic: 'sensors/a/b', qos: 1, dup: false, retain: false } as const),
+      messageId: i + 1,
+      payload: `${i}`,
+    }));
+    const device = await RawDevice.connect(resources, broker.port, {}, packets);
+    expect((await new Reader(broker).take(500)).map(textOf)).toEqual(packets.map(({ payload }) => payload));
+    await device.hears('puback', 500);
   });
 
   it('does not take what devices publish to its own topics', async () => {

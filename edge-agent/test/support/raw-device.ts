@@ -20,16 +20,19 @@ export class RawDevice {
     socket.on('close', () => (this.closed = true));
   }
 
+  /** @param behind sent together with CONNECT. */
   static async connect(
     resources: Resources,
     port: number,
     { clean = false, clientId = 'raw' }: { readonly clean?: boolean; readonly clientId?: string } = {},
+    behind: readonly Packet[] = [],
   ): Promise<RawDevice> {
     const socket = connect(port, '127.0.0.1');
     resources.defer(() => socket.destroy());
     const device = new RawDevice(socket);
     await once(socket, 'connect');
-    device.send({ cmd: 'connect', protocolId: 'MQTT', protocolVersion: 4, clean, clientId, keepalive: 0 });
+    const hello: Packet = { cmd: 'connect', protocolId: 'MQTT', protocolVersion: 4, clean, clientId, keepalive: 0 };
+    device.send(hello, ...behind);
     await device.hears('connack');
     return device;
   }

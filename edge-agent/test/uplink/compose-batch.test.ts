@@ -10,9 +10,8 @@ import {
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import type { LaneItem } from '../../src/lane-log.ts';
 import { encodeSpooled } from '../../src/spooled-record.ts';
-import { type BatchHead, composeBatch } from '../../src/uplink/compose-batch.ts';
+import { type BatchHead, composeBatch, type LaneItem } from '../../src/uplink/compose-batch.ts';
 
 const head: BatchHead = { site: 'Leipzig', gateway: 'hall-1', lane: 'telemetry', epoch: '1-0123456789abcdef' };
 const moving = { countMean: null, countSd: null, timeMean: null, timeSd: null, ewMean: null, ewSd: null };
