@@ -29,7 +29,20 @@ interface CheckBase {
   readonly msMax?: number;
 }
 
-/** A check of one thing. It changes nothing, disturbs no running agent, and gives at least one finding. */
-export type Check =
-  | (CheckBase & { readonly of: 'machine'; run(context: MachineContext): Promise<readonly Finding[]> })
-  | (CheckBase & { readonly of: 'gateway'; run(context: GatewayContext): Promise<readonly Finding[]> });
+/** A check that needs no configuration. */
+export interface MachineCheck extends CheckBase {
+  readonly of: 'machine';
+  run(context: MachineContext): Promise<readonly Finding[]>;
+}
+
+/** A check that needs to know how the agent is set up. */
+export interface GatewayCheck extends CheckBase {
+  readonly of: 'gateway';
+  run(context: GatewayContext): Promise<readonly Finding[]>;
+}
+
+/**
+ * A check of one thing. It changes nothing, disturbs no running agent, and says nothing only where there is nothing to look at: an agent
+ * that does not run has no readings.
+ */
+export type Check = MachineCheck | GatewayCheck;

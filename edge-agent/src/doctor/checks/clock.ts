@@ -5,14 +5,14 @@ import { promisify } from 'node:util';
 import { days } from '@floorwatch/contracts';
 
 import { readClockQuality } from '../../status/clock-quality.ts';
-import type { Check } from '../check.ts';
+import type { MachineCheck } from '../check.ts';
 import { critical, type Finding, notice, ok, warning } from '../finding.ts';
 
 /** Clocks without a battery begin at 1970, or where the machine was switched off. */
 const PLAUSIBLE_FROM = Date.UTC(2026, 0, 1);
 
 /** Whether the clock is right: event times, windows and certificates depend on it. */
-export const checkClock: Check = {
+export const checkClock: MachineCheck = {
   name: 'clock',
   of: 'machine',
   async run({ signal }) {

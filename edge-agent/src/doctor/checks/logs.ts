@@ -36,7 +36,7 @@ async function ofLog(name: string, directory: string): Promise<Finding> {
   }
 }
 
-export function judgeLog(name: string, { directory, segments, damage, state, next, first }: LogReport): Finding {
+function judgeLog(name: string, { directory, segments, damage, state, next, first }: LogReport): Finding {
   const lost = damage.reduce((sum, { from, to }) => sum + to - from + 1, 0);
   const bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0);
   const facts = `${name}: ${counted(next - first, 'item')} in ${counted(segments.length, 'segment')}, ${bytesInWords(bytes)}`;

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { type Check } from '../check.ts';
+import type { MachineCheck } from '../check.ts';
 import { critical, type Finding, ok, warning } from '../finding.ts';
 import { bytesInWords } from '../words.ts';
 
@@ -13,7 +13,7 @@ const AVAILABLE_WARNED = 128 * MIB;
 const GROUP_SHARE_WARNED = 0.9;
 
 /** How much memory this machine has left. */
-export const checkMemory: Check = {
+export const checkMemory: MachineCheck = {
   name: 'memory',
   of: 'machine',
   async run({ system }) {

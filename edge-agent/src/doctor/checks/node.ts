@@ -1,4 +1,4 @@
-import type { Check } from '../check.ts';
+import type { MachineCheck } from '../check.ts';
 import { critical, notice, ok } from '../finding.ts';
 
 const OLDEST = { major: 20, minor: 19 } as const;
@@ -11,7 +11,7 @@ const SUPPORTED_UNTIL: Readonly<Record<number, string>> = {
 };
 
 /** Whether this Node.js is new enough, and still gets security fixes. */
-export const checkNode: Check = {
+export const checkNode: MachineCheck = {
   name: 'node',
   of: 'machine',
   async run() {
