@@ -9,8 +9,8 @@ import { readingsConfigSchema } from './ingest/readings-config.ts';
 import { findWrongTemplate } from './ingest/topic-template.ts';
 import { limits } from './limits.ts';
 import { engineConfigSchema } from './sensor-engine-config.ts';
+import { storageConfigSchema } from './storage-config.ts';
 
-const MIB = 1024 * 1024;
 const file = z.string().min(1);
 
 const embeddedSchema = z.strictObject({
@@ -59,22 +59,7 @@ export const agentConfigSchema = z
     readings: readingsConfigSchema.prefault({}),
     sensorsMax: z.number().int().min(1).max(200_000).default(20_000),
     engine: engineConfigSchema.prefault({}),
-    spool: z
-      .strictObject({
-        anomalyBytesMax: z
-          .number()
-          .int()
-          .min(MIB)
-          .max(1024 * MIB)
-          .default(16 * MIB),
-        telemetryBytesMax: z
-          .number()
-          .int()
-          .min(MIB)
-          .max(1024 * MIB)
-          .default(64 * MIB),
-      })
-      .prefault({}),
+    storage: storageConfigSchema,
     nats: natsConfigSchema,
     http: httpConfigSchema(9464),
   })

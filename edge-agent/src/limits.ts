@@ -62,12 +62,26 @@ export const limits = {
   resubscribeMs: seconds(10),
   /** How long the shutdown waits for messages already received to pass the pipeline. */
   drainMsMax: seconds(2),
-  /** How long the shutdown waits for NATS to take what is still spooled. */
-  flushMsMax: seconds(2),
   /** How often the pipeline tells the engine the time, so that rollups close and the watermark moves. */
   tickMs: seconds(5),
-  /** How often the gateway reports itself. */
-  statusMs: seconds(30),
+  /** A status record comes with the first tick after a start, and with every so many'th one from there: every 30 s. */
+  ticksPerStatus: 6,
+  /** Deliveries that wait for their commit at a time: one per millisecond, many times over, at the usual commit delay. */
+  openDeliveriesMax: 256,
+  /** Readings that wait for their commit at a time: a second of a large floor, which is what an SD card's commit takes. */
+  openReadingsMax: 20_000,
+  /** Readings that are safe and wait to be processed, about 6 MB. They pile up only while a lane can't be written. */
+  processingItemsMax: 20_000,
+  /** Items processed before what they made is appended: about 15 ms of work, so that ticks and HTTP are not kept waiting. */
+  stepItemsMax: 5_000,
+  /** Bytes of records from which what was made is appended. */
+  stepBytesMax: MIB,
+  /** Pause before something is written again that a disk refused. */
+  refusedPauseMs: seconds(1),
+  /** How long a replay runs before its progress is logged, and between two lines. */
+  replayLoggedMs: seconds(3),
+  /** Items replayed between two looks at the time, and between two appends of what they made. */
+  replayStepItems: 2_000,
   /** Bounds of the setting `readings.futureMsMax`. */
   futureMsMax: minutes(60 * 24 * 366),
   /** Share of a log's limit from which a person is told that it fills up. */

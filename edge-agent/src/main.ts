@@ -6,9 +6,11 @@ import { Command, CommanderError } from 'commander';
 
 import { addBacktest } from './backtest/command.ts';
 import { agentConfigSchema } from './config.ts';
+import { addDoctor } from './doctor/command.ts';
 import { isUserName, userLine } from './ingest/broker-users.ts';
 import { inspect } from './inspect.ts';
 import { Pipeline } from './pipeline.ts';
+import { addQuarantine } from './quarantine/command.ts';
 
 await runProgram(async (signal) => {
   let code: number = EXIT.ok;
@@ -37,6 +39,8 @@ await runProgram(async (signal) => {
       code = await inspect(directory, options);
     });
   addBacktest(program);
+  addQuarantine(program, (exitCode) => (code = exitCode));
+  addDoctor(program, signal, (exitCode) => (code = exitCode));
   try {
     await program.parseAsync();
     return code;
@@ -50,16 +54,16 @@ await runProgram(async (signal) => {
 async function run(configFile: string, signal: AbortSignal): Promise<void> {
   const config = await loadConfig(configFile, agentConfigSchema);
   const logger = createLogger('agent', config.logLevel);
-  const pipeline = new Pipeline(config, logger);
+  const pipeline = await Pipeline.open(config, logger);
+  const stopping = aborted(signal).then(async () => pipeline.stop());
   await pipeline.start();
   const { site, gateway } = config;
-  logger.info({ site, gateway, version: VERSION, ports: pipeline.ports }, 'agent is running');
+  if (!signal.aborted) logger.info({ site, gateway, version: VERSION, ports: pipeline.ports }, 'agent is running');
   try {
-    await Promise.race([aborted(signal), pipeline.failed]);
+    await Promise.race([stopping, pipeline.failed]);
   } finally {
-    logger.info({}, 'stopping');
     const { records, messages } = await pipeline.stop();
-    if (records > 0) logger.error({ records }, 'stopped before NATS took all records; they are lost');
+    if (records > 0) logger.info({ records }, 'these records wait on the disk for NATS');
     if (messages > 0)
       logger.warn({ messages }, 'stopped before all messages were read; devices with QoS 1 send them again');
     logger.info({ readings: pipeline.view().readings }, 'stopped');

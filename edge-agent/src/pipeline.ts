@@ -1,15 +1,9 @@
-import {
-  type ClockQuality,
-  type Delivery,
-  durationMs,
-  epochMs,
-  LANES,
-  type Lane,
-  type Source,
-} from '@floorwatch/contracts';
-import { type HttpServer, httpToken, type Logger, messageOf, pause, serveHttp, VERSION } from '@floorwatch/runtime';
+import { type ClockQuality, epochMs, LANES, type Lane, type Source } from '@floorwatch/contracts';
+import { type HttpServer, httpToken, type Logger, messageOf, serveHttp } from '@floorwatch/runtime';
+import type { FileSystem } from '@floorwatch/segment-log';
 
-import { type AgentConfig, configHash } from './config.ts';
+import { statusFacts, viewAgent, type ViewedParts } from './agent-views.ts';
+import type { AgentConfig } from './config.ts';
 import type { BrokerState } from './ingest/broker-state.ts';
 import { EmbeddedBroker } from './ingest/embedded-broker.ts';
 import { ExternalBroker } from './ingest/external-broker.ts';
@@ -17,129 +11,216 @@ import { Intake } from './ingest/intake.ts';
 import type { RawMessage } from './ingest/raw-message.ts';
 import { inFlightMax } from './ingest/readings-config.ts';
 import type { RejectView } from './ingest/reject-log.ts';
+import { InputLoop } from './input-loop.ts';
+import { ItemProcessor } from './item-processor.ts';
 import { limits } from './limits.ts';
+import { outputHash } from './output-hash.ts';
+import { ProcessingQueue } from './processing-queue.ts';
 import { RecordWriter } from './record-writer.ts';
+import { Recovery } from './recovery.ts';
+import { Refusals } from './refusals.ts';
 import { SensorEngine, type SensorState } from './sensor-engine.ts';
-import { newEpoch } from './spool/epoch.ts';
-import { MemoryLaneLog } from './spool/memory-lane-log.ts';
-import type { AgentSource, AgentView, LaneView, ReadingCounts } from './status/agent-view.ts';
+import type { AgentSource, AgentView } from './status/agent-view.ts';
 import { readClockQuality } from './status/clock-quality.ts';
+import { CommitTimes } from './status/commit-times.ts';
 import { createStatusApp } from './status/status-app.ts';
-import { findTroubles } from './status/troubles.ts';
+import { openStorage, type Storage } from './storage.ts';
 import { statsLimits } from './stats/limits.ts';
-import { LaneSender } from './uplink/lane-sender.ts';
+import { FloorListener } from './uplink/floor-listener.ts';
 import { NatsLink } from './uplink/nats-link.ts';
+import { SpoolSender } from './uplink/spool-sender.ts';
 
 /** What a stop could not bring to its end. */
 export interface Leftover {
-  /** Records that NATS did not take in time. They lived in memory, and are lost. */
+  /** Records that NATS does not have yet. They wait on the disk. */
   readonly records: number;
-  /** Messages that were received and did not pass the pipeline. Devices that use QoS 1 or 2 send them again. */
+  /** Messages that were received and not taken. Devices that use QoS 1 or 2 send them again. */
   readonly messages: number;
+}
+
+/** What tests put something else in the place of. */
+export interface PipelineSurroundings {
+  /** Milliseconds between two ticks. */
+  readonly tickMs?: number;
+  readonly fileSystem?: FileSystem;
+}
+
+interface Opened {
+  readonly storage: Storage;
+  readonly writer: RecordWriter;
+  readonly commitTimes: CommitTimes;
+  readonly tickMs: number;
 }
 
 type Broker = Source<RawMessage> & { state(): BrokerState };
 
-/** ingest → stats → score → spool → uplink, from one start to one stop. */
+/** ingest → journal → stats → score → spool → uplink, from one start to one stop. */
 export class Pipeline implements AgentSource {
   readonly #config: AgentConfig;
   readonly #logger: Logger;
   readonly #startedAt = epochMs(Date.now());
   readonly #startedMs = performance.now();
-  readonly #epoch = newEpoch(this.#startedAt);
+  readonly #storage: Storage;
   readonly #intake: Intake;
   readonly #engine: SensorEngine;
-  readonly #logs: Readonly<Record<Lane, MemoryLaneLog>>;
-  readonly #writer: RecordWriter;
+  readonly #recovery: Recovery;
+  readonly #input: InputLoop;
+  readonly #queue: ProcessingQueue;
   readonly #broker: Broker;
   readonly #link: NatsLink;
-  readonly #senders: Readonly<Record<Lane, LaneSender>>;
-  /** Messages of the delivery that found no room before the stop. */
-  #refused = 0;
-  /** Ends what waits for room; the stop aborts it when waiting is over. */
-  readonly #input = new AbortController();
-  readonly #output = new AbortController();
-  readonly #timers: NodeJS.Timeout[] = [];
+  readonly #floors: FloorListener;
+  readonly #senders: Readonly<Record<Lane, SpoolSender>>;
+  readonly #parts: ViewedParts;
+  readonly commitTimes: CommitTimes;
+  readonly #tickMs: number;
+  /** Ends what waits for room, for the disk and for NATS; the stop aborts one after the other. */
+  readonly #taking = new AbortController();
+  readonly #processing = new AbortController();
+  readonly #sending = new AbortController();
+  #timer: NodeJS.Timeout | undefined;
   #clock: ClockQuality = 'unknown';
   #http: HttpServer | undefined;
-  #consuming: Promise<void> = Promise.resolve();
-  #sending: Promise<unknown> = Promise.resolve();
-  /** The step in hand: deliveries, ticks and the stop take turns, so that records are numbered in the order of their causes. */
-  #turn: Promise<void> = Promise.resolve();
+  #started: Promise<void> = Promise.resolve();
+  #taken: Promise<void> = Promise.resolve();
+  #processed: Promise<void> = Promise.resolve();
+  #sent: Promise<unknown> = Promise.resolve();
   #stopped: Promise<Leftover> | undefined;
   #reportFailure: (error: unknown) => void = () => undefined;
   /** Rejects if a part breaks that the agent can't do without. */
   readonly failed: Promise<never>;
 
-  constructor(config: AgentConfig, logger: Logger) {
+  private constructor(config: AgentConfig, logger: Logger, opened: Opened) {
+    const { storage, writer, commitTimes, tickMs } = opened;
     this.#config = config;
     this.#logger = logger;
-    this.#intake = new Intake({ ...config, valueAbsMax: statsLimits.valueAbsMax }, { has: () => false });
+    this.#storage = storage;
+    this.#tickMs = tickMs;
+    this.commitTimes = commitTimes;
+    const quarantine = { has: () => false, append: async () => undefined };
+    const refusals = new Refusals(logger);
+    const clock = (): ClockQuality => this.#clock;
+    this.#intake = new Intake({ ...config, valueAbsMax: statsLimits.valueAbsMax }, quarantine);
     this.#engine = new SensorEngine(config.engine, config);
-    this.#logs = {
-      anomaly: new MemoryLaneLog(config.spool.anomalyBytesMax),
-      telemetry: new MemoryLaneLog(config.spool.telemetryBytesMax),
-    };
-    this.#writer = new RecordWriter(this.#logs, { now: this.#startedAt, quality: 'unknown' });
+    const processor = new ItemProcessor(this.#engine, writer, () => statusFacts(this.#parts));
+    this.#queue = new ProcessingQueue(processor, writer, refusals, () => undefined);
+    this.#input = new InputLoop({
+      intake: this.#intake,
+      journal: storage.journal,
+      quarantine,
+      queue: this.#queue,
+      refusals,
+      clock,
+    });
+    this.#recovery = new Recovery({ storage, intake: this.#intake, processor, writer, refusals, logger });
     this.#broker = createBroker(config, this.#intake.filters, logger);
     this.#link = new NatsLink(config.nats, `floorwatch-agent ${config.site}/${config.gateway}`, logger);
     const { site, gateway } = config;
-    const sender = (lane: Lane): LaneSender =>
-      new LaneSender({ site, gateway, lane, epoch: this.#epoch }, this.#logs[lane], this.#link, logger);
+    const { trimGraceMs } = config.storage;
+    const sender = (lane: Lane): SpoolSender =>
+      new SpoolSender({ site, gateway, trimGraceMs }, storage.lanes[lane], this.#link, logger);
     this.#senders = { anomaly: sender('anomaly'), telemetry: sender('telemetry') };
+    this.#floors = new FloorListener(config, logger, (message) => {
+      for (const lane of LANES) this.#senders[lane].hearFloor(message);
+    });
+    this.#parts = {
+      config,
+      startedAt: this.#startedAt,
+      clock,
+      storage,
+      intake: this.#intake,
+      engine: this.#engine,
+      writer,
+      recovery: this.#recovery,
+      refusals,
+      senders: this.#senders,
+      broker: this.#broker,
+      link: this.#link,
+    };
     this.failed = new Promise((_resolve, reject) => (this.#reportFailure = reject));
     this.failed.catch(() => undefined);
   }
 
-  /** Starts sinks first and the source last. @throws StartError if a port is taken or a secret can't be read. */
-  async start(): Promise<void> {
+  /** Opens the data folder. @throws StartError if it is in use, or can't be used. */
+  static async open(
+    config: AgentConfig,
+    logger: Logger,
+    { tickMs = limits.tickMs, fileSystem }: PipelineSurroundings = {},
+  ): Promise<Pipeline> {
+    const commitTimes = new CommitTimes();
+    const storage = await openStorage(config.storage, logger, commitTimes, fileSystem);
     try {
-      this.#clock = await readClockQuality();
-      const token = await httpToken(this.#config.http);
-      this.#http = await serveHttp(createStatusApp(this, token), this.#config.http);
-      await this.#link.connect();
-      this.#sending = this.#guard(Promise.all(LANES.map(async (lane) => this.#senders[lane].run(this.#output.signal))));
-      await this.#tick();
-      await this.#reportStatus();
-      this.#every(limits.tickMs, async () => this.#tick());
-      this.#every(limits.statusMs, async () => this.#reportStatus());
-      await this.#broker.connect(this.#input.signal);
-      this.#consuming = this.#guard(this.#consume());
+      const writer = await RecordWriter.open(storage.lanes);
+      return new Pipeline(config, logger, { storage, writer, commitTimes, tickMs });
     } catch (error) {
-      await (this.#stopped ??= this.#stop(0));
+      await storage.close().catch(() => undefined);
       throw error;
     }
   }
 
   /**
-   * Stops the source first, lets what it received pass, closes the engine's episodes and rollups, and gives NATS a bounded time to
-   * take the rest.
+   * Goes on where the last start ended, then starts sinks first and the source last. Ends early, and well, if it is stopped meanwhile.
+   *
+   * @throws StartError if a port is taken, a secret can't be read, or the data folder holds what this release can't read.
    */
-  async stop(): Promise<Leftover> {
-    return (this.#stopped ??= this.#stop(limits.flushMsMax));
+  async start(): Promise<void> {
+    this.#started = this.#start();
+    try {
+      await this.#started;
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
   }
 
-  async #stop(flushMs: number): Promise<Leftover> {
-    for (const timer of this.#timers) clearInterval(timer);
+  async #start(): Promise<void> {
+    this.#clock = await readClockQuality();
+    const token = await httpToken(this.#config.http);
+    this.#http = await serveHttp(createStatusApp(this, token), this.#config.http);
+    const { signal } = this.#processing;
+    if (!(await this.#recovery.replay(signal))) return;
+    const hash = outputHash(this.#config.engine);
+    if (!(await this.#recovery.begin(this.#startedAt, this.#clock, hash, signal))) return;
+    this.#processed = this.#guard(this.#queue.run(signal));
+    await this.#link.connect();
+    this.#floors.start(this.#link);
+    this.#sent = this.#guard(Promise.all(LANES.map(async (lane) => this.#senders[lane].run(this.#sending.signal))));
+    await this.#tick();
+    if (this.#stopped !== undefined) return;
+    this.#timer = setInterval(() => void this.#guard(this.#tick()), this.#tickMs);
+    await this.#broker.connect(this.#taking.signal);
+    this.#taken = this.#guard(this.#input.run(this.#broker.deliveries(this.#taking.signal), this.#taking.signal));
+  }
+
+  /**
+   * Stops the source first, processes what it received, and lets go of everything. Open episodes and rollups go on after the next start, and
+   * what NATS does not have yet waits on the disk.
+   */
+  async stop(): Promise<Leftover> {
+    return (this.#stopped ??= this.#stop());
+  }
+
+  async #stop(): Promise<Leftover> {
+    // A replay need not end: the next start begins it anew.
+    if (this.#recovery.view.state === 'running') this.#processing.abort();
+    await this.#started.catch(() => undefined);
+    clearInterval(this.#timer);
     await this.#broker.close();
     const { pending } = this.#broker.state();
-    this.#input.abort();
-    await this.#consuming;
-    await this.#inTurn(async () => {
-      this.#beginStep();
-      this.#engine.close(this.#writer);
-      this.#addStatus();
-      await this.#writer.commit();
-    });
-    const flushed = new AbortController();
-    await Promise.race([this.#flushed(flushed.signal), pause(flushMs, flushed.signal)]);
-    flushed.abort();
-    this.#output.abort();
-    await this.#sending;
+    this.#taking.abort();
+    await this.#taken;
+    this.#queue.end();
+    // What a lane does not take now is made again by the next start.
+    const patience = setTimeout(() => this.#processing.abort(), limits.drainMsMax);
+    await this.#processed;
+    clearTimeout(patience);
+    this.#processing.abort();
+    this.#sending.abort();
+    await this.#sent;
     await this.#link.close();
     await this.#http?.close();
-    const records = LANES.reduce((sum, lane) => sum + this.#laneView(lane).recordsWaiting, 0);
-    return { records, messages: pending + this.#refused };
+    const records = LANES.reduce((sum, lane) => sum + this.#senders[lane].state().recordsUnsent, 0);
+    await this.#storage.close();
+    return { records, messages: pending + this.#input.turnedAway };
   }
 
   /** Ports in use, also where any free ones were asked for. Undefined: not listening. */
@@ -149,27 +230,7 @@ export class Pipeline implements AgentSource {
   }
 
   view(): AgentView {
-    const { site, gateway, sensorsMax } = this.#config;
-    const lanes = { anomaly: this.#laneView('anomaly'), telemetry: this.#laneView('telemetry') };
-    const [broker, nats] = [this.#broker.state(), this.#link.state()];
-    const view = {
-      site,
-      gateway,
-      version: VERSION,
-      configHash: configHash(this.#config),
-      epoch: this.#epoch,
-      startedAt: this.#startedAt,
-      at: epochMs(Date.now()),
-      clock: this.#clock,
-      sensors: this.#intake.sensors,
-      sensorsMax,
-      episodes: { ...this.#writer.episodes },
-      readings: this.#readingCounts(),
-      broker,
-      nats,
-      lanes,
-    };
-    return { ...view, troubles: findTroubles(view) };
+    return viewAgent(this.#parts);
   }
 
   lastRejects(): readonly RejectView[] {
@@ -180,119 +241,11 @@ export class Pipeline implements AgentSource {
     return this.#engine.sensors();
   }
 
-  async #consume(): Promise<void> {
-    // The queue ends the deliveries once it is empty; the signal only ends waiting for room.
-    for await (const delivery of this.#broker.deliveries(this.#input.signal)) {
-      // Not in turn: ticks and reports of days without NATS would wait behind it, and all run when there is room.
-      await this.#waitForRoom();
-      await this.#inTurn(async () => this.#takeDelivery(delivery));
-    }
-  }
-
-  async #takeDelivery(delivery: Delivery<RawMessage>): Promise<void> {
-    if (this.#full && this.#input.signal.aborted) {
-      this.#refused += delivery.items.length;
-      await delivery.nack(new Error('the spool is full, and the agent is stopping'), durationMs(0));
-      return;
-    }
-    this.#beginStep();
-    const taken = this.#intake.take(delivery.items, { now: epochMs(Date.now()), quality: this.#clock });
-    for (const { reading } of taken.readings) this.#engine.accept(reading, this.#writer);
-    await this.#writer.commit();
-    this.#intake.settled(taken, true);
-    await delivery.ack();
-  }
-
-  /** Tells the engine the time. Not while the spool is full: the watermark waits like the readings do. */
+  /** Takes the time into the journal. */
   async #tick(): Promise<void> {
     this.#clock = await readClockQuality();
-    await this.#inTurn(async () => {
-      if (this.#full) return;
-      this.#beginStep();
-      const now = epochMs(Date.now());
-      const sinceStartMs = performance.now() - this.#startedMs;
-      this.#engine.advance({ now, synchronised: this.#clock !== 'unsynchronised', sinceStartMs }, this.#writer);
-      await this.#writer.commit();
-    });
-  }
-
-  async #reportStatus(): Promise<void> {
-    await this.#inTurn(async () => {
-      if (this.#full) return;
-      this.#addStatus();
-      await this.#writer.commit();
-    });
-  }
-
-  #addStatus(): void {
-    const { version, configHash: hash, startedAt, at, clock, sensors, readings, lanes, episodes } = this.view();
-    const { received, accepted, rejected, retainedCopies, outOfOrder, rejectedByReason } = readings;
-    const counters: Record<string, number> = {
-      readingsReceived: received,
-      readingsAccepted: accepted,
-      readingsRejected: rejected,
-      readingsRetainedCopies: retainedCopies,
-      readingsOutOfOrder: outOfOrder,
-      episodesOpened: episodes.opened,
-      episodesClosed: episodes.closed,
-    };
-    for (const [reason, count] of Object.entries(rejectedByReason)) {
-      if (count > 0) counters[`readingsRejected.${reason}`] = count;
-    }
-    for (const lane of LANES) {
-      counters[`${lane}.recordsSpooled`] = lanes[lane].recordsSpooled;
-      counters[`${lane}.recordsAcknowledged`] = lanes[lane].recordsAcknowledged;
-      counters[`${lane}.sendFailures`] = lanes[lane].failures;
-    }
-    this.#writer.addStatus({ at, startedAt, version, configHash: hash, clock, sensors, counters });
-  }
-
-  #beginStep(): void {
-    this.#writer.begin({ now: epochMs(Date.now()), quality: this.#clock });
-  }
-
-  get #full(): boolean {
-    return LANES.some((lane) => this.#logs[lane].full);
-  }
-
-  async #waitForRoom(): Promise<void> {
-    if (!this.#full) return;
-    this.#logger.warn({}, 'the spool is full: devices must wait until NATS takes data again');
-    while (this.#full && !this.#input.signal.aborted) {
-      for (const lane of LANES) await this.#logs[lane].waitForRoom(this.#input.signal);
-    }
-    if (!this.#full) this.#logger.info({}, 'the spool has room again');
-  }
-
-  /** Resolves when both lanes are empty, or `signal` aborts. */
-  async #flushed(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted && LANES.some((lane) => this.#laneView(lane).recordsWaiting > 0)) await pause(10, signal);
-  }
-
-  #laneView(lane: Lane): LaneView {
-    const log = this.#logs[lane];
-    return {
-      ...this.#senders[lane].state(),
-      recordsSpooled: log.next - 1,
-      recordsWaiting: log.next - log.first,
-      bytes: log.bytes,
-      bytesMax: log.bytesMax,
-    };
-  }
-
-  #readingCounts(): ReadingCounts {
-    return { ...this.#intake.counts, outOfOrder: this.#engine.outOfOrder };
-  }
-
-  async #inTurn(step: () => Promise<void>): Promise<void> {
-    const done = this.#turn.then(step);
-    // Who asked for the step hears of its failure; the next one goes on.
-    this.#turn = done.catch(() => undefined);
-    return done;
-  }
-
-  #every(ms: number, step: () => Promise<void>): void {
-    this.#timers.push(setInterval(() => void this.#guard(step()), ms));
+    const sinceStartMs = Math.round(performance.now() - this.#startedMs);
+    this.#input.tick({ now: epochMs(Date.now()), quality: this.#clock, sinceStartMs });
   }
 
   /** Waits for a part that runs beside the others; its failure is the agent's. */

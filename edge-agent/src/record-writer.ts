@@ -1,8 +1,10 @@
 import {
+  type AnomalyRecord,
   type ClockQuality,
   type Collector,
   type EpochMs,
   type FloorRecord,
+  LANES,
   type Lane,
   type Rollup,
   type RollupSensor,
@@ -10,103 +12,204 @@ import {
   type StatusRecord,
 } from '@floorwatch/contracts';
 
-import type { LaneLog } from './lane-log.ts';
+import type { LaneSpool } from './lane-spool.ts';
 import { limits } from './limits.ts';
 import type { EngineOutput, EpisodeEvent } from './sensor-engine.ts';
-import { encodeSpooled } from './spooled-record.ts';
+import { newEpoch } from './spool/epoch.ts';
+import { laneAppendBytes } from './spool/lane-sizes.ts';
+import { decodeSpooled, encodeSpooled } from './spooled-record.ts';
+import type { StateSection } from './state-section.ts';
 
-/** The gateway's clock during one step of the pipeline. */
-export interface StepClock {
+/** The item of the journal that is being processed. */
+export interface Cause {
+  /** Its position. */
+  readonly position: number;
+  /** The gateway's clock when it came, and how far that could be trusted. */
   readonly now: EpochMs;
   readonly quality: ClockQuality;
 }
 
-/** What is known of an episode since it opened, and repeated in every record of it. */
-interface Opening {
-  readonly detectedAt: EpochMs;
-  readonly clock: ClockQuality;
+/** An episode's last record, without its number. */
+export type EpisodeRecord = Omit<AnomalyRecord, 'number'>;
+
+/** Records that come from one item of the journal, for one lane: they are appended together. */
+interface Outputs {
+  readonly position: number;
+  /** The epoch that begins with the first of them. */
+  epoch: string | undefined;
+  readonly records: Uint8Array[];
+  bytes: number;
 }
 
+/** How far a lane is: the item that its newest record came from, and how many it has of that. */
+interface Through {
+  readonly position: number;
+  readonly records: number;
+}
+
+const SECTION = 'open-episodes';
+
 /**
- * Makes records of what the engine says during one step (a delivery, a tick, the stop), and appends them together at its end.
- * The only writer of both lanes: it knows the next number of each.
+ * Makes records of what the engine says of the journal's items, and appends those of a step together. The only writer of both lanes.
+ *
+ * Outputs follow from the journal alone, so that a replay makes the same ones again. Each lane takes only what lies behind the position
+ * that its newest record came from, and so has every output once.
  */
 export class RecordWriter implements Collector<EngineOutput> {
-  readonly #lanes: Readonly<Record<Lane, LaneLog>>;
-  readonly #step: Record<Lane, Uint8Array[]> = { anomaly: [], telemetry: [] };
-  /** Of every episode that is open; the engine bounds their number by its sensors and detectors. */
-  readonly #openings = new Map<string, Opening>();
+  readonly #lanes: Readonly<Record<Lane, LaneSpool>>;
+  /** What waits for {@link commit}, oldest first. */
+  readonly #waiting: Record<Lane, Outputs[]> = { anomaly: [], telemetry: [] };
+  /** Number of the last record made of the epoch in hand. */
+  readonly #numbers: Record<Lane, number>;
+  readonly #through: Readonly<Record<Lane, Through>>;
+  /** Records made of the item in hand, also those that the lane has already. */
+  readonly #made: Record<Lane, number> = { anomaly: 0, telemetry: 0 };
+  /** The last record of every episode that is open; the engine bounds their number by its sensors and detectors. */
+  readonly #open = new Map<string, EpisodeRecord>();
   readonly #episodes = { opened: 0, closed: 0 };
-  #clock: StepClock;
-  /** Counts steps until there is a journal. */
-  #position = 0;
+  #cause: Cause = { position: 0, now: 0 as EpochMs, quality: 'unknown' };
 
-  constructor(lanes: Readonly<Record<Lane, LaneLog>>, clock: StepClock) {
+  private constructor(lanes: Readonly<Record<Lane, LaneSpool>>, through: Readonly<Record<Lane, Through>>) {
     this.#lanes = lanes;
-    this.#clock = clock;
+    this.#through = through;
+    this.#numbers = { anomaly: lanes.anomaly.lastNumber, telemetry: lanes.telemetry.lastNumber };
   }
 
-  /** The clock for what follows. */
-  begin(clock: StepClock): void {
-    this.#clock = clock;
-    this.#position += 1;
+  /** Finds out how far the lanes are. */
+  static async open(lanes: Readonly<Record<Lane, LaneSpool>>): Promise<RecordWriter> {
+    const [anomaly, telemetry] = await Promise.all([throughOf(lanes.anomaly), throughOf(lanes.telemetry)]);
+    return new RecordWriter(lanes, { anomaly, telemetry });
+  }
+
+  /** Journal position that a lane's newest record came from when it was opened; 0: it was empty. */
+  through(lane: Lane): number {
+    return this.#through[lane].position;
+  }
+
+  /** What follows comes from this item. */
+  begin(cause: Cause): void {
+    this.#cause = cause;
+    this.#made.anomaly = 0;
+    this.#made.telemetry = 0;
   }
 
   emit(output: EngineOutput): void {
     switch (output.kind) {
       case 'episode':
-        this.#addEpisode(output.episode);
+        this.addEpisode(output.episode);
         break;
       case 'rollups':
         this.#addRollups(output.rollups, output.sensors);
         break;
       case 'tick': {
-        const { now: at, quality: clock } = this.#clock;
+        const { now: at, quality: clock } = this.#cause;
         this.#add('telemetry', (number) => ({ kind: 'tick', number, watermark: output.watermark, at, clock }));
         break;
       }
     }
   }
 
-  addStatus(status: Omit<StatusRecord, 'kind' | 'number'>): void {
-    this.#add('telemetry', (number) => ({ kind: 'status', number, ...status }));
+  /** Begins an epoch in both lanes. Nothing may wait for {@link commit}. */
+  addStart(epoch: string): void {
+    for (const lane of LANES) this.#begin(lane, epoch);
   }
 
-  /** Appends what the step made. The anomaly lane goes first: nobody may see a rollup's count of an anomaly that is lost. */
-  async commit(): Promise<void> {
-    for (const lane of ['anomaly', 'telemetry'] as const) {
-      const items = this.#step[lane];
-      if (items.length === 0) continue;
-      this.#step[lane] = [];
-      await this.#lanes[lane].append(items);
+  addStatus(status: () => Omit<StatusRecord, 'kind' | 'number'>): void {
+    this.#add('telemetry', (number) => ({ kind: 'status', number, ...status() }));
+  }
+
+  /** Whether a lane takes the next record of the item in hand; else it has it already. */
+  #takes(lane: Lane): boolean {
+    const { position, records } = this.#through[lane];
+    return this.#cause.position > position || (this.#cause.position === position && this.#made[lane] >= records);
+  }
+
+  addEpisode(episode: EpisodeEvent): void {
+    const known = this.#open.get(episode.id);
+    const { now, quality } = this.#cause;
+    const { detectedAt, clock } = known ?? { detectedAt: now, clock: quality };
+    this.addEpisodeRecord({ kind: 'anomaly', ...episode, detectedAt, clock, provenance: 'live' });
+  }
+
+  addEpisodeRecord(record: EpisodeRecord): void {
+    const isNew = !this.#open.has(record.id);
+    this.learnEpisode(record);
+    if (this.#takes('anomaly')) {
+      if (isNew) this.#episodes.opened += 1;
+      if (record.phase === 'closed') this.#episodes.closed += 1;
     }
+    this.#add('anomaly', (number) => ({ ...record, number }));
   }
 
+  /** Takes in a record that the lane has already. */
+  learnEpisode(record: EpisodeRecord): void {
+    if (record.phase === 'closed') this.#open.delete(record.id);
+    else this.#open.set(record.id, record);
+  }
+
+  /** The last record of every episode that is open. */
+  get openEpisodes(): ReadonlyMap<string, EpisodeRecord> {
+    return this.#open;
+  }
+
+  /** Episodes that this start has told. */
   get episodes(): { readonly opened: number; readonly closed: number } {
     return this.#episodes;
   }
 
-  #addEpisode(episode: EpisodeEvent): void {
-    let opening = this.#openings.get(episode.id);
-    if (opening === undefined) {
-      opening = { detectedAt: this.#clock.now, clock: this.#clock.quality };
-      this.#openings.set(episode.id, opening);
-      this.#episodes.opened += 1;
+  /** The first lane that something waits for; undefined: nothing waits. */
+  get waitingLane(): Lane | undefined {
+    return LANES.find((lane) => this.#waiting[lane].length > 0);
+  }
+
+  /** Bytes that wait for {@link commit}. */
+  get bytes(): number {
+    return LANES.reduce(
+      (sum, lane) => sum + this.#waiting[lane].reduce((bytes, outputs) => bytes + outputs.bytes, 0),
+      0,
+    );
+  }
+
+  /**
+   * Appends what the step made, what comes from one item always in one frame, and resolves when all is safe. The anomaly lane goes first:
+   * nobody may see a rollup's count of an anomaly that is lost.
+   *
+   * @throws SegmentLogError if a lane does not take it. Nothing is lost then: the next call tries again.
+   */
+  async commit(): Promise<void> {
+    for (const lane of LANES) {
+      const bytesMax = laneAppendBytes(this.#lanes[lane].bytesMax);
+      while (this.#waiting[lane].length > 0) {
+        const waiting = this.#waiting[lane];
+        const together = countTogether(waiting, bytesMax);
+        const records = waiting.slice(0, together).flatMap((outputs) => outputs.records);
+        const epoch = waiting[0]?.epoch;
+        await this.#lanes[lane].append(records, { now: true, ...(epoch !== undefined && { epoch }) });
+        this.#waiting[lane] = waiting.slice(together);
+      }
     }
-    if (episode.phase === 'closed') {
-      this.#openings.delete(episode.id);
-      this.#episodes.closed += 1;
-    }
-    const { detectedAt, clock } = opening;
-    this.#add('anomaly', (number) => ({ kind: 'anomaly', number, ...episode, detectedAt, clock, provenance: 'live' }));
+  }
+
+  snapshot(): StateSection {
+    return { name: SECTION, version: 1, values: [...this.#open.values()], arrays: {} };
+  }
+
+  /** Takes up what {@link snapshot} gave; sections of others are passed over. */
+  restore(sections: readonly StateSection[]): void {
+    const section = sections.find(({ name }) => name === SECTION);
+    for (const record of (section?.values ?? []) as readonly EpisodeRecord[]) this.learnEpisode(record);
   }
 
   /** Long names can make a record too large for a batch; it is then split, down to single rollups. */
   #addRollups(rollups: readonly Rollup[], sensors: readonly RollupSensor[]): void {
-    const record = rollupsRecord(this.#next('telemetry'), rollups);
-    const bytes = encodeSpooled({ record, sensors, position: this.#position, at: this.#clock.now });
+    const { position, now: at } = this.#cause;
+    // It can have parts of this item only if the item was too large for one frame.
+    if (position < this.#through.telemetry.position) return;
+    this.#beginIfNone('telemetry');
+    const record = rollupsRecord(this.#numbers.telemetry + 1, rollups);
+    const bytes = encodeSpooled({ record, sensors, position, at });
     if (bytes.length <= limits.recordBytesMax || rollups.length <= 1) {
-      this.#step.telemetry.push(bytes);
+      this.#push('telemetry', bytes);
       return;
     }
     const half = Math.ceil(rollups.length / 2);
@@ -126,12 +229,76 @@ export class RecordWriter implements Collector<EngineOutput> {
   }
 
   #add(lane: Lane, make: (number: number) => FloorRecord): void {
-    this.#step[lane].push(
-      encodeSpooled({ record: make(this.#next(lane)), sensors: [], position: this.#position, at: this.#clock.now }),
-    );
+    const { position, now: at } = this.#cause;
+    if (!this.#takes(lane)) {
+      this.#made[lane] += 1;
+      return;
+    }
+    this.#beginIfNone(lane);
+    this.#push(lane, encodeSpooled({ record: make(this.#numbers[lane] + 1), sensors: [], position, at }));
   }
 
-  #next(lane: Lane): number {
-    return this.#lanes[lane].next + this.#step[lane].length;
+  #push(lane: Lane, bytes: Uint8Array): void {
+    const takes = this.#takes(lane);
+    this.#made[lane] += 1;
+    if (!takes) return;
+    this.#numbers[lane] += 1;
+    const { position } = this.#cause;
+    let outputs = this.#waiting[lane].at(-1);
+    if (outputs?.position !== position) {
+      outputs = { position, epoch: undefined, records: [], bytes: 0 };
+      this.#waiting[lane].push(outputs);
+    }
+    outputs.records.push(bytes);
+    outputs.bytes += bytes.length;
+  }
+
+  #begin(lane: Lane, epoch: string): void {
+    const { epoch: before, lastNumber: last } = this.#lanes[lane];
+    const { now: at, quality: clock, position } = this.#cause;
+    const predecessor = before === undefined ? null : { epoch: before, last };
+    const record = { kind: 'start', number: 1, predecessor, at, clock } as const;
+    if (this.#takes(lane)) {
+      this.#numbers[lane] = 0;
+      this.#waiting[lane].push({ position, epoch, records: [], bytes: 0 });
+    }
+    this.#push(lane, encodeSpooled({ record, sensors: [], position, at }));
+  }
+
+  /** A lane whose folder was removed while the journal stayed has no epoch for what is replayed into it, and gets one of its own. */
+  #beginIfNone(lane: Lane): void {
+    if (this.#lanes[lane].epoch === undefined && this.#waiting[lane].length === 0) this.#begin(lane, newEpoch(0));
+  }
+}
+
+/** How many of the first ones are appended together; an epoch begins in an append of its own. */
+function countTogether(waiting: readonly Outputs[], bytesMax: number): number {
+  let bytes = 0;
+  const end = waiting.findIndex((outputs, index) => {
+    bytes += outputs.bytes;
+    return index > 0 && (bytes > bytesMax || outputs.epoch !== undefined);
+  });
+  return end === -1 ? waiting.length : end;
+}
+
+/** Records that are looked at together, from the newest back. */
+const LOOK_BACK = 64;
+
+/** Which item of the journal a lane's newest record came from, and how many records it has of that. */
+async function throughOf(lane: LaneSpool): Promise<Through> {
+  const last = await lane.last();
+  if (last === undefined) return { position: 0, records: 0 };
+  const { position } = decodeSpooled(last);
+  for (let count = LOOK_BACK; ; count *= 2) {
+    const from = Math.max(lane.first, lane.next - count);
+    let records = 0;
+    for (let next = from; next < lane.next;) {
+      const part = await lane.read(next, Infinity, count);
+      if (part === undefined) break;
+      const items = part.kind === 'records' ? part.items : [];
+      for (const item of items) records += decodeSpooled(item).position === position ? 1 : 0;
+      next = part.to + 1;
+    }
+    if (records < count || from === lane.first) return { position, records: Math.max(1, records) };
   }
 }

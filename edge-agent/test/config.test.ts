@@ -10,7 +10,7 @@ import { resourcesPerTest } from '../../tests/support/index.ts';
 import { agentConfigSchema, configHash } from '../src/config.ts';
 
 const example = fileURLToPath(new URL('../config.example.yaml', import.meta.url));
-const minimal = { site: 'Leipzig', gateway: 'hall-1' };
+const minimal = { site: 'Leipzig', gateway: 'hall-1', storage: { dataDir: '/var/lib/floorwatch-agent' } };
 
 type JsonSchema = {
   readonly properties?: Readonly<Record<string, JsonSchema>>;
@@ -64,44 +64,79 @@ describe('the configuration', () => {
   it.each([
     ['gateway: hall-1', /^ {2}site: .*it is not set/m],
     ['site: a/b\ngateway: g', /site: must not contain .*it is "a\/b"/],
-    ['site: s\ngateway: g\nbrocker: {}', /brocker: unknown field/],
-    ['site: s\ngateway: g\nbroker: {kind: embedded, prot: 1}', /broker\.prot: unknown field/],
-    ['site: s\ngateway: g\nbroker: {kind: other}', /broker\.kind: must have "kind: embedded" or "kind: external"/],
-    ['site: s\ngateway: g\nbroker: []', /broker: /],
-    ['site: s\ngateway: g\nbroker: {kind: embedded, port: 65536}', /broker\.port: .*it is 65536/],
-    ['site: s\ngateway: g\nbroker: {kind: embedded, port: "1883"}', /broker\.port: expected number.*it is "1883"/],
-    ['site: s\ngateway: g\nbroker: {kind: external}', /broker\.url: /],
-    ['site: s\ngateway: g\nbroker: {kind: external, url: "http://x"}', /broker\.url: must be an address such as mqtt:/],
+    ['site: s\ngateway: g\nstorage: {dataDir: d}\nbrocker: {}', /brocker: unknown field/],
+    ['site: s\ngateway: g\nstorage: {dataDir: d}\nbroker: {kind: embedded, prot: 1}', /broker\.prot: unknown field/],
     [
-      'site: s\ngateway: g\nbroker: {kind: external, url: "mqtt://u:geheim@x"}',
+      'site: s\ngateway: g\nstorage: {dataDir: d}\nbroker: {kind: other}',
+      /broker\.kind: must have "kind: embedded" or "kind: external"/,
+    ],
+    ['site: s\ngateway: g\nstorage: {dataDir: d}\nbroker: []', /broker: /],
+    [
+      'site: s\ngateway: g\nstorage: {dataDir: d}\nbroker: {kind: embedded, port: 65536}',
+      /broker\.port: .*it is 65536/,
+    ],
+    [
+      'site: s\ngateway: g\nstorage: {dataDir: d}\nbroker: {kind: embedded, port: "1883"}',
+      /broker\.port: expected number.*it is "1883"/,
+    ],
+    ['site: s\ngateway: g\nstorage: {dataDir: d}\nbroker: {kind: external}', /broker\.url: /],
+    [
+      'site: s\ngateway: g\nstorage: {dataDir: d}\nbroker: {kind: external, url: "http://x"}',
+      /broker\.url: must be an address such as mqtt:/,
+    ],
+    [
+      'site: s\ngateway: g\nstorage: {dataDir: d}\nbroker: {kind: external, url: "mqtt://u:geheim@x"}',
       /broker\.url: must not hold a user or a password.*mqtt:\/\/\*\*\*@x/,
     ],
     [
-      'site: s\ngateway: g\nbroker: {kind: external, url: "mqtt://x", tls: {caFile: c}}',
+      'site: s\ngateway: g\nstorage: {dataDir: d}\nbroker: {kind: external, url: "mqtt://x", tls: {caFile: c}}',
       /broker\.url: must begin with mqtts:/,
     ],
-    ['site: s\ngateway: g\nbroker: {kind: embedded, port: 9464}', /http\.port: must not be the same as broker\.port/],
-    ['site: s\ngateway: g\ntopics: []', /topics: /],
-    ['site: s\ngateway: g\ntopics: [{topic: "a/{device}"}]', /topics\.0\.topic: must hold \{metric\} once/],
     [
-      'site: s\ngateway: g\ntopics: [{topic: "{device}/{metric}"}, {topic: "{device}/{metric}"}]',
+      'site: s\ngateway: g\nstorage: {dataDir: d}\nbroker: {kind: embedded, port: 9464}',
+      /http\.port: must not be the same as broker\.port/,
+    ],
+    ['site: s\ngateway: g\nstorage: {dataDir: d}\ntopics: []', /topics: /],
+    [
+      'site: s\ngateway: g\nstorage: {dataDir: d}\ntopics: [{topic: "a/{device}"}]',
+      /topics\.0\.topic: must hold \{metric\} once/,
+    ],
+    [
+      'site: s\ngateway: g\nstorage: {dataDir: d}\ntopics: [{topic: "{device}/{metric}"}, {topic: "{device}/{metric}"}]',
       /topics\.1\.topic: is in the list already/,
     ],
-    ['site: s\ngateway: g\ntopics: [{topic: "{device}/{metric}", codec: xml}]', /topics\.0\.codec: .*it is "xml"/],
-    ['site: s\ngateway: g\nsensorsMax: 0', /sensorsMax: .*it is 0/],
-    ['site: s\ngateway: g\nreadings: {futureMsMax: -1}', /readings\.futureMsMax: .*it is -1/],
-    ['site: s\ngateway: g\nspool: {telemetryBytesMax: 1000}', /spool\.telemetryBytesMax: .*it is 1000/],
-    ['site: s\ngateway: g\nengine: {range: {rules: [{metric: t}]}}', /engine\.range\.rules\.0\.high: is missing/],
     [
-      'site: s\ngateway: g\nengine: {range: {rules: [{low: 2, high: 2}]}}',
+      'site: s\ngateway: g\nstorage: {dataDir: d}\ntopics: [{topic: "{device}/{metric}", codec: xml}]',
+      /topics\.0\.codec: .*it is "xml"/,
+    ],
+    ['site: s\ngateway: g\nstorage: {dataDir: d}\nsensorsMax: 0', /sensorsMax: .*it is 0/],
+    ['site: s\ngateway: g\nstorage: {dataDir: d}\nreadings: {futureMsMax: -1}', /readings\.futureMsMax: .*it is -1/],
+    ['site: s\ngateway: g', /^ {2}storage: .*it is not set/m],
+    ['site: s\ngateway: g\nstorage: {}', /storage\.dataDir: .*it is not set/],
+    [
+      'site: s\ngateway: g\nstorage: {dataDir: d, telemetry: {bytesMax: 1000}}',
+      /storage\.telemetry\.bytesMax: .*it is 1000/,
+    ],
+    [
+      'site: s\ngateway: g\nstorage: {dataDir: d}\nengine: {range: {rules: [{metric: t}]}}',
+      /engine\.range\.rules\.0\.high: is missing/,
+    ],
+    [
+      'site: s\ngateway: g\nstorage: {dataDir: d}\nengine: {range: {rules: [{low: 2, high: 2}]}}',
       /engine\.range\.rules\.0\.low: must be below/,
     ],
-    ['site: s\ngateway: g\nengine: {rate: {rules: [{perSecondMax: 0}]}}', /engine\.rate\.rules\.0\.perSecondMax: /],
     [
-      'site: s\ngateway: g\nengine: {adaptive: {rules: [{warningScore: 4}]}}',
+      'site: s\ngateway: g\nstorage: {dataDir: d}\nengine: {rate: {rules: [{perSecondMax: 0}]}}',
+      /engine\.rate\.rules\.0\.perSecondMax: /,
+    ],
+    [
+      'site: s\ngateway: g\nstorage: {dataDir: d}\nengine: {adaptive: {rules: [{warningScore: 4}]}}',
       /engine\.adaptive\.rules\.0\.warningScore: must not be above criticalScore/,
     ],
-    ['site: s\ngateway: g\nengine: {zScore: {rules: [{warningSd: -1}]}}', /engine\.zScore\.rules\.0\.warningSd: /],
+    [
+      'site: s\ngateway: g\nstorage: {dataDir: d}\nengine: {zScore: {rules: [{warningSd: -1}]}}',
+      /engine\.zScore\.rules\.0\.warningSd: /,
+    ],
   ])('%j names the field and the value', async (text, message) => {
     const file = join(await resources.directory(), 'agent.yaml');
     await writeFile(file, text);
@@ -117,6 +152,14 @@ describe('the configuration', () => {
       kind: 'embedded',
       port: 1,
     });
+  });
+
+  it('commits and saves less often on an SD card, unless it is told how often', () => {
+    const storage = (more: object) =>
+      agentConfigSchema.parse({ ...minimal, storage: { dataDir: 'd', ...more } }).storage;
+    expect(storage({})).toMatchObject({ commitMs: 5, snapshotMs: 60_000 });
+    expect(storage({ profile: 'sd-card' })).toMatchObject({ commitMs: 1_000, snapshotMs: 600_000 });
+    expect(storage({ profile: 'sd-card', commitMs: 20 })).toMatchObject({ commitMs: 20, snapshotMs: 600_000 });
   });
 
   it('has a hash that changes with it and not without', () => {

@@ -5,14 +5,15 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 import { type ChildProgram, programs, resourcesPerTest } from '../../tests/support/index.ts';
-import { createStream, readingsBySensor, readStream } from './support/agent.ts';
+import { closeRollups, createStream, hourAgo, readingsBySensor } from './support/agent.ts';
 import { connectDevice } from './support/devices.ts';
 
 const resources = resourcesPerTest();
 
 async function configFile(text: string): Promise<string> {
-  const file = join(await resources.directory(), 'agent.yaml');
-  await writeFile(file, text);
+  const directory = await resources.directory();
+  const file = join(directory, 'agent.yaml');
+  await writeFile(file, text.replace('DATA', join(directory, 'data')));
   return file;
 }
 
@@ -20,6 +21,7 @@ const configText = (natsUrl: string, more = ''): string => `
 site: Leipzig
 gateway: hall-1
 broker: { kind: embedded, port: 0 }
+storage: { dataDir: DATA }
 http: { port: 0 }
 nats: { servers: ['${natsUrl}'] }
 ${more}`;
@@ -88,30 +90,46 @@ describe('floorwatch-agent', () => {
     expect(program.stderr).toMatch(`${field}.port: port ${port} on 127.0.0.1 is already in use`);
   });
 
-  it('drains when it is told to stop: what was answered is in the stream', async () => {
+  it('loses nothing that was answered when it is stopped and started again', async () => {
     const nats = await resources.nats();
     await createStream(nats.url);
-    const program = resources.program(programs.agent, ['--config', await configFile(configText(nats.url))]);
-    const [line] = await program.printed(/^.*agent is running.*$/m);
-    const { ports } = JSON.parse(line) as { ports: { mqtt: number } };
-    const device = await connectDevice(resources, ports.mqtt, { reconnectPeriod: 0 });
+    const config = await configFile(configText(nats.url));
+    const start = async (): Promise<{ program: ChildProgram; mqttPort: number }> => {
+      const program = resources.program(programs.agent, ['--config', config]);
+      const [line] = await program.printed(/^.*agent is running.*$/m);
+      const { ports } = JSON.parse(line) as { ports: { mqtt: number } };
+      return { program, mqttPort: ports.mqtt };
+    };
+    const first = await start();
+    const device = await connectDevice(resources, first.mqttPort, { reconnectPeriod: 0 });
     let answered = 0;
     let sum = 0;
-    for (let i = 0; i < 500; i++) {
-      device.publish('sensors/press/temp', `${i}`, { qos: 1 }, (error) => {
-        if (error) return;
-        answered += 1;
-        sum += i;
-      });
-    }
-    await device.publishAsync('sensors/press/temp', '0', { qos: 1 });
-    answered += 1;
-    const exit = await program.stop('SIGINT');
-    expect(exit.code).toBe(0);
-    expect(readingsBySensor(await readStream(nats.url)).get('press/temp')).toEqual({ n: answered, sum });
+    const publish = async (i: number): Promise<void> => {
+      await device.publishAsync('sensors/press/temp', JSON.stringify({ value: i, ts: hourAgo(i) }), { qos: 1 });
+      answered += 1;
+      sum += i;
+    };
+    for (let i = 0; i < 500; i++) publish(i).catch(() => undefined);
+    await publish(500);
+    expect((await first.program.stop('SIGINT')).code).toBe(0);
+    const second = await start();
+    const received = await closeRollups(resources, second, nats.url, answered);
+    expect(readingsBySensor(received).get('press/temp')).toEqual({ n: answered, sum });
+    expect((await second.program.stop()).code).toBe(0);
   });
 
-  it('says once in its log that NATS is not there, and what a stop leaves behind', async () => {
+  it('ends with 2 and says who has its data folder', async () => {
+    const config = await configFile(configText('nats://127.0.0.1:9'));
+    const first = resources.program(programs.agent, ['--config', config]);
+    await first.printed(/agent is running/);
+    const { program, exit } = await run('--config', config);
+    expect(exit.code).toBe(2);
+    expect(program.stderr).toMatch(
+      /^storage\.dataDir: .* is in use by another agent \(process \d+\); stop that one first/,
+    );
+  });
+
+  it('says once in its log that NATS is not there, and stops at once with what waits for it on the disk', async () => {
     const program = resources.program(programs.agent, ['--config', await configFile(configText('nats://127.0.0.1:9'))]);
     await program.printed(/agent is running/);
     // Long enough for several attempts.
@@ -119,6 +137,6 @@ describe('floorwatch-agent', () => {
     expect(program.stdout.match(/NATS cannot be reached/g)).toHaveLength(1);
     const exit = await program.stop();
     expect(exit.code).toBe(0);
-    expect(program.stdout).toMatch(/"records":\d+,"msg":"stopped before NATS took all records/);
+    expect(program.stdout).toMatch(/"records":\d+,"msg":"these records wait on the disk for NATS/);
   });
 });

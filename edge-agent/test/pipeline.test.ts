@@ -3,11 +3,21 @@ import { writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 
+import type { AnomalyRecord, FloorRecord } from '@floorwatch/contracts';
 import { generate, parser } from 'mqtt-packet';
 import { describe, expect, it } from 'vitest';
 
 import { resourcesPerTest, waitFor } from '../../tests/support/index.ts';
-import { addsUp, createStream, gateway, readingsBySensor, readStream, startAgent } from './support/agent.ts';
+import {
+  addsUp,
+  closeRollups,
+  createStream,
+  gateway,
+  hourAgo,
+  readingsBySensor,
+  readStream,
+  startAgent,
+} from './support/agent.ts';
 import { connectDevice } from './support/devices.ts';
 
 const resources = resourcesPerTest();
@@ -20,7 +30,7 @@ describe('from MQTT to JetStream', () => {
       await createStream(nats.url);
       const agent = await startAgent(resources, nats.url);
       const device = await connectDevice(resources, agent.mqttPort);
-      const start = Date.now() - 3_600_000;
+      const start = hourAgo();
       const expected = new Map<string, { n: number; sum: number }>();
       const published: Promise<unknown>[] = [];
       for (let i = 0; i < 3_000; i++) {
@@ -35,11 +45,10 @@ describe('from MQTT to JetStream', () => {
       }
       await Promise.all(published);
       await waitFor('all are read', async () => (await agent.status()).readings.received === 3_000);
-      expect(await agent.pipeline.stop()).toEqual({ records: 0, messages: 0 });
 
-      const received = await readStream(nats.url);
+      const received = await closeRollups(resources, agent, nats.url, 3_000);
+      expect(await agent.pipeline.stop()).toMatchObject({ messages: 0 });
       const sums = readingsBySensor(received);
-      expect(sums.size).toBe(7);
       for (const [sensor, { n, sum }] of expected) {
         expect(sums.get(sensor)?.n).toBe(n);
         expect(sums.get(sensor)?.sum).toBeCloseTo(sum, 6);
@@ -53,49 +62,56 @@ describe('from MQTT to JetStream', () => {
     },
   );
 
-  it('an anomaly is in the stream at once, and closed by the stop', async () => {
+  it('an anomaly is in the stream at once, and goes on after a stop', async () => {
     const nats = await resources.nats();
     await createStream(nats.url);
-    const agent = await startAgent(resources, nats.url, {
-      engine: { limits: { rules: [{ metric: 'temp', high: 90 }] } },
-    });
+    const options = {
+      engine: { limits: { closeAfterReadings: 1, rules: [{ metric: 'temp', high: 90 }] } },
+      storage: { dataDir: await resources.directory() },
+    };
+    const agent = await startAgent(resources, nats.url, options);
     const device = await connectDevice(resources, agent.mqttPort);
     await device.publishAsync('sensors/press/temp', '95.5', { qos: 1 });
-    await waitFor('it is in the stream', async () => (await readStream(nats.url)).records.anomaly.length === 1);
+    await waitFor('it is in the stream', async () => (await readStream(nats.url)).records.anomaly.length === 2);
     expect(await agent.status()).toMatchObject({ episodes: { opened: 1, closed: 0 } });
     await agent.pipeline.stop();
-    const { records } = await readStream(nats.url);
-    expect(records.anomaly).toMatchObject([
-      { kind: 'anomaly', number: 1, phase: 'opened', device: 'press', metric: 'temp', value: 95.5, provenance: 'live' },
-      { kind: 'anomaly', number: 2, phase: 'closed', closeReason: 'shutdown' },
-    ]);
+    const opened = { kind: 'anomaly', number: 2, phase: 'opened', value: 95.5, provenance: 'live' };
+    expect((await readStream(nats.url)).records.anomaly).toMatchObject([{ kind: 'start', number: 1 }, opened]);
+
+    const again = await startAgent(resources, nats.url, options);
+    await (await connectDevice(resources, again.mqttPort)).publishAsync('sensors/press/temp', '20', { qos: 1 });
+    await waitFor('it is closed', async () => (await readStream(nats.url)).records.anomaly.length === 4);
+    const [, first, start, second] = (await readStream(nats.url)).records.anomaly;
+    expect(start).toMatchObject({ kind: 'start', number: 1, predecessor: { last: 2 } });
+    const { id, detectedAt } = first as AnomalyRecord;
+    expect(second).toMatchObject({ number: 2, phase: 'closed', closeReason: 'recovered', id, detectedAt, value: 95.5 });
   });
 
-  it('a stop sends what it closes, also when that is many batches', async () => {
+  it('sends rollups of many sensors that end together, in many batches', async () => {
     const nats = await resources.nats();
     await createStream(nats.url);
     const agent = await startAgent(resources, nats.url);
     const device = await connectDevice(resources, agent.mqttPort);
     const sensors = Array.from({ length: 5_000 }, (_, i) => `sensors/machine ${i}/temp`);
-    await Promise.all(sensors.map(async (topic) => device.publishAsync(topic, '1', { qos: 1 })));
-    expect(await agent.pipeline.stop()).toEqual({ records: 0, messages: 0 });
-    const received = await readStream(nats.url);
+    const payload = JSON.stringify({ value: 1, ts: hourAgo() });
+    await Promise.all(sensors.map(async (topic) => device.publishAsync(topic, payload, { qos: 1 })));
+    const received = await closeRollups(resources, agent, nats.url, sensors.length);
     expect(received.batches.length).toBeGreaterThan(3);
     expect(readingsBySensor(received).size).toBe(sensors.length);
   });
 
-  it('the gateway reports itself: at the start, and with its counters at the stop', async () => {
+  it('the gateway reports itself: with the first tick, and with every sixth from there', async () => {
     const nats = await resources.nats();
     await createStream(nats.url);
     const agent = await startAgent(resources, nats.url);
     const device = await connectDevice(resources, agent.mqttPort);
-    await device.publishAsync('sensors/press/temp', '1', { qos: 1 });
+    await device.publishAsync('sensors/press/temp', JSON.stringify({ value: 1, ts: hourAgo() }), { qos: 1 });
     await device.publishAsync('sensors/press/temp', 'x', { qos: 1 });
-    await agent.pipeline.stop();
-    const { batches, records } = await readStream(nats.url);
-    const reports = records.telemetry.filter(({ kind }) => kind === 'status');
-    expect(reports).toHaveLength(2);
-    expect(reports[1]).toMatchObject({
+    const reports = async (): Promise<readonly FloorRecord[]> =>
+      (await readStream(nats.url)).records.telemetry.filter(({ kind }) => kind === 'status');
+    await waitFor('it has reported itself twice', async () => (await reports()).length === 2);
+    const { batches } = await readStream(nats.url);
+    expect((await reports())[1]).toMatchObject({
       sensors: 1,
       counters: {
         readingsReceived: 2,

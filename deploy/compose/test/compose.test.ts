@@ -100,6 +100,7 @@ describe('the configuration files', () => {
     const users = agent.volumes?.map(parseMount).find(({ source }) => source === 'mqtt-users');
     const written = service('mqtt-users').command?.at(-1)?.split(' >> ')[1];
     expect(usersFile).toBe(`${users?.target}/${written?.replace('/data/', '')}`);
+    expect(agent.volumes?.map(parseMount).map(({ target }) => target)).toContain(config.storage.dataDir);
     expectSecrets(agent, [config.nats.tokenFile, config.http.tokenFile]);
     expect(config.nats.servers).toEqual(['nats://nats:4222']);
   });

@@ -16,10 +16,13 @@ export interface LocalPorts {
 
 /** The agent's configuration. */
 export function agentConfig(options: LocalOptions, ports: LocalPorts, now: Date): object {
+  const gateway = gatewayName(options, now);
   return {
     site: 'local',
-    gateway: gatewayName(options, now),
+    gateway,
     broker: { kind: 'embedded', port: ports.mqtt },
+    // Each gateway has a folder of its own.
+    storage: { dataDir: join(options.dataDirectory, 'agent', gateway.replace(/[^\w-]/g, '-')) },
     http: { port: ports.agent },
     nats: { servers: [options.agentOnly?.natsUrl ?? `nats://127.0.0.1:${ports.nats}`] },
   };

@@ -2,52 +2,21 @@ import {
   type Batch,
   encodeBatch,
   type EpochMs,
-  epochMs,
   type FloorRecord,
-  limits as contractLimits,
   type RollupSensor,
   type RollupsRecord,
   SCHEMA_VERSION,
   sensorKey,
 } from '@floorwatch/contracts';
 
-import type { LaneItem } from '../lane-log.ts';
 import { limits } from '../limits.ts';
 import { decodeSpooled, type SpooledRecord } from '../spooled-record.ts';
 
 /** What every batch of a lane begins with. */
 export type BatchHead = Pick<Batch, 'site' | 'gateway' | 'lane' | 'epoch'>;
 
-/** A batch ready to send, and the numbers that it carries. */
-export interface ComposedBatch {
-  readonly bytes: Uint8Array;
-  readonly from: number;
-  readonly to: number;
-}
-
-/**
- * Puts consecutive records into one batch: as many of `items` as fit into `limits.batchBytesMax`, at least the first.
- *
- * Every spooled record has a list of sensors of its own; the batch has one for all, and the records' `sensor` columns are
- * rewritten to point into it. A sensor whose unit changed in between stands in it twice.
- */
-export function composeBatch(head: BatchHead, items: readonly LaneItem[]): ComposedBatch {
-  for (let count = items.length; ; count = Math.ceil(count / 2)) {
-    const part = items.slice(0, count);
-    const { bytes } = composeItems(
-      head,
-      part.map((item) => item.bytes),
-      epochMs(Date.now()),
-    );
-    // Numbers that point into a longer list have more digits, so the sum of the parts may be passed by a little.
-    if (bytes.length <= contractLimits.batchBytesMax || count <= 1) {
-      return { bytes, from: part[0]?.number ?? 0, to: part.at(-1)?.number ?? 0 };
-    }
-  }
-}
-
 /** Several items of a lane as the bytes of one batch. */
-export interface ComposedItems {
+export interface ComposedBatch {
   readonly bytes: Uint8Array;
   /** When the first of them was made. */
   readonly at: EpochMs;
@@ -61,7 +30,7 @@ export interface ComposedItems {
  * @param items at least one.
  * @param now the gateway's clock, which also gave each record its time.
  */
-export function composeItems(head: BatchHead, items: readonly Uint8Array[], now: EpochMs): ComposedItems {
+export function composeBatch(head: BatchHead, items: readonly Uint8Array[], now: EpochMs): ComposedBatch {
   const spooled = items.map(decodeSpooled);
   return { bytes: encodeBatch(merge(head, spooled, now)), at: spooled[0]?.at ?? now };
 }

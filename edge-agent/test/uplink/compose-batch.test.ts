@@ -1,8 +1,8 @@
 import {
   aggregateOf,
   decodeBatch,
+  type EpochMs,
   epochMs,
-  limits as contractLimits,
   rollupAggregate,
   type RollupSensor,
   rollupsRecord,
@@ -10,17 +10,17 @@ import {
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
+import { limits } from '../../src/limits.ts';
 import { encodeSpooled } from '../../src/spooled-record.ts';
-import { type BatchHead, composeBatch, type LaneItem } from '../../src/uplink/compose-batch.ts';
+import { type BatchHead, composeBatch } from '../../src/uplink/compose-batch.ts';
 
 const head: BatchHead = { site: 'Leipzig', gateway: 'hall-1', lane: 'telemetry', epoch: '1-0123456789abcdef' };
 const moving = { countMean: null, countSd: null, timeMean: null, timeSd: null, ewMean: null, ewSd: null };
 const START = 1_700_000_000_000;
 
 /** A spooled record with a rollup of each sensor; a rollup's value tells which sensor it is of. */
-const rollups = (number: number, sensors: readonly RollupSensor[], values: readonly number[]): LaneItem => ({
-  number,
-  bytes: encodeSpooled({
+const rollups = (number: number, sensors: readonly RollupSensor[], values: readonly number[]): Uint8Array =>
+  encodeSpooled({
     position: 1,
     at: epochMs(0),
     sensors,
@@ -33,17 +33,45 @@ const rollups = (number: number, sensors: readonly RollupSensor[], values: reado
         moving,
       })),
     ),
-  }),
-});
-const tick = (number: number): LaneItem => ({
-  number,
-  bytes: encodeSpooled({
+  });
+const tick = (number: number): Uint8Array =>
+  encodeSpooled({
     position: 1,
     at: epochMs(0),
     sensors: [],
     record: { kind: 'tick', number, watermark: epochMs(START), at: epochMs(START), clock: 'unknown' },
-  }),
-});
+  });
+const anomaly = (number: number, at: EpochMs): Uint8Array =>
+  encodeSpooled({
+    position: 1,
+    at,
+    sensors: [],
+    record: {
+      kind: 'anomaly',
+      number,
+      phase: 'opened',
+      id: number.toString(16).padStart(32, '0'),
+      device: 'press',
+      metric: 'temp',
+      detector: 'limit',
+      detectorVersion: 1,
+      anomalyKind: 'above-limit',
+      severity: 'critical',
+      openedAt: at,
+      eventTime: at,
+      detectedAt: at,
+      clock: 'synchronised',
+      provenance: 'live',
+      value: 2,
+      worst: { value: 2, at, score: 300 },
+      expected: { low: null, high: 1 },
+      score: 300,
+      moving,
+      readings: 1,
+      before: [],
+      explanation: 'It was 2, and 1 is the limit.',
+    },
+  });
 const sensor = (id: number, unit?: string): RollupSensor => ({
   device: `d${id}`,
   metric: 'm',
@@ -52,18 +80,17 @@ const sensor = (id: number, unit?: string): RollupSensor => ({
 
 describe('a composed batch', () => {
   it('is one that the processor reads, with its records in order', () => {
-    const batch = composeBatch(head, [
-      rollups(5, [sensor(1)], [1]),
-      tick(6),
-      rollups(7, [sensor(2), sensor(1)], [2, 1]),
-    ]);
+    const items = [rollups(5, [sensor(1)], [1]), tick(6), rollups(7, [sensor(2), sensor(1)], [2, 1])];
+    const batch = composeBatch(head, items, epochMs(START));
     const decoded = decodeBatch(batch.bytes);
     expect(decoded).toMatchObject({ ok: true, batch: { ...head, sensors: [sensor(1), sensor(2)] } });
-    expect([batch.from, batch.to]).toEqual([5, 7]);
+    expect(batch.at).toBe(0);
+    expect(decoded.ok && decoded.batch.records.map(({ number }) => number)).toEqual([5, 6, 7]);
   });
 
   it('lists a sensor again when its unit is another', () => {
-    const batch = composeBatch(head, [rollups(1, [sensor(1, 'C')], [1]), rollups(2, [sensor(1, 'F')], [1])]);
+    const items = [rollups(1, [sensor(1, 'C')], [1]), rollups(2, [sensor(1, 'F')], [1])];
+    const batch = composeBatch(head, items, epochMs(START));
     expect(decodeBatch(batch.bytes)).toMatchObject({ ok: true, batch: { sensors: [sensor(1, 'C'), sensor(1, 'F')] } });
   });
 
@@ -78,7 +105,7 @@ describe('a composed batch', () => {
             ids,
           ),
         );
-        const decoded = decodeBatch(composeBatch(head, items).bytes);
+        const decoded = decodeBatch(composeBatch(head, items, epochMs(START)).bytes);
         expect(decoded.ok).toBe(true);
         const { batch } = decoded as Extract<typeof decoded, { ok: true }>;
         const seen = batch.records.map((one) =>
@@ -91,25 +118,14 @@ describe('a composed batch', () => {
     );
   });
 
-  it('never passes the limit, and takes at least one record', () => {
-    const wide = (number: number): LaneItem => {
-      const ids = Array.from({ length: 500 }, (_, i) => number * 500 + i);
-      return rollups(
-        number,
-        ids.map((id) => ({ device: `device-${id}`.padEnd(60, 'x'), metric: 'm' })),
-        ids.map((id) => id / 7),
-      );
-    };
-    const items = Array.from({ length: 8 }, (_, i) => wide(i + 1));
-    const sent: number[] = [];
-    let rest: readonly LaneItem[] = items;
-    while (rest.length > 0) {
-      const batch = composeBatch(head, rest);
-      expect(batch.bytes.length).toBeLessThanOrEqual(contractLimits.batchBytesMax);
-      expect(decodeBatch(batch.bytes).ok).toBe(true);
-      for (let number = batch.from; number <= batch.to; number++) sent.push(number);
-      rest = rest.filter(({ number }) => number > batch.to);
-    }
-    expect(sent).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+  it('marks anomalies as backlog from the moment that they are too old to page somebody', () => {
+    const now = epochMs(START);
+    const ages = [0, limits.liveMsMax - 1, limits.liveMsMax, limits.liveMsMax + 1, 86_400_000];
+    const items = ages.map((age, i) => anomaly(i + 1, epochMs(now - age)));
+    const decoded = decodeBatch(composeBatch({ ...head, lane: 'anomaly' }, items, now).bytes);
+    const found = decoded.ok
+      ? decoded.batch.records.map((record) => record.kind === 'anomaly' && record.provenance)
+      : [];
+    expect(found).toEqual(['live', 'live', 'live', 'backlog', 'backlog']);
   });
 });

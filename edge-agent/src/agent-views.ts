@@ -1,0 +1,114 @@
+import { type ClockQuality, type EpochMs, epochMs, LANES, type Lane } from '@floorwatch/contracts';
+import { VERSION } from '@floorwatch/runtime';
+
+import { type AgentConfig, configHash } from './config.ts';
+import type { BrokerState } from './ingest/broker-state.ts';
+import type { Intake } from './ingest/intake.ts';
+import type { StatusFacts } from './item-processor.ts';
+import type { RecordWriter } from './record-writer.ts';
+import type { Recovery } from './recovery.ts';
+import type { Refusals } from './refusals.ts';
+import type { SensorEngine } from './sensor-engine.ts';
+import type { AgentView, LaneView, ReadingCounts } from './status/agent-view.ts';
+import type { JournalView } from './status/durable-views.ts';
+import { findTroubles } from './status/troubles.ts';
+import type { Storage } from './storage.ts';
+import type { NatsState } from './uplink/nats-link.ts';
+import type { SpoolSender } from './uplink/spool-sender.ts';
+
+/** What the agent can be asked about itself. */
+export interface ViewedParts {
+  readonly config: AgentConfig;
+  readonly startedAt: EpochMs;
+  readonly clock: () => ClockQuality;
+  readonly storage: Storage;
+  readonly intake: Intake;
+  readonly engine: SensorEngine;
+  readonly writer: RecordWriter;
+  readonly recovery: Recovery;
+  readonly refusals: Refusals;
+  readonly senders: Readonly<Record<Lane, SpoolSender>>;
+  readonly broker: { state(): BrokerState };
+  readonly link: { state(): NatsState };
+}
+
+/** Everything that the agent tells of itself, as it stands now. */
+export function viewAgent(parts: ViewedParts): AgentView {
+  const { config, storage, startedAt, intake, writer, senders } = parts;
+  const { site, gateway, sensorsMax } = config;
+  const lane = (name: Lane): LaneView => viewLane(storage, name, senders[name]);
+  const view = {
+    site,
+    gateway,
+    version: VERSION,
+    configHash: configHash(config),
+    epoch: storage.lanes.telemetry.epoch ?? '',
+    startedAt,
+    at: epochMs(Date.now()),
+    clock: parts.clock(),
+    sensors: intake.sensors,
+    sensorsMax,
+    episodes: { ...writer.episodes },
+    readings: countReadings(parts),
+    broker: parts.broker.state(),
+    nats: parts.link.state(),
+    lanes: { anomaly: lane('anomaly'), telemetry: lane('telemetry') },
+    journal: viewJournal(parts),
+    refusing: parts.refusals.view,
+  };
+  return { ...view, troubles: findTroubles(view) };
+}
+
+const countReadings = ({ intake, engine }: ViewedParts): ReadingCounts => ({
+  ...intake.counts,
+  outOfOrder: engine.outOfOrder,
+});
+
+function viewJournal({ storage: { journal }, config, recovery }: ViewedParts): JournalView {
+  const { durability, journalBytesMax: bytesMax } = config.storage;
+  const { bytes, oldestAt, counts, first, next } = journal;
+  const items = next - first;
+  return { durability, bytes, bytesMax, items, oldestAt, counts, damaged: recovery.lost, replay: recovery.view };
+}
+
+function viewLane({ lanes, damaged }: Storage, lane: Lane, sender: SpoolSender): LaneView {
+  const { bytes, bytesMax, counts, epoch = '', lastNumber, dropped: recordsDropped } = lanes[lane];
+  const state = sender.state();
+  return {
+    ...state,
+    recordsSpooled: counts.items,
+    recordsWaiting: state.recordsUnsent,
+    bytes,
+    bytesMax,
+    progress: { ...state, epoch, lastNumber, recordsDropped, recordsDamaged: damaged[lane], counts },
+  };
+}
+
+/** What a status record says of the agent, besides what the journal tells. */
+export function statusFacts(parts: ViewedParts): StatusFacts {
+  const { config, writer, storage, senders } = parts;
+  const { received, accepted, rejected, duplicates, quarantined, retainedCopies, outOfOrder, rejectedByReason } =
+    countReadings(parts);
+  const counters: Record<string, number> = {
+    readingsReceived: received,
+    readingsAccepted: accepted,
+    readingsRejected: rejected,
+    readingsDuplicate: duplicates ?? 0,
+    readingsQuarantined: quarantined ?? 0,
+    readingsRetainedCopies: retainedCopies,
+    readingsOutOfOrder: outOfOrder,
+    episodesOpened: writer.episodes.opened,
+    episodesClosed: writer.episodes.closed,
+  };
+  for (const [reason, count] of Object.entries(rejectedByReason)) {
+    if (count > 0) counters[`readingsRejected.${reason}`] = count;
+  }
+  for (const lane of LANES) {
+    const state = senders[lane].state();
+    counters[`${lane}.recordsSpooled`] = storage.lanes[lane].counts.items;
+    counters[`${lane}.recordsDropped`] = storage.lanes[lane].dropped;
+    counters[`${lane}.recordsAcknowledged`] = state.recordsAcknowledged;
+    counters[`${lane}.sendFailures`] = state.failures;
+  }
+  return { version: VERSION, configHash: configHash(config), counters };
+}

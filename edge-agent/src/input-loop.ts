@@ -1,0 +1,159 @@
+import { type Delivery, durationMs, epochMs, type ClockQuality } from '@floorwatch/contracts';
+import { Condition, messageOf, pause } from '@floorwatch/runtime';
+
+import type { Intake } from './ingest/intake.ts';
+import type { QuarantinedReading } from './ingest/quarantined-reading.ts';
+import type { RawMessage } from './ingest/raw-message.ts';
+import type { TickItem } from './journal/journal-item.ts';
+import type { Journal } from './journal/journal.ts';
+import { limits } from './limits.ts';
+import type { ProcessingQueue } from './processing-queue.ts';
+import { refusalLabel, type Refusals } from './refusals.ts';
+
+export interface InputParts {
+  readonly intake: Intake;
+  readonly journal: Pick<Journal, 'appendReadings' | 'appendTick'>;
+  readonly quarantine: { append(readings: readonly QuarantinedReading[]): Promise<unknown> };
+  readonly queue: ProcessingQueue;
+  readonly refusals: Refusals;
+  readonly clock: () => ClockQuality;
+}
+
+/**
+ * Takes deliveries into the journal. They overlap: while one waits for the disk the next ones are read. They are settled, acknowledged and
+ * handed on in the order in which they came, which is that of their positions.
+ *
+ * A delivery that can't be made safe is refused, and so is every one that was taken before that was known: it may hold repeats of what was
+ * lost. Devices send all of it again; what had become safe is then a repeat.
+ */
+export class InputLoop {
+  readonly #parts: InputParts;
+  /** Ends when everything appended so far is settled. */
+  #settling: Promise<void> = Promise.resolve();
+  /** Deliveries and readings that are taken and not settled. */
+  readonly #open = { deliveries: 0, readings: 0 };
+  /** Deliveries taken so far, and up to which one all are refused. */
+  #taken = 0;
+  #refusedThrough = 0;
+  #refusedFor: Error | undefined;
+  #turnedAway = 0;
+  /** What broke the order: nothing can be settled any more. */
+  #failure: Error | undefined;
+  readonly #changed = new Condition();
+
+  constructor(parts: InputParts) {
+    this.#parts = parts;
+  }
+
+  /** Messages that came when the agent was stopping and were not taken. */
+  get turnedAway(): number {
+    return this.#turnedAway;
+  }
+
+  /** Takes deliveries until there are no more, or `signal` aborts; then everything that was taken is settled. */
+  async run(deliveries: AsyncIterable<Delivery<RawMessage>>, signal: AbortSignal): Promise<void> {
+    for await (const delivery of deliveries) {
+      await this.#room(signal);
+      if (this.#failure !== undefined) throw this.#failure;
+      if (!signal.aborted) {
+        await this.#take(delivery);
+        continue;
+      }
+      this.#turnedAway += delivery.items.length;
+      await delivery.nack(new Error('the agent is stopping'), durationMs(0));
+    }
+    await this.settled();
+  }
+
+  /** Resolves when everything that was taken so far is settled, and handed on if it is safe. */
+  async settled(): Promise<void> {
+    await this.#settling;
+  }
+
+  /** Takes the time into the journal; not while a log can't be written. */
+  tick(tick: TickItem): void {
+    const { journal, queue, refusals } = this.#parts;
+    if (refusals.view !== null) return;
+    this.#inOrder(this.#appended(journal.appendTick(tick)), (first) => {
+      if (!(first instanceof Error)) queue.push({ first, tick });
+    });
+  }
+
+  /** Waits until there is room for another delivery, and every log can be written. */
+  async #room(signal: AbortSignal): Promise<void> {
+    const { queue, refusals } = this.#parts;
+    if (refusals.view?.log === 'journal' || refusals.view?.log === 'quarantine') {
+      await pause(limits.refusedPauseMs, signal);
+    }
+    for (const lane of ['anomaly', 'telemetry'] as const) await refusals.whenTaken(lane, signal);
+    const { openDeliveriesMax, openReadingsMax } = limits;
+    const hasRoom = (): boolean => this.#open.deliveries < openDeliveriesMax && this.#open.readings < openReadingsMax;
+    if (!hasRoom()) await this.#changed.until(hasRoom, signal);
+    if (queue.length > limits.processingItemsMax) await queue.whenBelow(limits.processingItemsMax, signal);
+  }
+
+  async #take(delivery: Delivery<RawMessage>): Promise<void> {
+    const { intake, journal, queue, clock } = this.#parts;
+    const taken = intake.take(delivery.items, { now: epochMs(Date.now()), quality: clock() });
+    const number = ++this.#taken;
+    const { readings, quarantined } = taken;
+    this.#open.deliveries += 1;
+    this.#open.readings += readings.length;
+    // Before its readings, and with nothing taken meanwhile, so that they are not safe alone if this fails.
+    const kept = quarantined.length === 0 || (await this.#setAside(quarantined));
+    const safe = kept === true ? this.#appended(journal.appendReadings(readings)) : Promise.reject(kept);
+    this.#inOrder(safe, async (first) => {
+      this.#open.deliveries -= 1;
+      this.#open.readings -= readings.length;
+      this.#changed.notify();
+      if (first instanceof Error) {
+        intake.settled(taken, false, refusalLabel(first));
+        this.#refusedThrough = this.#taken;
+        this.#refusedFor = first;
+        return this.#nack(delivery);
+      }
+      intake.settled(taken, true);
+      if (readings.length > 0) queue.push({ first, readings });
+      return number > this.#refusedThrough ? delivery.ack() : this.#nack(delivery);
+    });
+  }
+
+  /** Puts readings into quarantine; the error if that failed. */
+  async #setAside(quarantined: readonly QuarantinedReading[]): Promise<true | Error> {
+    const { quarantine, refusals } = this.#parts;
+    try {
+      await quarantine.append(quarantined);
+      refusals.succeeded('quarantine');
+      return true;
+    } catch (error) {
+      refusals.failed('quarantine', error);
+      return asError(error);
+    }
+  }
+
+  /** Notes whether the journal can be written. */
+  async #appended(safe: Promise<number>): Promise<number> {
+    const { refusals } = this.#parts;
+    try {
+      const first = await safe;
+      refusals.succeeded('journal');
+      return first;
+    } catch (error) {
+      refusals.failed('journal', error);
+      throw error;
+    }
+  }
+
+  /** Has `settle` called when what was appended before is settled, with the position of the first item, or why it is not safe. */
+  #inOrder(safe: Promise<number>, settle: (first: number | Error) => unknown): void {
+    const settled = safe.catch(asError);
+    this.#settling = this.#settling.then(async () => void (await settle(await settled)));
+    this.#settling.catch((error: unknown) => (this.#failure ??= asError(error)));
+  }
+
+  async #nack(delivery: Delivery<RawMessage>): Promise<void> {
+    await delivery.nack(this.#refusedFor ?? new Error('not kept'), durationMs(limits.refusedPauseMs));
+  }
+}
+
+const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(messageOf(error)));

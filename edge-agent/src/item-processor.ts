@@ -1,0 +1,94 @@
+import { type ClockQuality, type EpochMs, epochMs, type StatusRecord } from '@floorwatch/contracts';
+
+import type { ReadingItem, StartItem, TickItem } from './journal/journal-item.ts';
+import { limits } from './limits.ts';
+import type { RecordWriter } from './record-writer.ts';
+import type { SensorEngine } from './sensor-engine.ts';
+import type { StateSection } from './state-section.ts';
+
+/** What a status record says besides what the items tell. */
+export type StatusFacts = Pick<StatusRecord, 'version' | 'configHash' | 'counters'>;
+
+/** What has become of the items so far, beyond the engine's state. */
+interface Progress {
+  /** When the start was whose epoch the outputs belong to. */
+  startedAt: EpochMs;
+  /** Ticks since then. */
+  ticks: number;
+  /** The clock's quality at the last tick or start; readings came in between. */
+  quality: ClockQuality;
+}
+
+const SECTION = 'progress';
+
+/**
+ * Turns the journal's items into outputs, one after the other. Live and in a replay it is the same code, and what it makes depends on the
+ * items alone (but for the counters in a status record).
+ */
+export class ItemProcessor {
+  readonly #engine: SensorEngine;
+  readonly #writer: RecordWriter;
+  readonly #statusFacts: () => StatusFacts;
+  readonly #progress: Progress = { startedAt: epochMs(0), ticks: 0, quality: 'unknown' };
+  /** Position of the last item. */
+  #position = 0;
+  #readings = 0;
+
+  constructor(engine: SensorEngine, writer: RecordWriter, statusFacts: () => StatusFacts) {
+    this.#engine = engine;
+    this.#writer = writer;
+    this.#statusFacts = statusFacts;
+  }
+
+  /** Position of the last item that was processed. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /** Readings processed since the start, replayed ones included. */
+  get readings(): number {
+    return this.#readings;
+  }
+
+  reading({ reading, receivedAt }: ReadingItem, position: number): void {
+    this.#begin(position, receivedAt, this.#progress.quality);
+    this.#readings += 1;
+    this.#engine.accept(reading, this.#writer);
+  }
+
+  tick({ now, quality, sinceStartMs }: TickItem, position: number): void {
+    this.#begin(position, now, quality);
+    this.#engine.advance({ now, synchronised: quality !== 'unsynchronised', sinceStartMs }, this.#writer);
+    if (this.#progress.ticks % limits.ticksPerStatus === 0) {
+      const { startedAt } = this.#progress;
+      const { sensorCount: sensors } = this.#engine;
+      this.#writer.addStatus(() => ({ at: now, startedAt, clock: quality, sensors, ...this.#statusFacts() }));
+    }
+    this.#progress.ticks += 1;
+  }
+
+  /** Nothing may wait to be committed: the item's outputs begin an epoch. */
+  start({ epoch, at, clock }: StartItem, position: number): void {
+    this.#begin(position, at, clock);
+    this.#writer.addStart(epoch);
+    this.#progress.startedAt = at;
+    this.#progress.ticks = 0;
+  }
+
+  #begin(position: number, now: EpochMs, quality: ClockQuality): void {
+    this.#position = position;
+    this.#progress.quality = quality;
+    this.#writer.begin({ position, now, quality });
+  }
+
+  snapshot(): StateSection {
+    return { name: SECTION, version: 1, values: { ...this.#progress }, arrays: {} };
+  }
+
+  /** Takes up what {@link snapshot} gave; sections of others are passed over. */
+  restore(sections: readonly StateSection[], position: number): void {
+    const section = sections.find(({ name }) => name === SECTION);
+    Object.assign(this.#progress, section?.values);
+    this.#position = position;
+  }
+}

@@ -1,0 +1,10 @@
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** Bytes of a lane's segment, which is what an append must fit into: a tick of 20,000 sensors makes 4 MiB, and of long names more. */
+export const laneSegmentBytes = (bytesMax: number): number => Math.floor(clamp(bytesMax / 16, 256 * KIB, 32 * MIB));
+
+/** Bytes up to which outputs of several items are appended together. */
+export const laneAppendBytes = (bytesMax: number): number => Math.min(MIB, laneSegmentBytes(bytesMax) / 2);
+
+const clamp = (bytes: number, min: number, max: number): number => Math.min(max, Math.max(min, bytes));

@@ -1,0 +1,105 @@
+import { join } from 'node:path';
+
+import type { Lane } from '@floorwatch/contracts';
+import { type Logger, messageOf, type ProcessLock, StartError, takeProcessLock } from '@floorwatch/runtime';
+import { type FileSystem, nodeFileSystem, type Recovery, SegmentLogError } from '@floorwatch/segment-log';
+
+import { Journal } from './journal/journal.ts';
+import { DiskLaneSpool } from './spool/disk-lane-spool.ts';
+import { laneSegmentBytes } from './spool/lane-sizes.ts';
+import type { CommitTimes } from './status/commit-times.ts';
+import type { StorageConfig } from './storage-config.ts';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** Everything that the agent keeps on disk. */
+export interface Storage {
+  readonly journal: Journal;
+  readonly lanes: Readonly<Record<Lane, DiskLaneSpool>>;
+  /** Records of each lane that were safe once and can't be read. */
+  readonly damaged: Readonly<Record<Lane, number>>;
+  /** Lets go of everything; what is not trimmed stays. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the data folder, which one agent has at a time, and all that is in it.
+ *
+ * @throws StartError if it is in use, can't be written, or holds what this release can't read.
+ */
+export async function openStorage(
+  config: StorageConfig,
+  logger: Logger,
+  commitTimes: CommitTimes,
+  fileSystem: FileSystem = nodeFileSystem,
+): Promise<Storage> {
+  const { dataDir, durability, commitMs, journalBytesMax } = config;
+  const lock = await lockDataDir(dataDir);
+  const opened: { close(): Promise<void> }[] = [{ close: async () => lock.release() }];
+  const close = async (): Promise<void> => {
+    for (const one of opened.splice(0).toReversed()) await one.close();
+  };
+  const damaged = { anomaly: 0, telemetry: 0 };
+  const openLane = async (lane: Lane): Promise<DiskLaneSpool> => {
+    const { bytesMax, whenFull } = config[lane];
+    const { spool, recovery } = await DiskLaneSpool.open({
+      lane,
+      directory: join(dataDir, lane),
+      durability,
+      bytesMax,
+      whenFull,
+      segmentBytesMax: laneSegmentBytes(bytesMax),
+      committed: commitTimes.observer(lane),
+      fileSystem,
+    });
+    opened.push(spool);
+    report(logger, lane, recovery);
+    damaged[lane] = recovery.damage.reduce((sum, { from, to }) => sum + Math.max(0, to - from + 1), 0);
+    return spool;
+  };
+  try {
+    const telemetry = await openLane('telemetry');
+    const anomaly = await openLane('anomaly');
+    const journal = await Journal.open({
+      directory: join(dataDir, 'journal'),
+      durability,
+      bytesMax: journalBytesMax,
+      segmentBytesMax: Math.floor(Math.min(4 * MIB, Math.max(256 * KIB, journalBytesMax / 16))),
+      commitDelayMs: commitMs,
+      committed: commitTimes.observer('journal'),
+      // Rollups that were never sent are worth less than readings.
+      makeSpace: async () => telemetry.dropOldest().catch(() => 0),
+      fileSystem,
+    });
+    opened.push(journal);
+    report(logger, 'journal', journal.recovery);
+    return { journal, lanes: { anomaly, telemetry }, damaged, close };
+  } catch (error) {
+    await close().catch(() => undefined);
+    if (!(error instanceof SegmentLogError)) throw error;
+    throw new StartError('config-invalid', `storage.dataDir: ${dataDir} can't be used: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+function report(logger: Logger, log: Lane | 'journal', { damage, tornBytes, setAside, stateLost }: Recovery): void {
+  if (tornBytes > 0)
+    logger.info({ log, tornBytes }, 'cut off a write that was not finished; it was never acknowledged');
+  if (stateLost) logger.warn({ log }, 'the marks of a log are lost; everything in it counts as sent');
+  if (damage.length > 0) logger.error({ log, damage: damage.slice(0, 10), setAside }, 'a log is damaged');
+}
+
+async function lockDataDir(dataDir: string): Promise<ProcessLock> {
+  const attempt = await takeProcessLock(dataDir).catch((error: unknown) => {
+    const message = `storage.dataDir: ${dataDir} can't be locked: ${messageOf(error)}; make it a folder that this user may write to`;
+    throw new StartError('config-invalid', message, { cause: error });
+  });
+  if ('lock' in attempt) return attempt.lock;
+  const who = attempt.holder === undefined ? 'another agent' : `another agent (process ${attempt.holder})`;
+  throw new StartError(
+    'locked',
+    `storage.dataDir: ${dataDir} is in use by ${who}; stop that one first, or give this one a folder of its own`,
+  );
+}
