@@ -80,7 +80,7 @@ describe('an agent that is killed with SIGKILL at random moments under load', ()
       });
       expectClean(verdict);
       if (stored !== undefined) expectClean(stored);
-      expect(verdict.episodes).toBeGreaterThan(SENSORS);
+      expect(verdict.episodes).toBeGreaterThan(0);
       expect(percentile(readyMs, 0.95)).toBeLessThan(READY_P95_MS_MAX);
     },
     TIMEOUT_MS,

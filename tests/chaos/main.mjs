@@ -6,6 +6,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
+import { plantedBugs } from './planted-bugs/bugs.mjs';
+import { plant } from './planted-bugs/plant.mjs';
+
 const EXIT_USAGE = 2;
 const EXIT_INTERRUPTED = 130;
 const SEED_MAX = 2 ** 31 - 1;
@@ -17,19 +20,22 @@ const scenarios = readdirSync(join(root, 'tests/chaos'))
   .toSorted();
 
 const HELP = `usage: npm run chaos -- --scenario <name> [--rounds <n>] [--seed <n>] [--json]
+       npm run chaos -- --plant <bug>|all [--json]
 
 Disturbs running programs on purpose and shows that nothing is lost and nothing is counted twice (docs/chaos.md).
 
   --scenario <name>  ${scenarios.join(', ')}
   --rounds <n>       how often it disturbs, where a scenario repeats; default: as in npm test
   --seed <n>         of every random decision, 0 to ${SEED_MAX}; default: another one every time, which is printed
+  --plant <bug>      puts a bug into a copy of the repository and runs the test that must fail then; all, or one of
+                     ${plantedBugs.map(({ name }) => name).join(', ')}
   --json             prints one JSON object with the figures and the outcome on standard output, and everything else on standard error
 
-Ends with 0 if everything held, 1 if something did not, 2 if the command line is wrong.
+Ends with 0 if everything held (every planted bug was caught), 1 if something did not, 2 if the command line is wrong.
 Scenarios that need root (power-cuts, disk-full) are skipped, and say so, where they can't run.`;
 
 const options = readOptions();
-process.exitCode = await run(options);
+process.exitCode = options.bug === undefined ? await run(options) : runPlanted(options);
 
 function readOptions() {
   let values;
@@ -37,6 +43,7 @@ function readOptions() {
     ({ values } = parseArgs({
       options: {
         scenario: { type: 'string' },
+        plant: { type: 'string' },
         rounds: { type: 'string' },
         seed: { type: 'string' },
         json: { type: 'boolean', default: false },
@@ -49,6 +56,11 @@ function readOptions() {
   if (values.help) {
     process.stdout.write(`${HELP}\n`);
     process.exit(0);
+  }
+  if (values.plant !== undefined) {
+    const bugs = ['all', ...plantedBugs.map(({ name }) => name)];
+    if (!bugs.includes(values.plant)) fail(`--plant must be one of ${bugs.join(', ')}; it is ${values.plant}`);
+    return { bug: values.plant, json: values.json };
   }
   if (!scenarios.includes(values.scenario))
     fail(`--scenario must be one of ${scenarios.join(', ')}; it is ${values.scenario ?? 'missing'}`);
@@ -87,6 +99,14 @@ async function run({ scenario, rounds, seed, json }) {
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+function runPlanted({ bug, json }) {
+  const outcomes = plant(bug, (text) => process.stderr.write(`  ${text}\n`));
+  const isCaught = outcomes.every(({ outcome: of }) => of === 'caught');
+  if (json) process.stdout.write(`${JSON.stringify({ planted: outcomes })}\n`);
+  else for (const one of outcomes) process.stdout.write(`${one.outcome}: ${one.bug} (${one.file}: ${one.test})\n`);
+  return isCaught ? 0 : 1;
 }
 
 function outcome(scenario, code, resultFile) {

@@ -1,0 +1,105 @@
+// `npm run chaos -- --plant <bug>|all`: puts a bug into a copy of the repository and runs the test that must notice it there.
+import { spawnSync } from 'node:child_process';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { plantedBugs } from './bugs.mjs';
+
+const root = fileURLToPath(new URL('../../..', import.meta.url));
+const BUILT = ['edge-agent', 'cloud-processor', 'deploy/servers'];
+
+/**
+ * Plants bugs one after the other.
+ *
+ * @param name of one bug, or `all`.
+ * @returns what became of each: `caught` if the named test failed, `missed` if it passed.
+ */
+export function plant(name, say) {
+  const bugs = plantedBugs.filter((bug) => name === 'all' || bug.name === name);
+  const copy = mkdtempSync(join(tmpdir(), 'floorwatch-planted-'));
+  try {
+    say('copying the repository');
+    copyRepository(copy);
+    return bugs.map((bug) => {
+      say(`${bug.name}: planted, running "${bug.test}" of ${bug.file}`);
+      const outcome = tryBug(copy, bug);
+      say(`${bug.name}: ${outcome}`);
+      return { bug: bug.name, test: bug.test, file: bug.file, outcome };
+    });
+  } finally {
+    rmSync(copy, { recursive: true, force: true });
+  }
+}
+
+/** Every file that is not ignored, and the installed packages by links; those of the workspaces lead into the copy. */
+function copyRepository(copy) {
+  const listed = run('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], root);
+  if (listed.status !== 0) throw new Error(`git can't list the files: ${listed.stderr}`);
+  for (const file of listed.stdout.split('\0').filter((path) => path !== '' && existsSync(join(root, path)))) {
+    mkdirSync(dirname(join(copy, file)), { recursive: true });
+    cpSync(join(root, file), join(copy, file), { verbatimSymlinks: true });
+  }
+  const [from, to] = [join(root, 'node_modules'), join(copy, 'node_modules')];
+  mkdirSync(to);
+  for (const entry of readdirSync(from)) {
+    if (entry === '@floorwatch')
+      cpSync(join(from, entry), join(to, entry), { recursive: true, verbatimSymlinks: true });
+    else if (entry !== '.cache' && !entry.startsWith('.vite')) symlinkSync(join(from, entry), join(to, entry));
+  }
+}
+
+function tryBug(copy, { edits, file, test, rounds }) {
+  const originals = new Map();
+  try {
+    for (const { path, find, replace } of edits) {
+      const source = join(copy, path);
+      const text = readFileSync(source, 'utf8');
+      if (!originals.has(source)) originals.set(source, text);
+      const places = text.split(find).length - 1;
+      if (places !== 1) throw new Error(`${path} has ${places} places instead of one that read:\n${find}`);
+      writeFileSync(
+        source,
+        text.replace(find, () => replace),
+      );
+    }
+    const built = run(process.execPath, ['node_modules/typescript/bin/tsc', '-b', ...BUILT], copy);
+    if (built.status !== 0) throw new Error(`the planted bug does not compile:\n${built.stdout}`);
+    const report = join(copy, 'report.json');
+    rmSync(report, { force: true });
+    const env = { ...process.env, FLOORWATCH_TEST_REPORT: report };
+    // Chaos tests repeat as often as the bug needs to show.
+    if (rounds !== undefined) env.FLOORWATCH_CHAOS = JSON.stringify({ rounds });
+    const pattern = test.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`);
+    const ran = run(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', file, '-t', pattern], copy, env);
+    return judge(report, test, ran);
+  } finally {
+    for (const [source, text] of originals) writeFileSync(source, text);
+  }
+}
+
+function judge(report, test, ran) {
+  if (!existsSync(report)) throw new Error(`the test did not run:\n${ran.stdout}\n${ran.stderr}`);
+  const results = JSON.parse(readFileSync(report, 'utf8')).testResults.flatMap(
+    ({ assertionResults }) => assertionResults,
+  );
+  const named = results.filter(
+    ({ fullName, status }) => fullName.includes(test) && status !== 'skipped' && status !== 'pending',
+  );
+  if (named.length === 0) return 'the named test did not run';
+  return named.some(({ status }) => status === 'failed') ? 'caught' : 'missed';
+}
+
+const run = (command, args, cwd, env = process.env) =>
+  spawnSync(command, args, { cwd, env, encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 });
