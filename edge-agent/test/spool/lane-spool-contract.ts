@@ -104,7 +104,7 @@ export function laneSpoolContract(name: string, create: () => LaneSpoolSubject):
           await subject.close();
         }),
         // Also ends the search for a smaller example in time.
-        { numRuns: 150, interruptAfterTimeLimit: 60_000 },
+        { numRuns: 150, plugins: [fc.interruptAfterTimeLimit(60_000)] },
       );
       // Nothing of what may happen has only seemed to be tried.
       expect([...seen].sort()).toEqual(
