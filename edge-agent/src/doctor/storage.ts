@@ -16,6 +16,7 @@ export interface StoredLog {
 export interface Storage {
   readonly directory: string;
   readonly durability: 'power' | 'process';
+  readonly profile: 'standard' | 'sd-card';
   readonly logs: readonly StoredLog[];
   /** How much more the logs may take than they do now. */
   growthBytesMax(): Promise<number>;
@@ -23,7 +24,7 @@ export interface Storage {
 
 /** The data folder of a configuration. */
 export function storageOf(config: AgentConfig): Storage {
-  const { dataDir, durability, journalBytesMax, anomaly, telemetry } = config.storage;
+  const { dataDir, durability, profile, journalBytesMax, anomaly, telemetry } = config.storage;
   const directory = resolve(dataDir);
   const log = (name: string, bytesMax: number): StoredLog => ({ name, directory: join(directory, name), bytesMax });
   const logs = [
@@ -35,6 +36,7 @@ export function storageOf(config: AgentConfig): Storage {
   return {
     directory,
     durability,
+    profile,
     logs,
     async growthBytesMax() {
       const growths = await Promise.all(

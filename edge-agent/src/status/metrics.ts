@@ -48,12 +48,9 @@ export class Metrics {
     const options = { name: PREFIX + name, help, labelNames: [...labelNames], registers: [this.#registry] };
     if (!name.endsWith('_total')) {
       const gauge = new Gauge(options);
-      // A gauge without labels begins at 0, which nobody has measured.
-      gauge.remove({});
       return (labels, value) => (value === undefined ? gauge.remove(labels) : gauge.set(labels, value));
     }
     const counter = new Counter(options);
-    counter.remove({});
     return (labels, value) => {
       counter.remove(labels);
       if (value !== undefined) counter.inc(labels, value);

@@ -120,6 +120,25 @@ describe('doctor: the data folder', () => {
   });
 });
 
+describe('doctor: the data folder on a card', () => {
+  it.each([
+    ['standard', ['ok', 'notice']],
+    ['sd-card', ['ok']],
+  ])('with storage.profile %s', async (profile, severities) => {
+    const proc = await resources.directory();
+    await mkdir(join(proc, 'self'));
+    await writeFile(join(proc, 'self/mountinfo'), '36 1 179:2 / / rw - ext4 /dev/mmcblk0p2 rw\n');
+    const { directory } = await gatewayConfig(resources);
+    const storage = { dataDir: join(directory, 'data'), profile };
+    const findings = await runCheck(checkDataFolder, {
+      ...(await gatewayConfig(resources, { storage })),
+      system: { proc, sys: '/sys' },
+    });
+    const aboutPlace = findings.filter(({ finding }) => finding.includes(' lies on '));
+    expect(aboutPlace.map(({ severity }) => severity)).toEqual(severities);
+  });
+});
+
 describe('doctor: disk health', () => {
   /** A made-up `/proc` and `/sys` of a Raspberry Pi whose card holds the data folder. */
   async function machine(files: Readonly<Record<string, string>>): Promise<{ proc: string; sys: string }> {

@@ -85,6 +85,10 @@ function* ofMount(
     const finding = `${place}: this kind of file system can break in a power cut`;
     yield warning(finding, 'use ext4 or another file system with a journal', 'disk-health');
   } else yield ok(place);
+  if (/^\/dev\/mmcblk/.test(source) && profile === 'standard') {
+    const finding = `${folder} lies on an SD card or eMMC, and storage.profile is standard: a commit up to 200 times a second`;
+    yield notice(finding, 'set storage.profile to sd-card; the card lives longer, and devices wait up to a second');
+  }
 }
 
 async function ofWriting(folder: string, { durability }: Storage, signal: AbortSignal): Promise<Finding[]> {
