@@ -32,6 +32,14 @@ export const processorLimits = {
   lostRangesPerGatewayMax: 1_000,
   /** Starts of one agent whose numbers are remembered: one every ten minutes for the week that the stream can hold. */
   epochsPerSourceMax: 1_000,
+  /** Late rollups of one partition that wait to correct their windows, each once per window size: 30 MB. Reading stops here. */
+  lateRollupsPerPartitionMax: 100_000,
+  /** How long late readings are gathered before the windows that they belong to are read and corrected. */
+  lateGatherMs: durationMs(1_000),
+  /** Windows of one sensor that are read from the store together. */
+  lateReadWindowsMax: 1_000,
+  /** Windows that are read in between because it costs less than another question. */
+  lateReadGapMax: 50,
   /** Running values written per partition and round; the others follow in the next round. */
   liveRowsPerRoundMax: 5_000,
   /** Pause between attempts to reach a store or a stream that fails, doubled each time up to the second number. */

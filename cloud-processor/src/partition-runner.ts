@@ -6,6 +6,8 @@ import type { ReadTarget } from './consume/partition-reader.ts';
 import type { DeadLetters } from './dead-letters/dead-letters.ts';
 import { processorLimits } from './limits.ts';
 import type { Partition } from './partition.ts';
+import type { LateTarget } from './write/late-corrector.ts';
+import { rowKey } from './write/row-key.ts';
 
 /** What one partition's checkpoints have cost. */
 export interface CheckpointFigures {
@@ -73,6 +75,18 @@ export class PartitionRunner {
     this.checkpoints.durationMs = performance.now() - begun;
   }
 
+  /** The partition as the corrector of late readings sees it. */
+  get lateTarget(): LateTarget {
+    const { partition } = this;
+    return {
+      number: partition.number,
+      lateGroups: () => partition.windows.lateWindows.groups(),
+      unsent: (window) => partition.outbox.get(rowKey({ table: 'window', ...window })),
+      hasRoom: () => partition.outbox.size < processorLimits.outboxRowsMax,
+      correct: (group, bases) => partition.correct(group, bases),
+    };
+  }
+
   /** The partition as the reader sees it. */
   get target(): ReadTarget {
     const { partition } = this;
@@ -83,9 +97,14 @@ export class PartitionRunner {
       },
       moveTo: (cursor) => partition.moveTo(cursor),
       apply: ({ subject, data, seq }) => partition.apply({ subject, data, sequence: seq }, epochMs(Date.now())),
-      hasRoom: () => partition.outbox.size < processorLimits.outboxRowsMax && this.#deadLetters.hasRoom,
+      hasRoom: () => this.#hasRoom,
       roomAgain: async (signal) => this.#roomAgain(signal),
     };
+  }
+
+  get #hasRoom(): boolean {
+    const { outbox, windows } = this.partition;
+    return outbox.size < processorLimits.outboxRowsMax && !windows.lateWindows.full && this.#deadLetters.hasRoom;
   }
 
   async #roomAgain(signal: AbortSignal): Promise<void> {
@@ -95,7 +114,12 @@ export class PartitionRunner {
       await this.#deadLetters.flush().catch(async () => pause(processorLimits.retryPauseMs, signal));
     }
     this.heldBack = false;
-    const { outbox, number } = this.partition;
+    const { outbox, number, windows } = this.partition;
+    while (windows.lateWindows.full && !signal.aborted) {
+      this.heldBack = true;
+      await pause(processorLimits.retryPauseMs, signal);
+    }
+    this.heldBack = false;
     if (outbox.size < processorLimits.outboxRowsMax) return;
     this.backPressure++;
     this.heldBack = true;

@@ -11,6 +11,7 @@ import {
   rollupMoving,
   rollupStart,
   type Row,
+  type WindowRow,
 } from '@floorwatch/contracts';
 
 import type { CheckpointState } from './checkpoint/format.ts';
@@ -20,6 +21,7 @@ import type { FloorObserver } from './floor-observer.ts';
 import { processorLimits } from './limits.ts';
 import { anomalyRow, gatewayRow } from './rows.ts';
 import { Sequencer } from './sequence/sequencer.ts';
+import type { LateGroup } from './window/late-windows.ts';
 import type { WindowConfig } from './window/window-config.ts';
 import { WindowOperator } from './window/window-operator.ts';
 import { Outbox } from './write/outbox.ts';
@@ -120,6 +122,15 @@ export class Partition {
     this.#dirty = true;
   }
 
+  /** Corrects sealed windows with the late readings that waited for them; `bases` holds the newest value of each window that has one. */
+  correct({ sensor, size, starts }: LateGroup, bases: ReadonlyMap<number, WindowRow>): void {
+    for (const start of starts) {
+      const corrected = this.windows.lateWindows.correct(sensor, size, start, bases.get(start));
+      if (corrected !== undefined) this.outbox.put(corrected);
+    }
+    this.#dirty = true;
+  }
+
   /** Settles the rows that were last taken from the outbox. */
   settle(): void {
     this.outbox.settle();
@@ -180,7 +191,7 @@ export class Partition {
   #applyRecord(address: IngestAddress, batch: Batch, record: FloorRecord): void {
     switch (record.kind) {
       case 'rollups':
-        this.windows.merge(address, batch.sensors, record, this.#out);
+        this.windows.merge(address, batch.sensors, record, this.#sequencer.epochOrder(address, batch.epoch), this.#out);
         this.#observeRollups(address, batch, record);
         break;
       case 'tick':

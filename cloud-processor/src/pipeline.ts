@@ -25,6 +25,7 @@ import type { FloorObserver, OpenWindows } from './floor-observer.ts';
 import { processorLimits } from './limits.ts';
 import { PartitionRunner } from './partition-runner.ts';
 import { Partition } from './partition.ts';
+import { LateCorrector } from './write/late-corrector.ts';
 import { LiveWriter } from './write/live-writer.ts';
 import { OutboxWriter } from './write/outbox-writer.ts';
 import { type Store, StoreError } from './write/store.ts';
@@ -36,6 +37,7 @@ const CHECKPOINT_DUTY = 4;
 interface Lane {
   readonly runner: PartitionRunner;
   readonly writer: OutboxWriter;
+  readonly corrector: LateCorrector;
   reader: PartitionReader | undefined;
 }
 
@@ -108,6 +110,7 @@ export class Pipeline implements OpenWindows {
         openWindowsMax: processorLimits.openWindowsPerPartitionMax,
         lostRangesPerGatewayMax: processorLimits.lostRangesPerGatewayMax,
         lateWindowsMax: processorLimits.lateWindowsPerPartitionMax,
+        lateRollupsMax: processorLimits.lateRollupsPerPartitionMax,
       },
       observer: this.#observer,
       deadLetters,
@@ -121,7 +124,8 @@ export class Pipeline implements OpenWindows {
       logger: this.#logger,
       settle: () => partition.settle(),
     });
-    return { runner, writer, reader: undefined };
+    const corrector = new LateCorrector(runner.lateTarget, this.#store, this.#logger);
+    return { runner, writer, corrector, reader: undefined };
   }
 
   async #load(file: CheckpointFile, partition: number): Promise<CheckpointState | undefined> {
@@ -238,7 +242,7 @@ export class Pipeline implements OpenWindows {
 
   async #write(signal: AbortSignal): Promise<void> {
     await this.#connectStore(signal);
-    await Promise.all(this.#lanes.map(async (lane) => lane.writer.run(signal)));
+    await Promise.all(this.#lanes.flatMap((lane) => [lane.writer.run(signal), lane.corrector.run(signal)]));
   }
 
   async #connectStore(signal: AbortSignal): Promise<void> {

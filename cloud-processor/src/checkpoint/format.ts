@@ -3,6 +3,7 @@ import { z } from 'zod';
 
 import type { StreamCursor } from '../consume/generation.ts';
 import type { SourceSnapshot } from '../sequence/sequencer.ts';
+import type { LateWindowSnapshot } from '../window/late-windows.ts';
 import type { PaneSnapshot } from '../window/pane.ts';
 import type { WindowSnapshot } from '../window/window-operator.ts';
 
@@ -46,11 +47,15 @@ export function* encodeCheckpoint(state: CheckpointState, codeVersion: string): 
   for (const sources of chunks(state.sources)) yield line({ kind: 'sources', sources });
   for (const { panes, ...gateway } of state.windows.gateways) {
     yield line({ kind: 'gateway', ...gateway });
-    for (const { size, start, slots, cells } of panes) {
-      yield line({ kind: 'pane', size, start, slots: toBase64(slots), cells: toBase64(cells) });
+    for (const { size, start, slots, cells, through } of panes) {
+      const arrays = { slots: toBase64(slots), cells: toBase64(cells), through: toBase64(through) };
+      yield line({ kind: 'pane', size, start, ...arrays });
     }
   }
   for (const late of chunks(state.windows.late)) yield line({ kind: 'late', late });
+  for (const { orders, cells, ...window } of state.windows.lateWindows) {
+    yield line({ kind: 'late-window', ...window, orders: toBase64(orders), cells: toBase64(cells) });
+  }
   for (const rows of chunks(state.unsent)) yield line({ kind: 'unsent', rows });
 }
 
@@ -103,7 +108,24 @@ const lineSchema = z.discriminatedUnion('kind', [
     completeFrom: z.array(pair(instant, instant)),
     sensors: z.array(z.object({ device: z.string(), metric: z.string(), unit: z.string().exactOptional() })),
   }),
-  z.object({ kind: z.literal('pane'), size: z.number().int().min(1), start: instant, slots: base64, cells: base64 }),
+  z.object({
+    kind: z.literal('pane'),
+    size: z.number().int().min(1),
+    start: instant,
+    slots: base64,
+    cells: base64,
+    through: base64.exactOptional(),
+  }),
+  z.object({
+    kind: z.literal('late-window'),
+    sensor: z.object({ site: z.string(), gateway: z.string(), device: z.string(), metric: z.string() }),
+    unit: z.string().exactOptional(),
+    size: z.number().int().min(1),
+    start: instant,
+    incomplete: z.boolean(),
+    orders: base64,
+    cells: base64,
+  }),
   z.object({ kind: z.literal('late'), late: z.array(pair(z.string(), z.number().int())) }),
   // The rows are our own and covered by the checksum; the store checks them again before it takes them.
   z.object({
@@ -136,6 +158,7 @@ export function decodeCheckpoint(lines: readonly string[]): CheckpointState {
     throw new CheckpointError('damaged', 'it does not begin with the line "checkpoint"');
   const sources: SourceSnapshot[] = [];
   const late: (readonly [string, number])[] = [];
+  const lateWindows: LateWindowSnapshot[] = [];
   const unsent: Row[] = [];
   const gateways: (Omit<WindowSnapshot['gateways'][number], 'panes'> & { panes: PaneSnapshot[] })[] = [];
   for (const value of rest) {
@@ -153,6 +176,9 @@ export function decodeCheckpoint(lines: readonly string[]): CheckpointState {
       case 'pane':
         addPane(gateways.at(-1), value);
         break;
+      case 'late-window':
+        lateWindows.push(lateWindowOf(value));
+        break;
       case 'late':
         late.push(...value.late);
         break;
@@ -162,7 +188,7 @@ export function decodeCheckpoint(lines: readonly string[]): CheckpointState {
     }
   }
   const { ordinal, partition, cursor } = first;
-  return { ordinal, partition, cursor, sources, windows: { gateways, late }, unsent };
+  return { ordinal, partition, cursor, sources, windows: { gateways, late, lateWindows }, unsent };
 }
 
 function parseLine(text: string): Line {
@@ -192,7 +218,20 @@ function addPane(
   if (cells.length !== slots.length * 16 || slots.some((slot) => slot < 0 || slot >= gateway.sensors.length)) {
     throw new CheckpointError('damaged', `the windows at ${pane.start} do not fit their gateway`);
   }
-  gateway.panes.push({ size: pane.size, start: pane.start, slots, cells });
+  // Version 1 did not know through which record a window goes.
+  const through = pane.through === undefined ? new Float64Array(slots.length) : new Float64Array(aligned(pane.through));
+  if (through.length !== slots.length)
+    throw new CheckpointError('damaged', `the windows at ${pane.start} lack their records`);
+  gateway.panes.push({ size: pane.size, start: pane.start, slots, cells, through });
+}
+
+function lateWindowOf({ kind: _kind, ...line }: Extract<Line, { kind: 'late-window' }>): LateWindowSnapshot {
+  const orders = new Float64Array(aligned(line.orders));
+  const cells = new Float64Array(aligned(line.cells));
+  if (orders.length === 0 || cells.length !== orders.length * 16) {
+    throw new CheckpointError('damaged', `the late readings of the window at ${line.start} do not fit together`);
+  }
+  return { ...line, unit: line.unit, orders, cells };
 }
 
 /** The bytes in a buffer of their own: a pooled one may begin at any offset, and doubles need a multiple of 8. */

@@ -88,6 +88,10 @@ export class Sequencer {
     return this.#sources.get(keyOf(source))?.epochs.get(epoch);
   }
 
+  epochOrder(source: SourceName, epoch: string): number {
+    return [...this.#source(source).epochs.keys()].indexOf(epoch) + 1;
+  }
+
   snapshot(): readonly SourceSnapshot[] {
     return [...this.#sources.values()].map(({ name: { site, gateway, lane }, epochs }) => {
       return { site, gateway, lane, epochs: [...epochs] };

@@ -47,6 +47,11 @@ export class Outbox {
     return this.#urgent.size + this.#ready.size;
   }
 
+  /** The newest value of a key, if the store has not confirmed it. */
+  get(key: string): Row | undefined {
+    return this.#entries.get(key)?.row;
+  }
+
   /** Takes a row in; it replaces an unsent one with the same key. */
   put(row: Row): void {
     const entry = this.#remember(row);
@@ -127,8 +132,8 @@ export class Outbox {
 }
 
 /**
- * Whether no earlier value of the row's key can exist. A sealed window has one value in this release, a gateway's report one for
- * ever; an episode's first is `opened`; counts of late readings grow.
+ * Whether no earlier value of the row's key can exist. A window's first is revision 0, an episode's `opened`; a gateway's report has one
+ * for ever; counts of late readings grow.
  */
 function isFirstValue(row: Row): boolean {
   if (row.table === 'window') return row.revision === 0;

@@ -24,10 +24,10 @@ function windows(): CheckpointState['windows'] {
       at,
       value,
     }));
-    operator.merge({ site: name, gateway: 'gw-1' }, sensors, rollups(1, values), out);
+    operator.merge({ site: name, gateway: 'gw-1' }, sensors, rollups(1, values), 1, out);
   }
   operator.advance(GATEWAY, epochMs(BASE + 9_999_999), out);
-  operator.merge(GATEWAY, SENSORS, rollups(1, [{ sensor: 0, at: BASE, value: 1 }]), out);
+  operator.merge(GATEWAY, SENSORS, rollups(1, [{ sensor: 0, at: BASE, value: 1 }]), 1, out);
   operator.lose(GATEWAY, [BASE, BASE + 1]);
   operator.lose(GATEWAY, null);
   return operator.snapshot();

@@ -27,6 +27,8 @@ export class MemoryStore implements Store {
   #open = false;
   /** Set: every write fails with it. */
   failure: StoreError | undefined;
+  /** Set: every question fails with it. */
+  readFailure: StoreError | undefined;
   /** Set: writes wait for it. */
   stall: Promise<void> | undefined;
   /** Every write that was confirmed, in order, by key. */
@@ -85,6 +87,7 @@ export class MemoryStore implements Store {
 
   #all<T extends Row['table']>(table: T): Extract<Row, { table: T }>[] {
     this.#check();
+    if (this.readFailure !== undefined) throw this.readFailure;
     return [...this.#rows.values()].filter((row) => row.table === table).map(({ text }) => decodeRow(table, text));
   }
 
