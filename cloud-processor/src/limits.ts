@@ -37,9 +37,9 @@ export const processorLimits = {
   /** How long late readings are gathered before the windows that they belong to are read and corrected. */
   lateGatherMs: durationMs(1_000),
   /** Windows of one sensor that are read from the store together. */
-  lateReadWindowsMax: 1_000,
+  readWindowsMax: 1_000,
   /** Windows that are read in between because it costs less than another question. */
-  lateReadGapMax: 50,
+  readGapMax: 50,
   /** Running values written per partition and round; the others follow in the next round. */
   liveRowsPerRoundMax: 5_000,
   /** Pause between attempts to reach a store or a stream that fails, doubled each time up to the second number. */

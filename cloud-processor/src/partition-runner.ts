@@ -29,6 +29,7 @@ export class PartitionRunner {
   readonly #file: CheckpointFile;
   readonly #deadLetters: DeadLetters;
   readonly #logger: Logger;
+  readonly #storeReadableFrom: number;
   readonly checkpoints: CheckpointFigures = {
     saved: 0,
     failed: 0,
@@ -42,18 +43,30 @@ export class PartitionRunner {
   backPressure = 0;
   heldBack = false;
 
-  constructor(partition: Partition, file: CheckpointFile, deadLetters: DeadLetters, logger: Logger) {
+  /** @param storeReadableFrom before that time of `performance.now()`, what the store says can still be overtaken by a request of the process before. */
+  constructor(
+    partition: Partition,
+    file: CheckpointFile,
+    deadLetters: DeadLetters,
+    logger: Logger,
+    storeReadableFrom = 0,
+  ) {
+    this.#storeReadableFrom = storeReadableFrom;
     this.partition = partition;
     this.#file = file;
     this.#deadLetters = deadLetters;
     this.#logger = logger;
   }
 
-  /** Saves a checkpoint if anything changed. A failure is logged and the next one tried in its time; what waits for it goes on waiting. */
-  async checkpoint(): Promise<void> {
-    if (!this.partition.dirty) return;
+  /**
+   * Saves a checkpoint if anything changed. A failure is logged and the next one tried in its time; what waits for it goes on waiting.
+   *
+   * @param last nothing is read or written any more: the checkpoint says so, if it is sure that nothing can still land in the store.
+   */
+  async checkpoint(last = false): Promise<void> {
+    if (!this.partition.dirty && !last) return;
     const begun = performance.now();
-    const state = this.partition.capture();
+    const state = this.partition.capture(last && !this.partition.outbox.isLanding(begun));
     this.checkpoints.pauseMs = performance.now() - begun;
     try {
       // What this checkpoint passes over as unusable must be on the disk before it.
@@ -82,7 +95,8 @@ export class PartitionRunner {
       number: partition.number,
       lateGroups: () => partition.windows.lateWindows.groups(),
       unsent: (window) => partition.outbox.get(rowKey({ table: 'window', ...window })),
-      hasRoom: () => partition.outbox.size < processorLimits.outboxRowsMax,
+      ready: () =>
+        performance.now() >= this.#storeReadableFrom && partition.outbox.size < processorLimits.outboxRowsMax,
       correct: (group, bases) => partition.correct(group, bases),
     };
   }
@@ -96,6 +110,7 @@ export class PartitionRunner {
         return partition.cursor;
       },
       moveTo: (cursor) => partition.moveTo(cursor),
+      streamEnds: (sequence) => partition.streamEnds(sequence),
       apply: ({ subject, data, seq }) => partition.apply({ subject, data, sequence: seq }, epochMs(Date.now())),
       hasRoom: () => this.#hasRoom,
       roomAgain: async (signal) => this.#roomAgain(signal),

@@ -24,7 +24,7 @@ import { Sequencer } from './sequence/sequencer.ts';
 import type { LateGroup } from './window/late-windows.ts';
 import type { WindowConfig } from './window/window-config.ts';
 import { WindowOperator } from './window/window-operator.ts';
-import { Outbox } from './write/outbox.ts';
+import { Outbox, type OutboxStart } from './write/outbox.ts';
 
 /** A message of the stream. */
 export interface StreamMessage {
@@ -71,6 +71,7 @@ export class Partition {
   readonly #deadLetters: DeadLetterSink;
   readonly #out = { emit: (row: Row): void => this.outbox.put(row) };
   #cursor: StreamCursor;
+  #comparedThrough: number | undefined;
   #dirty = false;
 
   constructor(options: {
@@ -79,6 +80,8 @@ export class Partition {
     readonly observer: FloorObserver;
     readonly deadLetters: DeadLetterSink;
     readonly from: CheckpointState | undefined;
+    /** How the outbox begins, besides what `from` says; see `OutboxStart`. */
+    readonly outbox?: Partial<Pick<OutboxStart, 'comparing' | 'updatesFrom'>>;
   }) {
     const { from } = options;
     this.number = options.number;
@@ -87,7 +90,12 @@ export class Partition {
     this.#cursor = from?.cursor ?? { created: null, position: 0, digest: null };
     this.#sequencer = new Sequencer(processorLimits.epochsPerSourceMax, from?.sources);
     this.windows = new WindowOperator(options.windows, from?.windows);
-    this.outbox = new Outbox(from?.ordinal, from?.unsent);
+    this.outbox = new Outbox({
+      ordinal: from?.ordinal ?? 0,
+      rows: from?.unsent ?? [],
+      comparing: options.outbox?.comparing ?? false,
+      updatesFrom: options.outbox?.updatesFrom ?? 0,
+    });
     this.#tellWatermarks();
   }
 
@@ -151,6 +159,7 @@ export class Partition {
     else if (fault !== undefined)
       this.#deadLetters.addBatch({ at: now, subject, streamSequence: sequence, ...fault }, data);
     this.#cursor = { created: this.#cursor.created, position: sequence, digest: crc32(data) };
+    this.#mayStopComparing();
     this.#dirty = true;
   }
 
@@ -247,8 +256,22 @@ export class Partition {
     }
   }
 
-  /** Everything that a checkpoint must hold, copied at one instant. */
-  capture(): CheckpointState {
+  /**
+   * The stream ended at this sequence when reading began: whatever a process before this one has made of it, it made of messages up to
+   * there.
+   */
+  streamEnds(sequence: number): void {
+    this.#comparedThrough ??= sequence;
+    this.#mayStopComparing();
+  }
+
+  #mayStopComparing(): void {
+    if (this.#comparedThrough !== undefined && this.#cursor.position >= this.#comparedThrough)
+      this.outbox.stopComparing();
+  }
+
+  /** Everything that a checkpoint must hold, copied at one instant. `clean`: nothing is under way any more, see `CheckpointState`. */
+  capture(clean = false): CheckpointState {
     this.#dirty = false;
     const { ordinal, rows } = this.outbox.capture();
     return {
@@ -258,6 +281,8 @@ export class Partition {
       sources: this.#sequencer.snapshot(),
       windows: this.windows.snapshot(),
       unsent: rows,
+      clean,
+      comparing: this.outbox.comparing,
     };
   }
 }

@@ -17,6 +17,10 @@ export interface CheckpointState {
   readonly windows: WindowSnapshot;
   /** Output that the store has not confirmed, one row per key. */
   readonly unsent: readonly Row[];
+  /** The processor stopped cleanly: no request to the store is under way that could still land. */
+  readonly clean: boolean;
+  /** Something in `unsent` is still to be compared with the store, see `OutboxStart`. */
+  readonly comparing: boolean;
 }
 
 /**
@@ -42,8 +46,9 @@ const ENTRIES_PER_LINE = 500;
  * The last line, which {@link CheckpointFile} adds, holds a checksum of all before it.
  */
 export function* encodeCheckpoint(state: CheckpointState, codeVersion: string): Generator<string> {
-  const { ordinal, partition, cursor } = state;
-  yield line({ kind: 'checkpoint', version: CHECKPOINT_VERSION, codeVersion, ordinal, partition, cursor });
+  const { ordinal, partition, cursor, clean, comparing } = state;
+  const version = CHECKPOINT_VERSION;
+  yield line({ kind: 'checkpoint', version, codeVersion, ordinal, partition, cursor, clean, comparing });
   for (const sources of chunks(state.sources)) yield line({ kind: 'sources', sources });
   for (const { panes, ...gateway } of state.windows.gateways) {
     yield line({ kind: 'gateway', ...gateway });
@@ -84,6 +89,8 @@ const lineSchema = z.discriminatedUnion('kind', [
       position: z.number().int().min(0),
       digest: z.number().int().nullable(),
     }),
+    clean: z.boolean().default(false),
+    comparing: z.boolean().default(false),
   }),
   z.object({
     kind: z.literal('sources'),
@@ -187,8 +194,8 @@ export function decodeCheckpoint(lines: readonly string[]): CheckpointState {
         break;
     }
   }
-  const { ordinal, partition, cursor } = first;
-  return { ordinal, partition, cursor, sources, windows: { gateways, late, lateWindows }, unsent };
+  const { kind: _kind, version: _version, codeVersion: _codeVersion, ...head } = first;
+  return { ...head, sources, windows: { gateways, late, lateWindows }, unsent };
 }
 
 function parseLine(text: string): Line {
@@ -225,13 +232,13 @@ function addPane(
   gateway.panes.push({ size: pane.size, start: pane.start, slots, cells, through });
 }
 
-function lateWindowOf({ kind: _kind, ...line }: Extract<Line, { kind: 'late-window' }>): LateWindowSnapshot {
-  const orders = new Float64Array(aligned(line.orders));
-  const cells = new Float64Array(aligned(line.cells));
+function lateWindowOf({ kind: _kind, ...late }: Extract<Line, { kind: 'late-window' }>): LateWindowSnapshot {
+  const orders = new Float64Array(aligned(late.orders));
+  const cells = new Float64Array(aligned(late.cells));
   if (orders.length === 0 || cells.length !== orders.length * 16) {
-    throw new CheckpointError('damaged', `the late readings of the window at ${line.start} do not fit together`);
+    throw new CheckpointError('damaged', `the late readings of the window at ${late.start} do not fit together`);
   }
-  return { ...line, unit: line.unit, orders, cells };
+  return { ...late, unit: late.unit, orders, cells };
 }
 
 /** The bytes in a buffer of their own: a pooled one may begin at any offset, and doubles need a multiple of 8. */

@@ -1,8 +1,9 @@
-import { durationMs, epochMs, type Row, type WindowQuery, type WindowRow } from '@floorwatch/contracts';
+import { durationMs, epochMs, type Row, type WindowRow } from '@floorwatch/contracts';
 import { type Logger, messageOf, pause } from '@floorwatch/runtime';
 
 import { processorLimits } from '../limits.ts';
 import type { LateGroup } from '../window/late-windows.ts';
+import { readWindows } from './read-windows.ts';
 import type { Store } from './store.ts';
 
 /** What the corrector works on: a partition, seen from here. */
@@ -10,10 +11,13 @@ export interface LateTarget {
   readonly number: number;
   /** Windows that late readings wait for. */
   lateGroups(): readonly LateGroup[];
-  /** The newest value of a window that the store has not confirmed, if there is one. */
-  unsent(query: Pick<WindowRow, 'sensor' | 'size' | 'start'>): Row | undefined;
-  /** Whether corrected windows may go into the outbox. */
-  hasRoom(): boolean;
+  /**
+   * The newest value of a window that the store has not confirmed, if there is one; `unchecked` if nobody knows yet whether the store has
+   * a newer one.
+   */
+  unsent(window: Pick<WindowRow, 'sensor' | 'size' | 'start'>): Row | 'unchecked' | undefined;
+  /** Whether the store may be read and corrected windows may go into the outbox. */
+  ready(): boolean;
   /** Corrects windows, given the newest value of each that has one. */
   correct(group: LateGroup, bases: ReadonlyMap<number, WindowRow>): void;
 }
@@ -58,56 +62,25 @@ export class LateCorrector {
   /** Corrects what waits now, as far as there is room. @throws StoreError if the store can't be read; what is left goes on waiting. */
   async round(signal: AbortSignal): Promise<void> {
     for (const group of this.#target.lateGroups()) {
-      for (const part of partsOf(group)) {
-        if (signal.aborted || !this.#target.hasRoom()) return;
-        await this.#correct(part);
+      for (let from = 0; from < group.starts.length; from += processorLimits.readWindowsMax) {
+        if (signal.aborted || !this.#target.ready()) return;
+        await this.#correct({ ...group, starts: group.starts.slice(from, from + processorLimits.readWindowsMax) });
       }
     }
   }
 
-  async #correct(part: LateGroup): Promise<void> {
-    const bases = new Map<number, WindowRow>();
-    const { sensor } = part;
-    const size = durationMs(part.size);
-    for (const start of part.starts) {
-      const row = this.#target.unsent({ sensor, size, start: epochMs(start) });
-      if (row?.table === 'window') bases.set(start, row);
+  async #correct({ sensor, size, starts }: LateGroup): Promise<void> {
+    const known = new Map<number, WindowRow>();
+    const [wanted, asked]: [number[], number[]] = [[], []];
+    for (const start of starts) {
+      const row = this.#target.unsent({ sensor, size: durationMs(size), start: epochMs(start) });
+      if (row === 'unchecked') continue;
+      wanted.push(start);
+      if (row?.table === 'window') known.set(start, row);
+      else asked.push(start);
     }
-    const stored = part.starts.filter((start) => !bases.has(start));
-    const [first, last] = [stored[0], stored.at(-1)];
-    if (first !== undefined && last !== undefined) {
-      const wanted = new Set(stored);
-      for await (const row of this.#read({ sensor, size, from: epochMs(first), to: epochMs(last + 1) })) {
-        if (wanted.has(row.start)) bases.set(row.start, row);
-      }
-    }
-    this.#target.correct(part, bases);
-  }
-
-  async *#read(query: Omit<WindowQuery, 'limit' | 'after'>): AsyncGenerator<WindowRow> {
-    for (let after: string | null | undefined; after !== null;) {
-      const limit = processorLimits.lateReadWindowsMax;
-      const page = await this.#store.windows({ ...query, limit, ...(after === undefined ? {} : { after }) });
-      yield* page.items;
-      after = page.next;
-    }
-  }
-}
-
-/** Stretches of the group that one question to the store answers, without many windows that nobody asked for. */
-function* partsOf(group: LateGroup): Generator<LateGroup> {
-  const { starts, size } = group;
-  let begin = 0;
-  for (let i = 1; i <= starts.length; i++) {
-    const [start, before] = [starts[i], starts[i - 1]];
-    const goesOn =
-      start !== undefined &&
-      before !== undefined &&
-      (start - before) / size <= processorLimits.lateReadGapMax &&
-      i - begin < processorLimits.lateReadWindowsMax;
-    if (goesOn) continue;
-    yield { ...group, starts: starts.slice(begin, i) };
-    begin = i;
+    const stored = await readWindows(this.#store, sensor, durationMs(size), asked);
+    this.#target.correct({ sensor, size, starts: wanted }, new Map([...stored, ...known]));
   }
 }
 

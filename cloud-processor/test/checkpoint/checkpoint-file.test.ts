@@ -48,6 +48,8 @@ const state = (ordinal: number, more: Partial<CheckpointState> = {}): Checkpoint
     },
   ],
   windows: windows(),
+  clean: false,
+  comparing: false,
   unsent: [windowRow(), anomalyRow({ phase: 'closed', closeReason: 'recovered' })],
   ...more,
 });

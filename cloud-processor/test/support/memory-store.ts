@@ -22,6 +22,7 @@ import { decodeRow, prepareBatch } from '../../src/write/stored-row.ts';
  * nobody can change them afterwards.
  */
 export class MemoryStore implements Store {
+  lingerMs = 0;
   readonly #retention: { readonly main: ReturnType<typeof durationMs>; readonly live: ReturnType<typeof durationMs> };
   readonly #rows = new Map<string, { readonly table: Row['table']; readonly text: string }>();
   #open = false;
