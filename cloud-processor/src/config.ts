@@ -107,6 +107,12 @@ export const processorConfigSchema = z
         intervalSeconds: z.number().min(0.1).max(60).default(2),
       })
       .prefault({}),
+    floors: z
+      .strictObject({
+        /** Seconds between two messages that tell gateways how far everything is safe. */
+        intervalSeconds: z.number().min(0.1).max(60).default(5),
+      })
+      .prefault({}),
     live: z
       .strictObject({
         /** Seconds between two rounds of running values; 0: none are written. */
@@ -129,7 +135,7 @@ export const processorConfigSchema = z
       });
     }
   })
-  .transform(({ stream, windows, checkpoint, live, deadLetters, ...rest }) => ({
+  .transform(({ stream, windows, checkpoint, floors, live, deadLetters, ...rest }) => ({
     ...rest,
     deadLetterBytesMax: deadLetters.sizeMaxMb * MIB,
     stream: {
@@ -142,6 +148,7 @@ export const processorConfigSchema = z
       allowedLateness: durationMs(Math.round(seconds(windows.allowedLatenessSeconds))),
     },
     checkpointInterval: durationMs(Math.round(seconds(checkpoint.intervalSeconds))),
+    floorInterval: durationMs(Math.round(seconds(floors.intervalSeconds))),
     liveInterval: durationMs(Math.round(seconds(live.intervalSeconds))),
   }));
 

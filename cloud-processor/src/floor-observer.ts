@@ -10,6 +10,8 @@ import type {
   SensorRef,
 } from '@floorwatch/contracts';
 
+import type { AlarmSnapshot } from './sequence/alarms.ts';
+
 /**
  * Hears what the pipeline applies, as it happens, so that pages can show the floor as it is now. Called on the hot path: every
  * method returns at once and never throws. Nothing durable depends on it.
@@ -27,6 +29,8 @@ export interface FloorObserver {
   ): void;
   anomaly(row: AnomalyRow): void;
   gateway(row: GatewayRow): void;
+  /** An alarm was raised, for the first time or again, or was found in the checkpoint. */
+  alarm(alarm: AlarmSnapshot): void;
 }
 
 /** Lets pages read the windows that are still open. */

@@ -1,4 +1,4 @@
-import { durationMs, seconds } from '@floorwatch/contracts';
+import { days, durationMs, seconds } from '@floorwatch/contracts';
 
 /** Every queue, list and retry of the processor, with the reason for its limit. Reaching one is counted and visible. */
 export const processorLimits = {
@@ -30,7 +30,7 @@ export const processorLimits = {
   lateWindowsPerPartitionMax: 100_000,
   /** Stretches of lost readings remembered per gateway; the closest ones are joined beyond it. */
   lostRangesPerGatewayMax: 1_000,
-  /** Starts of one agent whose numbers are remembered: one every ten minutes for the week that the stream can hold. */
+  /** Starts of one agent whose numbers are remembered while the stream can hold them: one every ten minutes for a week. */
   epochsPerSourceMax: 1_000,
   /** Late rollups of one partition that wait to correct their windows, each once per window size: 30 MB. Reading stops here. */
   lateRollupsPerPartitionMax: 100_000,
@@ -40,6 +40,16 @@ export const processorLimits = {
   readWindowsMax: 1_000,
   /** Windows that are read in between because it costs less than another question. */
   readGapMax: 50,
+  /** Starts that are remembered however old they are: enough to recognise an older copy of a gateway's disk, about 1 KiB per gateway. */
+  epochsPerSourceMin: 16,
+  /** Alarms of one partition that are kept, one per gateway, lane and cause. */
+  alarmsPerPartitionMax: 200,
+  /** How long an alarm is told by /healthz after it was raised last. The API keeps it. */
+  alarmShownMs: days(1),
+  /** Alarms that /healthz and the status name; the others are counted. */
+  alarmsShown: 20,
+  /** Floor messages written to the connection before others get their turn. */
+  floorMessagesAtOnce: 200,
   /** Running values written per partition and round; the others follow in the next round. */
   liveRowsPerRoundMax: 5_000,
   /** Pause between attempts to reach a store or a stream that fails, doubled each time up to the second number. */

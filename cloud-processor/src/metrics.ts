@@ -3,6 +3,7 @@ import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
 
 import { processorLimits } from './limits.ts';
 import type { Pipeline } from './pipeline.ts';
+import { ALARM_CAUSES, type AlarmCause, alarmView } from './sequence/alarms.ts';
 
 type Labels = Readonly<Record<string, string>>;
 type Reading = () => Iterable<readonly [labels: Labels, value: number]>;
@@ -56,15 +57,39 @@ export function createMetrics(pipeline: Pipeline): Registry {
   counter('rollups', 'Rollups applied', [], counts('rollups'));
   counter('readings', 'Readings in the rollups applied', [], counts('readings'));
   counter('duplicates', 'Record numbers that came again and were ignored', [], counts('duplicates'));
-  counter('missing', 'Record numbers that never came', [], counts('missing'));
+  counter('ahead', 'Record numbers that came before their turn and are wanted again', [], counts('ahead'));
   counter('gaps', 'Record numbers that gateways declared lost', [], counts('gaps'));
   counter('epochs', 'Starts of agents that were heard of for the first time', [], counts('epochs'));
-  counter(
-    'epochs_forgotten',
-    'Starts of agents forgotten at the limit',
-    [],
-    sum(({ runner }) => runner.partition.forgottenEpochs),
+  counter('epochs_forgotten', 'Starts of agents no longer remembered', ['why'], () => {
+    const total = (why: 'forgottenOld' | 'forgottenAtLimit'): number =>
+      pipeline.lanes.reduce((forgotten, { runner }) => forgotten + runner.partition.sequence[why], 0);
+    return [
+      [{ why: 'old' }, total('forgottenOld')],
+      [{ why: 'limit' }, total('forgottenAtLimit')],
+    ];
+  });
+  gauge(
+    'sources_waiting',
+    'Lanes of gateways that must send missing numbers again before they go on',
+    ['partition'],
+    perPartition(({ runner }) => runner.partition.sequence.sourcesWaiting),
   );
+  counter('alarms', 'Times that an alarm of a gateway was raised', ['kind', 'cause'], () => {
+    const raised = new Map<AlarmCause, number>();
+    for (const { runner } of pipeline.lanes) {
+      for (const [cause, times] of runner.partition.alarms.raised) raised.set(cause, (raised.get(cause) ?? 0) + times);
+    }
+    return [...raised].map(([cause, times]) => [{ kind: ALARM_CAUSES[cause].kind, cause }, times] as const);
+  });
+  gauge('alarm_seconds', 'When an alarm was raised last, Unix time', ['site', 'gateway', 'lane', 'cause'], () =>
+    pipeline
+      .alarms()
+      .map(({ site, gateway, lane, cause, lastAt }) => [{ site, gateway, lane, cause }, lastAt / 1_000] as const),
+  );
+  counter('floor_messages', 'Floor messages sent to gateways', [], () => [[{}, pipeline.floorMessages.published]]);
+  counter('floor_message_failures', 'Floor messages that could not be sent', [], () => [
+    [{}, pipeline.floorMessages.failed],
+  ]);
   counter('rejected_batches', 'Messages that could not be used', ['reason'], () =>
     [...(pipeline.deadLetters?.rejected ?? [])].map(([reason, value]) => [{ reason }, value] as const),
   );
@@ -242,10 +267,15 @@ export function statusOf(pipeline: Pipeline): unknown {
       rejectedByReason: Object.fromEntries(pipeline.deadLetters?.rejected ?? []),
       newest: pipeline.deadLetters?.list(processorLimits.deadLettersShown).items ?? [],
     },
+    alarms: pipeline
+      .alarms()
+      .slice(0, processorLimits.alarmsShown)
+      .map((alarm) => ({ gateway: gatewayKey(alarm), cause: alarm.cause, alarm: alarmView(alarm) })),
     partitions: pipeline.lanes.map(({ runner: { partition, checkpoints, heldBack }, writer }) => ({
       partition: partition.number,
       stream: partition.cursor,
       counts: partition.counts,
+      sourcesWaiting: partition.sequence.sourcesWaiting,
       openWindows: partition.windows.openWindows,
       watermarks: Object.fromEntries(
         partition.windows.watermarks().map((gateway) => [gatewayKey(gateway), gateway.watermark ?? null]),

@@ -4,10 +4,14 @@ import { type Logger, messageOf, pause } from '@floorwatch/runtime';
 import type { CheckpointFile } from './checkpoint/checkpoint-file.ts';
 import type { ReadTarget } from './consume/partition-reader.ts';
 import type { DeadLetters } from './dead-letters/dead-letters.ts';
+import type { SafeFloors } from './floors/safe-floors.ts';
 import { processorLimits } from './limits.ts';
 import type { Partition } from './partition.ts';
+import { ALARM_CAUSES } from './sequence/alarms.ts';
 import type { LateTarget } from './write/late-corrector.ts';
 import { rowKey } from './write/row-key.ts';
+
+const NANOS_PER_MS = 1_000_000n;
 
 /** What one partition's checkpoints have cost. */
 export interface CheckpointFigures {
@@ -28,6 +32,7 @@ export class PartitionRunner {
   readonly partition: Partition;
   readonly #file: CheckpointFile;
   readonly #deadLetters: DeadLetters;
+  readonly floors: SafeFloors;
   readonly #logger: Logger;
   readonly #storeReadableFrom: number;
   readonly checkpoints: CheckpointFigures = {
@@ -43,28 +48,31 @@ export class PartitionRunner {
   backPressure = 0;
   heldBack = false;
 
-  /** @param storeReadableFrom before that time of `performance.now()`, what the store says can still be overtaken by a request of the process before. */
-  constructor(
-    partition: Partition,
-    file: CheckpointFile,
-    deadLetters: DeadLetters,
-    logger: Logger,
-    storeReadableFrom = 0,
-  ) {
-    this.#storeReadableFrom = storeReadableFrom;
-    this.partition = partition;
-    this.#file = file;
-    this.#deadLetters = deadLetters;
-    this.#logger = logger;
+  constructor(options: {
+    readonly partition: Partition;
+    readonly file: CheckpointFile;
+    readonly deadLetters: DeadLetters;
+    readonly floors: SafeFloors;
+    readonly logger: Logger;
+    /** Before that time of `performance.now()` the store is no base: a request of the process before may still change it. */
+    readonly storeReadableFrom?: number;
+  }) {
+    this.partition = options.partition;
+    this.#file = options.file;
+    this.#deadLetters = options.deadLetters;
+    this.floors = options.floors;
+    this.#logger = options.logger;
+    this.#storeReadableFrom = options.storeReadableFrom ?? 0;
   }
 
   /**
-   * Saves a checkpoint if anything changed. A failure is logged and the next one tried in its time; what waits for it goes on waiting.
+   * Saves a checkpoint if anything changed, and once more when nothing does any longer, so that gateways hear of the last change too. A
+   * failure is logged and the next one tried in its time; what waits for it goes on waiting.
    *
    * @param last nothing is read or written any more: the checkpoint says so, if it is sure that nothing can still land in the store.
    */
   async checkpoint(last = false): Promise<void> {
-    if (!this.partition.dirty && !last) return;
+    if (!this.partition.dirty && !this.floors.isBehind && !last) return;
     const begun = performance.now();
     const state = this.partition.capture(last && !this.partition.outbox.isLanding(begun));
     this.checkpoints.pauseMs = performance.now() - begun;
@@ -73,6 +81,7 @@ export class PartitionRunner {
       await this.#deadLetters.flush();
       this.checkpoints.bytes = await this.#file.save(state);
       this.partition.outbox.saved(state.ordinal);
+      this.floors.saved({ series: state.series, ordinal: state.ordinal, cursor: state.cursor, sources: state.sources });
       this.checkpoints.saved++;
       this.checkpoints.failing = false;
       this.checkpoints.savedAt = Date.now();
@@ -111,7 +120,11 @@ export class PartitionRunner {
       },
       moveTo: (cursor) => partition.moveTo(cursor),
       streamEnds: (sequence) => partition.streamEnds(sequence),
-      apply: ({ subject, data, seq }) => partition.apply({ subject, data, sequence: seq }, epochMs(Date.now())),
+      apply: ({ subject, data, seq, timestampNanos }) => {
+        const storedAt = epochMs(Number(timestampNanos / NANOS_PER_MS));
+        partition.apply({ subject, data, sequence: seq, storedAt }, epochMs(Date.now()));
+        this.#tellAlarms();
+      },
       hasRoom: () => this.#hasRoom,
       roomAgain: async (signal) => this.#roomAgain(signal),
     };
@@ -120,6 +133,13 @@ export class PartitionRunner {
   get #hasRoom(): boolean {
     const { outbox, windows } = this.partition;
     return outbox.size < processorLimits.outboxRowsMax && !windows.lateWindows.full && this.#deadLetters.hasRoom;
+  }
+
+  #tellAlarms(): void {
+    for (const { site, gateway, lane, cause, epoch } of this.partition.alarms.takeNew()) {
+      const { kind, meaning, remedy } = ALARM_CAUSES[cause];
+      this.#logger.error({ alarm: kind, site, gateway, lane, epoch, remedy }, meaning);
+    }
   }
 
   async #roomAgain(signal: AbortSignal): Promise<void> {

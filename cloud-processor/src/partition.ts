@@ -5,6 +5,7 @@ import {
   decodeBatch,
   type EpochMs,
   type FloorRecord,
+  type GapRecord,
   type IngestAddress,
   parseIngestSubject,
   rollupAggregate,
@@ -20,7 +21,8 @@ import type { DeadLetterSink } from './dead-letters/dead-letters.ts';
 import type { FloorObserver } from './floor-observer.ts';
 import { processorLimits } from './limits.ts';
 import { anomalyRow, gatewayRow } from './rows.ts';
-import { Sequencer } from './sequence/sequencer.ts';
+import { Alarms } from './sequence/alarms.ts';
+import { type Judgement, Sequencer, type SequencerLimits } from './sequence/sequencer.ts';
 import type { LateGroup } from './window/late-windows.ts';
 import type { WindowConfig } from './window/window-config.ts';
 import { WindowOperator } from './window/window-operator.ts';
@@ -32,6 +34,8 @@ export interface StreamMessage {
   readonly data: Uint8Array;
   /** Its sequence in the stream. */
   readonly sequence: number;
+  /** When the stream got it, by the server's clock. */
+  readonly storedAt: EpochMs;
 }
 
 /** What happened since the start. */
@@ -41,8 +45,8 @@ export interface PartitionCounts {
   rollups: number;
   readings: number;
   duplicates: number;
-  /** Numbers that never came. */
-  missing: number;
+  /** Numbers that came before their turn and were not applied; gateways send them again. */
+  ahead: number;
   /** Numbers that gateways declared lost. */
   gaps: number;
   epochs: number;
@@ -61,11 +65,13 @@ export class Partition {
     rollups: 0,
     readings: 0,
     duplicates: 0,
-    missing: 0,
+    ahead: 0,
     gaps: 0,
     epochs: 0,
   };
   readonly windows: WindowOperator;
+  readonly alarms: Alarms;
+  readonly #series: string;
   readonly #sequencer: Sequencer;
   readonly #observer: FloorObserver;
   readonly #deadLetters: DeadLetterSink;
@@ -77,6 +83,9 @@ export class Partition {
   constructor(options: {
     readonly number: number;
     readonly windows: WindowConfig;
+    readonly sequence: SequencerLimits;
+    /** Name of the series of checkpoints that begins if there is none yet: 16 random hexadecimal digits. */
+    readonly newSeries: string;
     readonly observer: FloorObserver;
     readonly deadLetters: DeadLetterSink;
     readonly from: CheckpointState | undefined;
@@ -88,7 +97,9 @@ export class Partition {
     this.#observer = options.observer;
     this.#deadLetters = options.deadLetters;
     this.#cursor = from?.cursor ?? { created: null, position: 0, digest: null };
-    this.#sequencer = new Sequencer(processorLimits.epochsPerSourceMax, from?.sources);
+    this.#series = from?.series ?? options.newSeries;
+    this.#sequencer = new Sequencer(options.sequence, from?.sources);
+    this.alarms = new Alarms(processorLimits.alarmsPerPartitionMax, from?.alarms);
     this.windows = new WindowOperator(options.windows, from?.windows);
     this.outbox = new Outbox({
       ordinal: from?.ordinal ?? 0,
@@ -97,6 +108,7 @@ export class Partition {
       updatesFrom: options.outbox?.updatesFrom ?? 0,
     });
     this.#tellWatermarks();
+    for (const alarm of this.alarms.all()) this.#observer.alarm(alarm);
   }
 
   /** Where reading goes on. */
@@ -109,8 +121,9 @@ export class Partition {
     return this.#dirty;
   }
 
-  get forgottenEpochs(): number {
-    return this.#sequencer.forgottenEpochs;
+  /** Its counts and what it waits for; the records go through {@link apply}. */
+  get sequence(): Readonly<Pick<Sequencer, 'forgottenOld' | 'forgottenAtLimit' | 'sourcesWaiting'>> {
+    return this.#sequencer;
   }
 
   /** The last capture could not be saved. */
@@ -155,8 +168,10 @@ export class Partition {
     const address = parseIngestSubject(subject);
     const decoded = decodeBatch(data);
     const fault = this.#faultOf(address, decoded);
-    if (decoded.ok && address !== undefined && fault === undefined) this.#applyBatch(address, decoded.batch, now);
-    else if (fault !== undefined)
+    if (decoded.ok && address !== undefined && fault === undefined) {
+      this.#applyBatch(address, decoded.batch, message.storedAt);
+      this.#observer.heard(address, now);
+    } else if (fault !== undefined)
       this.#deadLetters.addBatch({ at: now, subject, streamSequence: sequence, ...fault }, data);
     this.#cursor = { created: this.#cursor.created, position: sequence, digest: crc32(data) };
     this.#mayStopComparing();
@@ -183,24 +198,27 @@ export class Partition {
     return undefined;
   }
 
-  #applyBatch(address: IngestAddress, batch: Batch, now: EpochMs): void {
-    const { from, duplicates, missing, newEpoch } = this.#sequencer.accept(address, batch.epoch, batch.records);
+  #applyBatch(address: IngestAddress, batch: Batch, storedAt: EpochMs): void {
+    const judgement = this.#sequencer.accept(address, batch.epoch, batch.records, storedAt);
+    const { from, begun } = judgement;
     this.counts.batches++;
-    this.counts.duplicates += duplicates;
-    this.counts.missing += missing;
-    if (newEpoch) this.counts.epochs++;
-    if (missing > 0 && address.lane === 'telemetry') this.windows.lose(address, null);
+    this.counts.duplicates += judgement.duplicates;
+    this.counts.ahead += judgement.ahead;
+    if (begun !== false) this.counts.epochs++;
+    if (begun === 'after-loss' && address.lane === 'telemetry') this.windows.lose(address, null);
+    for (const cause of judgement.alarms) {
+      this.#observer.alarm(this.alarms.raise(address, cause, batch.epoch, storedAt));
+    }
     for (let index = from; index < batch.records.length; index++) {
       this.counts.records++;
-      this.#applyRecord(address, batch, batch.records[index]!);
+      this.#applyRecord(address, batch, batch.records[index]!, judgement);
     }
-    this.#observer.heard(address, now);
   }
 
-  #applyRecord(address: IngestAddress, batch: Batch, record: FloorRecord): void {
+  #applyRecord(address: IngestAddress, batch: Batch, record: FloorRecord, { floor, run }: Judgement): void {
     switch (record.kind) {
       case 'rollups':
-        this.windows.merge(address, batch.sensors, record, this.#sequencer.epochOrder(address, batch.epoch), this.#out);
+        this.windows.merge(address, batch.sensors, record, run, this.#out);
         this.#observeRollups(address, batch, record);
         break;
       case 'tick':
@@ -222,18 +240,24 @@ export class Partition {
       case 'start':
         break;
       case 'gap':
-        this.counts.gaps += record.to - record.number + 1;
-        if (address.lane === 'telemetry') this.#loseFrames(address, record);
+        this.counts.gaps += record.to - Math.max(floor, record.number - 1);
+        if (address.lane === 'telemetry') this.#loseFrames(address, record, floor);
         break;
     }
   }
 
-  #loseFrames(address: IngestAddress, gap: Extract<FloorRecord, { kind: 'gap' }>): void {
-    if (gap.frames.length === 0) this.windows.lose(address, null);
-    for (const { readings, eventTimes } of gap.frames) {
+  /** Marks what the numbers of a gap above `floor` touched; those at or below it were applied, or were part of an earlier gap. */
+  #loseFrames(address: IngestAddress, gap: GapRecord, floor: number): void {
+    let next = Math.max(floor + 1, gap.number);
+    for (const { number, to, readings, eventTimes } of gap.frames) {
+      if (to < next) continue;
+      if (number > next) break;
       if (eventTimes !== null) this.windows.lose(address, [eventTimes.from, eventTimes.to]);
       else if (readings > 0) this.windows.lose(address, null);
+      next = to + 1;
     }
+    // Nobody knows what the rest held.
+    if (next <= gap.to) this.windows.lose(address, null);
   }
 
   #observeRollups(address: IngestAddress, batch: Batch, record: Extract<FloorRecord, { kind: 'rollups' }>): void {
@@ -275,10 +299,12 @@ export class Partition {
     this.#dirty = false;
     const { ordinal, rows } = this.outbox.capture();
     return {
+      series: this.#series,
       ordinal,
       partition: this.number,
       cursor: this.#cursor,
       sources: this.#sequencer.snapshot(),
+      alarms: this.alarms.all(),
       windows: this.windows.snapshot(),
       unsent: rows,
       clean,

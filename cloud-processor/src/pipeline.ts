@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 
 import { type DurationMs, partitionOf } from '@floorwatch/contracts';
@@ -22,11 +23,14 @@ import { PartitionReader } from './consume/partition-reader.ts';
 import { DeadLetters } from './dead-letters/dead-letters.ts';
 import { type RetryOutcome, retryLetter } from './dead-letters/retry.ts';
 import type { FloorObserver, OpenWindows } from './floor-observer.ts';
+import { FloorPublisher } from './floors/floor-publisher.ts';
+import { SafeFloors } from './floors/safe-floors.ts';
 import { processorLimits } from './limits.ts';
 import { PartitionRunner } from './partition-runner.ts';
 import { Partition } from './partition.ts';
 import { LateCorrector } from './write/late-corrector.ts';
 import { StoreComparer } from './write/store-comparer.ts';
+import { ALARM_CAUSES, type AlarmSnapshot } from './sequence/alarms.ts';
 import { LiveWriter } from './write/live-writer.ts';
 import { OutboxWriter } from './write/outbox-writer.ts';
 import { type Store, StoreError } from './write/store.ts';
@@ -59,6 +63,7 @@ export class Pipeline implements OpenWindows {
   readonly #tellStoreConnected: (() => void) | undefined;
   #deadLetters: DeadLetters | undefined;
   #lanes: readonly Lane[] = [];
+  #floors: FloorPublisher | undefined;
   #lock: ProcessLock | undefined;
   #connection: NatsConnection | undefined;
   #connected = false;
@@ -79,6 +84,11 @@ export class Pipeline implements OpenWindows {
     this.#logger = options.logger;
     this.#tellStoreConnected = options.storeConnected;
     this.live = new LiveWriter(options.store, options.logger);
+  }
+
+  /** Floor messages sent, and attempts that failed. */
+  get floorMessages(): { readonly published: number; readonly failed: number } {
+    return this.#floors ?? { published: 0, failed: 0 };
   }
 
   /** Undefined before `open`. */
@@ -102,6 +112,15 @@ export class Pipeline implements OpenWindows {
     const lanes: Lane[] = [];
     for (const number of this.#config.partitions) lanes.push(await this.#openLane(number, deadLetters));
     this.#lanes = lanes;
+    this.#floors = new FloorPublisher({
+      interval: this.#config.floorInterval,
+      partitions: lanes.map(({ runner }) => runner.floors),
+      connection: () => {
+        const connection = this.#connected ? this.#connection : undefined;
+        return connection === undefined ? undefined : (subject, data) => connection.publish(subject, data);
+      },
+      logger: this.#logger,
+    });
   }
 
   async #openLane(number: number, deadLetters: DeadLetters): Promise<Lane> {
@@ -120,13 +139,26 @@ export class Pipeline implements OpenWindows {
         lateWindowsMax: processorLimits.lateWindowsPerPartitionMax,
         lateRollupsMax: processorLimits.lateRollupsPerPartitionMax,
       },
+      sequence: {
+        streamAgeMax: this.#config.stream.ageMax,
+        epochsPerSourceMin: processorLimits.epochsPerSourceMin,
+        epochsPerSourceMax: processorLimits.epochsPerSourceMax,
+      },
+      newSeries: randomBytes(8).toString('hex'),
       observer: this.#observer,
       deadLetters,
       from,
       outbox: { comparing: isPrevious, updatesFrom: landed },
     });
     const readableFrom = isPrevious ? landed : 0;
-    const runner = new PartitionRunner(partition, file, deadLetters, this.#logger, readableFrom);
+    const runner = new PartitionRunner({
+      partition,
+      file,
+      deadLetters,
+      floors: new SafeFloors(from),
+      logger: this.#logger,
+      storeReadableFrom: readableFrom,
+    });
     const writer = new OutboxWriter({
       outbox: partition.outbox,
       store: this.#store,
@@ -186,17 +218,18 @@ export class Pipeline implements OpenWindows {
     const reading = this.#read(sources.signal).catch(failed);
     const saving = this.#saveRegularly(sources.signal);
     const showing = this.#showLive(sources.signal);
+    const telling = this.#floors?.run(sources.signal);
     const writing = this.#write(sinks.signal).catch(failed);
     writing.catch(() => undefined);
     try {
-      await Promise.all([reading, saving, showing]);
+      await Promise.all([reading, saving, showing, telling]);
       await this.#checkpointAll();
       await this.#drain();
     } finally {
       signal.removeEventListener('abort', stop);
       sources.abort();
       sinks.abort();
-      await Promise.allSettled([reading, saving, showing, writing]);
+      await Promise.allSettled([reading, saving, showing, telling, writing]);
       await this.#checkpointAll(true);
     }
     await writing;
@@ -385,9 +418,32 @@ export class Pipeline implements OpenWindows {
     };
     const ok = Object.values(parts).every((part) => part === 'ok');
     const expired = this.#lanes.reduce((sum, { writer }) => sum + writer.expired, 0);
+    const alarms = this.alarms().filter(({ lastAt }) => Date.now() - lastAt < processorLimits.alarmShownMs);
     // Worth a person's look, but nothing that a restart or another processor would mend.
-    return { ok, parts: expired === 0 ? parts : { ...parts, retention: `${expired} rows were too old to be stored` } };
+    return {
+      ok,
+      parts: {
+        ...parts,
+        ...(expired === 0 ? {} : { retention: `${expired} rows were too old to be stored` }),
+        ...(alarms.length === 0 ? {} : { alarms: describeAlarms(alarms) }),
+      },
+    };
   }
+
+  /** The alarms of all partitions, the newest first. */
+  alarms(): readonly AlarmSnapshot[] {
+    return this.#lanes.flatMap(({ runner }) => runner.partition.alarms.all()).sort((a, b) => b.lastAt - a.lastAt);
+  }
+}
+
+function describeAlarms(alarms: readonly AlarmSnapshot[]): string {
+  const { alarmsShown } = processorLimits;
+  const shown = alarms.slice(0, alarmsShown).map(({ site, gateway, lane, cause }) => {
+    const { kind, meaning, remedy } = ALARM_CAUSES[cause];
+    return `${kind} of ${site}/${gateway} (${lane}): ${meaning}. What to do: ${remedy}`;
+  });
+  const more = alarms.length - shown.length;
+  return [...shown, ...(more > 0 ? [`and ${more} more`] : [])].join('; ');
 }
 
 /** Locks the data folder, so that no second processor writes the same checkpoints. */

@@ -1,4 +1,5 @@
 import type { AnomalyRow, GatewayRow, WindowRow } from './rows.ts';
+import type { Lane } from './batch.ts';
 import type { MovingStatistics } from './moving-statistics.ts';
 import type { GatewayName, SensorRef } from './names.ts';
 import type { DurationMs, EpochMs } from './time.ts';
@@ -28,6 +29,26 @@ export interface GatewayView extends GatewayName {
   readonly watermark: EpochMs | null;
   readonly report: GatewayRow | null;
   readonly sensors: number;
+  /** What a person should look into, the newest first. */
+  readonly alarms: readonly GatewayAlarm[];
+}
+
+/**
+ * Something odd about what a gateway sends, of which nothing was dropped. `identity`: it looks as if two gateways used one name, or an old
+ * copy of a disk. `trimmed`: the gateway no longer had what the processor asked for again.
+ */
+export interface GatewayAlarm {
+  readonly kind: 'identity' | 'trimmed';
+  readonly lane: Lane;
+  /** The epoch that was heard when it was raised last. */
+  readonly epoch: string;
+  /** When the stream got the first and the last batch that raised it, and how many did. */
+  readonly firstAt: EpochMs;
+  readonly lastAt: EpochMs;
+  readonly count: number;
+  /** What it means, and what to do, in sentences. */
+  readonly meaning: string;
+  readonly remedy: string;
 }
 
 /** A sensor with its newest value: `GET /api/v1/sensors`. */

@@ -12,6 +12,7 @@ export {
 } from './anomaly.ts';
 export type {
   AnomalyQuery,
+  GatewayAlarm,
   GatewayView,
   LiveEvents,
   NewestWindow,

@@ -25,9 +25,12 @@ interface WindowFields {
 
 /** A record of a gateway's telemetry lane. */
 export interface RecordPlace {
-  /** Epochs of the lane, counted from 1 in the order in which the processor took records from them. */
-  readonly epoch: number;
-  /** The record's number in that epoch. */
+  /**
+   * Counts from 1 the stretches of records of one epoch that the processor took one after the other, so that records are in order also
+   * where two epochs take turns.
+   */
+  readonly run: number;
+  /** The record's number in its epoch. */
   readonly number: number;
 }
 

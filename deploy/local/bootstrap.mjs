@@ -1,5 +1,5 @@
-// The first step of `npm start`, `npm test` and `npm run bench`, in plain JavaScript without packages: it makes sure that Node is
-// new enough, that packages are installed and that everything is built, and then does the job.
+// The first step of `npm start`, `npm test`, `npm run bench` and `npm run chaos`, in plain JavaScript without packages: it makes sure that
+// Node is new enough, that packages are installed and that everything is built, and then does the job.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -29,6 +29,11 @@ const jobs = {
     run('nats-server', process.execPath, ['deploy/servers/dist/main.js', 'find', 'nats-server'], 'ignore');
     const config = ['--config', 'vitest.bench.config.ts'];
     run('the benchmarks', process.execPath, ['node_modules/vitest/vitest.mjs', 'run', ...config, ...parameters]);
+  },
+  chaos: async () => {
+    build('test');
+    run('nats-server', process.execPath, ['deploy/servers/dist/main.js', 'find', 'nats-server'], 'ignore');
+    run('the scenario', process.execPath, ['tests/chaos/main.mjs', ...parameters]);
   },
 };
 

@@ -5,6 +5,7 @@ import { httpConfigSchema, logLevelSchema, natsConfigSchema, tlsFilesSchema } fr
 import { z } from 'zod';
 
 import { CODECS } from './ingest/payload-codec.ts';
+import { readingsConfigSchema } from './ingest/readings-config.ts';
 import { findWrongTemplate } from './ingest/topic-template.ts';
 import { limits } from './limits.ts';
 import { engineConfigSchema } from './sensor-engine-config.ts';
@@ -55,9 +56,7 @@ export const agentConfigSchema = z
       .min(1)
       .max(limits.topicTemplatesMax)
       .prefault([{ topic: 'sensors/{device}/{metric}' }]),
-    readings: z
-      .strictObject({ futureMsMax: z.number().int().min(0).max(limits.futureMsMax).default(600_000) })
-      .prefault({}),
+    readings: readingsConfigSchema.prefault({}),
     sensorsMax: z.number().int().min(1).max(200_000).default(20_000),
     engine: engineConfigSchema.prefault({}),
     spool: z

@@ -21,7 +21,7 @@ export async function inspect(directory: string, { json }: { readonly json: bool
   return report.damage.length > 0 || report.state === 'damaged' ? EXIT.failed : EXIT.ok;
 }
 
-function inWords({ segments, first, next, trimmed, dropped, damage, cursors, state }: LogReport): string {
+function inWords({ segments, first, next, trimmed, dropped, skipped, damage, cursors, state }: LogReport): string {
   const bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0);
   const cells = [
     ['segment', 'positions', 'items', 'frames', 'bytes', ''],
@@ -54,6 +54,7 @@ function inWords({ segments, first, next, trimmed, dropped, damage, cursors, sta
       : `no items; the next one gets position ${next}`,
     ...Object.entries(cursors).map(([name, position]) => `cursor ${name}: ${position}`),
     ...dropped.map(({ from, to }) => tell('dropped to make room', from, to)),
+    ...skipped.map(({ from, to }) => `passed over: positions ${from}–${to}, which no item ever had`),
     ...damage.map(
       ({ from, to, segment, start, end }) =>
         `${tell('DAMAGED', from, to)}, ${end > start ? `bytes ${start}–${end - 1} of ${segment}` : 'a file is missing'}`,

@@ -58,7 +58,11 @@ export interface LaneSpool {
    * @returns undefined if there is nothing at or behind `from`.
    */
   read(from: number, bytesMax: number, itemsMax: number): Promise<LanePart | undefined>;
-  /** The position of a number, also of one that is gone or does not exist yet; undefined: the lane never had the epoch, or forgot it. */
+  /**
+   * The position of a number, also of one that is gone or does not exist yet; a number behind the end of its epoch is where the next one begins.
+   *
+   * @returns undefined if the lane never had the epoch, or forgot it.
+   */
   locate(epoch: string, number: number): number | undefined;
   /** To be called before a position is sent: from then on it is not dropped. False: it is not there any more. */
   markSent(position: number): Promise<boolean>;

@@ -26,6 +26,10 @@ export const limits = {
   topicsRememberedMax: 50_000,
   /** Characters of a topic that is remembered. Two names and the words of a usual template are below it. */
   topicRememberedLengthMax: 512,
+  /** Silence of an external broker after which it is asked to confirm the subscriptions. Most floors report more often than that. */
+  brokerSilenceMs: seconds(60),
+  /** How long an external broker may take to confirm them, before the connection is given up. */
+  brokerAnswerMs: seconds(10),
   /** Levels of a topic template; deeper ones are mistakes. */
   topicLevelsMax: 20,
   /** Templates in the configuration. A topic is tried against each until one matches. */
@@ -40,6 +44,20 @@ export const limits = {
   publishMsMax: seconds(5),
   /** Longest pause between two attempts to send the same batch. */
   retryMsMax: seconds(10),
+  /** How long what a processor has committed is kept all the same: more than twice what NATS may take until a message is synced. */
+  trimGraceMs: minutes(5),
+  /** Bytes of a lane sent and not committed by a processor. Then it waits: the stream is a pipe, the disk of the gateway is the store. */
+  uncommittedBytesMax: 64 * MIB,
+  /** How often a lane that waits for a processor sends a batch once more, to see whether the stream still has what it had. */
+  probeMs: minutes(1),
+  /** How often a lane trims and saves where sending stands: what was sent since the last time is sent again after a crash. */
+  keepHouseMs: seconds(5),
+  /** Alarms of one lane that are kept. */
+  laneAlarmsMax: 8,
+  /** Age from which an anomaly that is sent is backlog: too old to page somebody. */
+  liveMsMax: seconds(60),
+  /** Pause before a refused subscription is tried again. */
+  resubscribeMs: seconds(10),
   /** How long the shutdown waits for messages already received to pass the pipeline. */
   drainMsMax: seconds(2),
   /** How long the shutdown waits for NATS to take what is still spooled. */
@@ -50,6 +68,15 @@ export const limits = {
   statusMs: seconds(30),
   /** Bounds of the setting `readings.futureMsMax`. */
   futureMsMax: minutes(60 * 24 * 366),
+  /** Share of a log's limit from which a person is told that it fills up. */
+  fullShareWarned: 0.8,
+  /** Silence of the processor from which a person is told: two dozen floor messages in a row have not come. */
+  floorSilentMsMax: minutes(2),
+  /** How long one check of the doctor may take unless it says otherwise, and how much longer it has to say what it found by then. */
+  doctorCheckMsMax: seconds(10),
+  doctorGraceMs: seconds(1),
+  /** How long the doctor waits for one answer: a healthy server on a slow line needs a second. */
+  doctorAskMsMax: seconds(4),
   /** Sensors on one page of `/sensors`. */
   sensorsPageMax: 1_000,
 } as const;

@@ -13,11 +13,10 @@ import { type AgentConfig, configHash } from './config.ts';
 import type { BrokerState } from './ingest/broker-state.ts';
 import { EmbeddedBroker } from './ingest/embedded-broker.ts';
 import { ExternalBroker } from './ingest/external-broker.ts';
+import { Intake } from './ingest/intake.ts';
 import type { RawMessage } from './ingest/raw-message.ts';
-import { ReadingDecoder } from './ingest/reading-decoder.ts';
-import { RejectLog, type RejectView } from './ingest/reject-log.ts';
-import type { RejectReason } from './ingest/reject.ts';
-import { SensorRegistry } from './ingest/sensor-registry.ts';
+import { inFlightMax } from './ingest/readings-config.ts';
+import type { RejectView } from './ingest/reject-log.ts';
 import { limits } from './limits.ts';
 import { RecordWriter } from './record-writer.ts';
 import { SensorEngine, type SensorState } from './sensor-engine.ts';
@@ -26,6 +25,7 @@ import { MemoryLaneLog } from './spool/memory-lane-log.ts';
 import type { AgentSource, AgentView, LaneView, ReadingCounts } from './status/agent-view.ts';
 import { readClockQuality } from './status/clock-quality.ts';
 import { createStatusApp } from './status/status-app.ts';
+import { findTroubles } from './status/troubles.ts';
 import { statsLimits } from './stats/limits.ts';
 import { LaneSender } from './uplink/lane-sender.ts';
 import { NatsLink } from './uplink/nats-link.ts';
@@ -47,16 +47,13 @@ export class Pipeline implements AgentSource {
   readonly #startedAt = epochMs(Date.now());
   readonly #startedMs = performance.now();
   readonly #epoch = newEpoch(this.#startedAt);
-  readonly #decoder: ReadingDecoder;
-  readonly #rejects = new RejectLog();
-  readonly #registry: SensorRegistry;
+  readonly #intake: Intake;
   readonly #engine: SensorEngine;
   readonly #logs: Readonly<Record<Lane, MemoryLaneLog>>;
   readonly #writer: RecordWriter;
   readonly #broker: Broker;
   readonly #link: NatsLink;
   readonly #senders: Readonly<Record<Lane, LaneSender>>;
-  readonly #counts = { received: 0, accepted: 0, retainedCopies: 0 };
   /** Messages of the delivery that found no room before the stop. */
   #refused = 0;
   /** Ends what waits for room; the stop aborts it when waiting is over. */
@@ -77,15 +74,14 @@ export class Pipeline implements AgentSource {
   constructor(config: AgentConfig, logger: Logger) {
     this.#config = config;
     this.#logger = logger;
-    this.#decoder = new ReadingDecoder(config.topics);
-    this.#registry = new SensorRegistry(config.sensorsMax);
+    this.#intake = new Intake({ ...config, valueAbsMax: statsLimits.valueAbsMax }, { has: () => false });
     this.#engine = new SensorEngine(config.engine, config);
     this.#logs = {
       anomaly: new MemoryLaneLog(config.spool.anomalyBytesMax),
       telemetry: new MemoryLaneLog(config.spool.telemetryBytesMax),
     };
     this.#writer = new RecordWriter(this.#logs, { now: this.#startedAt, quality: 'unknown' });
-    this.#broker = createBroker(config, this.#decoder.filters, logger);
+    this.#broker = createBroker(config, this.#intake.filters, logger);
     this.#link = new NatsLink(config.nats, `floorwatch-agent ${config.site}/${config.gateway}`, logger);
     const { site, gateway } = config;
     const sender = (lane: Lane): LaneSender =>
@@ -156,7 +152,7 @@ export class Pipeline implements AgentSource {
     const { site, gateway, sensorsMax } = this.#config;
     const lanes = { anomaly: this.#laneView('anomaly'), telemetry: this.#laneView('telemetry') };
     const [broker, nats] = [this.#broker.state(), this.#link.state()];
-    return {
+    const view = {
       site,
       gateway,
       version: VERSION,
@@ -165,19 +161,19 @@ export class Pipeline implements AgentSource {
       startedAt: this.#startedAt,
       at: epochMs(Date.now()),
       clock: this.#clock,
-      sensors: this.#registry.size,
+      sensors: this.#intake.sensors,
       sensorsMax,
       episodes: { ...this.#writer.episodes },
       readings: this.#readingCounts(),
       broker,
       nats,
       lanes,
-      troubles: findTroubles(broker, nats, lanes, this.#clock),
     };
+    return { ...view, troubles: findTroubles(view) };
   }
 
   lastRejects(): readonly RejectView[] {
-    return this.#rejects.last();
+    return this.#intake.lastRejects();
   }
 
   sensors(): Iterable<SensorState> {
@@ -200,26 +196,11 @@ export class Pipeline implements AgentSource {
       return;
     }
     this.#beginStep();
-    const latest = this.#clock === 'unsynchronised' ? Infinity : Date.now() + this.#config.readings.futureMsMax;
-    for (const message of delivery.items) this.#take(message, latest);
+    const taken = this.#intake.take(delivery.items, { now: epochMs(Date.now()), quality: this.#clock });
+    for (const { reading } of taken.readings) this.#engine.accept(reading, this.#writer);
     await this.#writer.commit();
+    this.#intake.settled(taken, true);
     await delivery.ack();
-  }
-
-  #take(message: RawMessage, latest: number): void {
-    this.#counts.received += 1;
-    if (message.retained) {
-      this.#counts.retainedCopies += 1;
-      return;
-    }
-    const reading = this.#decoder.decode(message, latest);
-    if (typeof reading === 'string') this.#rejects.add(message, reading);
-    else if (Math.abs(reading.value) > statsLimits.valueAbsMax) this.#rejects.add(message, 'value-too-large');
-    else if (!this.#registry.admit(reading.device, reading.metric)) this.#rejects.add(message, 'too-many-sensors');
-    else {
-      this.#counts.accepted += 1;
-      this.#engine.accept(reading, this.#writer);
-    }
   }
 
   /** Tells the engine the time. Not while the spool is full: the watermark waits like the readings do. */
@@ -300,12 +281,7 @@ export class Pipeline implements AgentSource {
   }
 
   #readingCounts(): ReadingCounts {
-    return {
-      ...this.#counts,
-      rejected: this.#rejects.total,
-      rejectedByReason: Object.fromEntries(this.#rejects.counts) as Record<RejectReason, number>,
-      outOfOrder: this.#engine.outOfOrder,
-    };
+    return { ...this.#intake.counts, outOfOrder: this.#engine.outOfOrder };
   }
 
   async #inTurn(step: () => Promise<void>): Promise<void> {
@@ -331,27 +307,8 @@ export class Pipeline implements AgentSource {
 }
 
 function createBroker(config: AgentConfig, filters: readonly string[], logger: Logger): Broker {
-  const { broker, site, gateway } = config;
+  const { site, gateway } = config;
+  const broker = { ...config.broker, inFlightMax: inFlightMax(config.readings) };
   if (broker.kind === 'embedded') return new EmbeddedBroker(broker, logger);
   return new ExternalBroker({ clientId: `floorwatch-${site}-${gateway}`, ...broker }, filters, logger);
-}
-
-/** What a person should look at, in words. */
-function findTroubles(
-  broker: BrokerState,
-  nats: { readonly connected: boolean; readonly lastError?: string },
-  lanes: Readonly<Record<Lane, LaneView>>,
-  clock: ClockQuality,
-): string[] {
-  const troubles: string[] = [];
-  if (!broker.ready)
-    troubles.push(`MQTT broker ${broker.address} cannot be used: ${broker.lastError ?? 'not started'}`);
-  if (!nats.connected) troubles.push(`NATS cannot be reached: ${nats.lastError ?? 'not connected yet'}`);
-  else if (nats.lastError !== undefined) troubles.push(`NATS does not take data: ${nats.lastError}`);
-  for (const lane of LANES) {
-    const { bytes, bytesMax } = lanes[lane];
-    if (bytes >= bytesMax) troubles.push(`spool lane ${lane} is full (${bytes} bytes): new readings are held back`);
-  }
-  if (clock === 'unsynchronised') troubles.push('the clock of this gateway is not synchronised: set up a time service');
-  return troubles;
 }

@@ -16,3 +16,46 @@ export interface StateSection {
   readonly values: unknown;
   readonly arrays: Readonly<Record<string, StateArray>>;
 }
+
+/** A snapshot holds what this release can't go on from. */
+export class StateError extends Error {
+  override readonly name = 'StateError';
+  /** `missing`: the section is not there. `newer`: a later release wrote it. `malformed`: it is not what its version says. */
+  readonly code: 'missing' | 'newer' | 'malformed';
+  /** Name of the section. */
+  readonly section: string;
+
+  constructor(code: StateError['code'], section: string, message: string) {
+    super(`the snapshot's section ${section} ${message}`);
+    this.code = code;
+    this.section = section;
+  }
+}
+
+/**
+ * The section of that name, which must be there.
+ *
+ * @param version the newest version that can be read.
+ * @throws StateError
+ */
+export function requireSection(sections: readonly StateSection[], name: string, version: number): StateSection {
+  const section = sections.find((other) => other.name === name);
+  if (section === undefined) throw new StateError('missing', name, 'is missing');
+  if (section.version > version) {
+    throw new StateError(
+      'newer',
+      name,
+      `is of version ${section.version}, and this release reads versions up to ${version}; start the newer one`,
+    );
+  }
+  return section;
+}
+
+/** An array of numbers of a section. @throws StateError unless it is there and as long as `length`, if that is given */
+export function numbersOf({ name, arrays }: StateSection, array: string, length?: number): Float64Array {
+  const numbers = arrays[array];
+  if (!(numbers instanceof Float64Array) || (length !== undefined && numbers.length !== length)) {
+    throw new StateError('malformed', name, `has ${numbers?.length ?? 'no'} numbers for ${array}`);
+  }
+  return numbers;
+}

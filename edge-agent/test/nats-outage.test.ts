@@ -24,8 +24,8 @@ describe('without NATS', () => {
     await waitFor('the agent is connected', async () => (await agent.status()).nats.connected);
     await waitFor('the agent says what is missing', async () => {
       const { troubles } = await agent.status();
-      if (troubles.some((text) => text.includes('no stream takes the data'))) return true;
-      throw new Error(troubles.join('; '));
+      if (troubles.some(({ what }) => what.includes('no stream takes the data'))) return true;
+      throw new Error(JSON.stringify(troubles));
     });
     await createStream(nats.url);
     await waitFor('all is well', async () => (await agent.status()).troubles.length === 0);
@@ -99,7 +99,9 @@ describe('without NATS', () => {
     });
     await wait(200);
     const held = await agent.status();
-    expect(held.troubles).toContainEqual(expect.stringMatching('spool lane anomaly is full'));
+    expect(held.troubles).toContainEqual(
+      expect.objectContaining({ what: expect.stringMatching('spool lane anomaly is full') }),
+    );
     expect(answered).toBeLessThan(count);
     expect(held.readings.received).toBe(answered);
 
@@ -218,9 +220,9 @@ describe('a NATS user without the right to publish', () => {
     await device.publishAsync('sensors/press/temp', '1', { qos: 1 });
     const [trouble] = await waitFor('the agent tells of it', async () => {
       const { troubles } = await agent.status();
-      return troubles.some((text) => text.includes('NATS refuses')) && troubles;
+      return troubles.some(({ what }) => what.includes('NATS refuses')) && troubles;
     });
-    expect(trouble).toMatch(/give this user the right to publish to ingest\.v1\.\d+\.Leipzig\.hall%201\.\w+/);
+    expect(trouble?.what).toMatch(/give this user the right to publish to ingest\.v1\.\d+\.Leipzig\.hall%201\.\w+/);
     await denied.stop();
 
     await resources.nats({ ...at, configuration: configuration('publish: { allow: ">" }') });

@@ -109,7 +109,6 @@ describe('from MQTT to JetStream', () => {
 });
 
 describe('bad input', () => {
-  const year = 365 * 86_400_000;
   const cases: readonly (readonly [topic: string, payload: string | Buffer, reason: string])[] = [
     ['sensors/a/b', '{"value": 1', 'payload-malformed'],
     ['sensors/a/b', Buffer.from([0xff, 0xfe]), 'payload-malformed'],
@@ -126,9 +125,6 @@ describe('bad input', () => {
     ['sensors//b', '1', 'name-invalid'],
     ['sensors/a/b', Buffer.alloc(10_000_000, '1'), 'payload-too-large'],
     ['sensors/a/b', `{"value": 1, "ts": ${Math.floor(Date.now() / 1_000)}}`, 'time-in-seconds'],
-    ['sensors/a/b', '{"value": 1, "ts": 86400000}', 'time-before-2000'],
-    ['sensors/a/b', '{"value": 1, "ts": "1970-01-02T00:00:00Z"}', 'time-before-2000'],
-    ['sensors/a/b', `{"value": 1, "ts": ${Date.now() + year}}`, 'time-in-future'],
     ['sensors/a/b', '{"value": 1, "ts": "tomorrow"}', 'time-malformed'],
     ['sensors/a/b', '{"value": 1, "quality": "bad"}', 'quality-bad'],
   ];
@@ -149,10 +145,10 @@ describe('bad input', () => {
     expect(status.sensors).toBe(2);
     const oldestFirst = status.lastRejects.toReversed().map(({ reason }) => reason);
     expect(oldestFirst).toEqual([...cases.map(([, , reason]) => reason), 'too-many-sensors']);
-    expect(status.lastRejects.find(({ reason }) => reason === 'time-in-future')).toMatchObject({
+    expect(status.lastRejects.find(({ reason }) => reason === 'time-in-seconds')).toMatchObject({
       topic: 'sensors/a/b',
       excerpt: expect.stringMatching(/^\{"value": 1, "ts": \d+\}$/),
-      remedy: expect.stringMatching('clock'),
+      remedy: expect.stringMatching('milliseconds'),
     });
 
     const metrics = await (await agent.get('/metrics')).text();

@@ -12,8 +12,8 @@ export {
   serveHttp,
 } from './http-server.ts';
 export { createLogger, type Logger, type LogLevel, logLevelSchema } from './logger.ts';
-export { connectNats, type NatsConfig, natsConfigSchema } from './nats.ts';
-export { type LockAttempt, PROCESS_LOCK_NAME, type ProcessLock, takeProcessLock } from './process-lock.ts';
+export { connectNats, type NatsConfig, natsConfigSchema, natsConnectionOptions } from './nats.ts';
+export { findLockHolder, type LockAttempt, PROCESS_LOCK_NAME, type ProcessLock, takeProcessLock } from './process-lock.ts';
 export { runProgram } from './program.ts';
 export { readSecret } from './secret.ts';
 export { readTlsFiles, type TlsFiles, tlsFilesSchema, type TlsTexts } from './tls-files.ts';

@@ -56,7 +56,7 @@ export async function connectNats(
   signal: AbortSignal,
   onFailure: (error: unknown) => void = () => undefined,
 ): Promise<NatsConnection> {
-  const options = await connectionOptions(config, name);
+  const options = await natsConnectionOptions(config, name);
   for (let attempt = 1; ; attempt++) {
     signal.throwIfAborted();
     const connecting = connect(options);
@@ -81,7 +81,12 @@ export async function connectNats(
   }
 }
 
-async function connectionOptions(config: NatsConfig, name: string): Promise<NodeConnectionOptions> {
+/**
+ * What the NATS client needs to connect, secrets included; it stays connected for ever.
+ *
+ * @throws StartError if a file with credentials or certificates can't be read.
+ */
+export async function natsConnectionOptions(config: NatsConfig, name: string): Promise<NodeConnectionOptions> {
   const options: NodeConnectionOptions = {
     servers: [...config.servers],
     name,

@@ -60,6 +60,25 @@ export async function takeProcessLock(folder: string): Promise<LockAttempt> {
   }
 }
 
+/**
+ * Which process holds the lock of a folder; undefined if none does. Only asks, so that it may be called while programs start and stop.
+ *
+ * @returns `pid` undefined: somebody holds it and did not say who.
+ * @throws the system's error if the folder can't be read, or its holder may not be asked.
+ */
+export async function findLockHolder(folder: string): Promise<{ readonly pid: number | undefined } | undefined> {
+  let opened: FileHandle | undefined;
+  try {
+    opened = process.platform === 'win32' ? undefined : await open(folder, 'r');
+    return await askHolder(lockAddress(folder, opened));
+  } catch (error) {
+    if (systemCodeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  } finally {
+    await opened?.close();
+  }
+}
+
 function lockAddress(folder: string, opened: FileHandle | undefined): string {
   const socket = path.join(path.resolve(folder), PROCESS_LOCK_NAME);
   const short = `floorwatch-${createHash('sha256').update(socket).digest('hex').slice(0, 32)}`;

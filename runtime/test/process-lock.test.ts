@@ -6,7 +6,7 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 import { resourcesPerTest } from '../../tests/support/index.ts';
-import { type ProcessLock, takeProcessLock } from '../src/index.ts';
+import { findLockHolder, type ProcessLock, takeProcessLock } from '../src/index.ts';
 
 const resources = resourcesPerTest();
 
@@ -32,10 +32,13 @@ async function holder(folder: string): Promise<ReturnType<typeof fork>> {
 describe('process lock', () => {
   it('is held by one, whose process id the others learn, and free again after release', async () => {
     const folder = path.join(await resources.directory(), 'made', 'for', 'it');
+    expect(await findLockHolder(folder)).toBeUndefined();
     const first = await taken(folder);
+    expect(await findLockHolder(folder)).toEqual({ pid: process.pid });
     expect(await takeProcessLock(folder)).toEqual({ holder: process.pid });
     expect(await takeProcessLock(`${folder}/.`)).toEqual({ holder: process.pid });
     await first.release();
+    expect(await findLockHolder(folder)).toBeUndefined();
     await (await taken(folder)).release();
   });
 

@@ -5,11 +5,7 @@ export type { PositionRange } from './position-ranges.ts';
 export type { Recovery } from './recovery.ts';
 export type { Damage } from './scan.ts';
 export type { Frame } from './segment.ts';
-export {
-  type Absence,
-  type AppendOptions,
-  type Durability,
-  SegmentLog,
-  type SegmentLogCounts,
-  type SegmentLogOptions,
-} from './segment-log.ts';
+export type { Absence } from './absence.ts';
+export type { AppendOptions, Durability, SegmentLogOptions } from './log-options.ts';
+export { SegmentLog, type SegmentLogCounts } from './segment-log.ts';
+export { SlotFile, type SlotFileOptions } from './slot-file.ts';

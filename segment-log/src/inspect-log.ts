@@ -29,6 +29,8 @@ export interface LogReport {
   /** Positions before it are not needed any more. */
   readonly trimmed: number;
   readonly dropped: readonly PositionRange[];
+  /** Positions that no item ever had. */
+  readonly skipped: readonly PositionRange[];
   readonly damage: readonly Damage[];
   readonly cursors: Readonly<Record<string, number>>;
   /** Whether the file of cursors and marks can be read; without it, what was dropped looks like damage. */
@@ -59,6 +61,7 @@ export async function inspectLog(directory: string, fileSystem: FileSystem = nod
     next,
     trimmed: state?.trimmed ?? segments[0]?.first ?? 1,
     dropped: state?.dropped ?? [],
+    skipped: state?.skipped ?? [],
     damage,
     cursors: Object.fromEntries(state?.cursors ?? []),
     state: state === undefined && segments.length > 0 ? 'damaged' : 'whole',

@@ -14,6 +14,8 @@ export const limits = {
   cursorNameLengthMax: 64,
   /** Ranges of dropped positions that are not trimmed yet. They must fit into a slot of the state file. */
   droppedRangesMax: 200,
+  /** Ranges of skipped positions that are not trimmed yet, at most one per start. They must fit there too. */
+  skippedRangesMax: 100,
   /** Damaged bytes that are kept aside per log. What is damaged beyond it is reported only. */
   damagedBytesMax: 64 * 1024 * 1024,
 } as const;

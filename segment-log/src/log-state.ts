@@ -1,16 +1,10 @@
 import path from 'node:path';
-import { crc32 } from 'node:zlib';
 
-import { isMissing, SegmentLogError, translated } from './errors.ts';
-import type { FileSystem, LogFile } from './file-system.ts';
+import { SegmentLogError } from './errors.ts';
+import type { FileSystem } from './file-system.ts';
 import { limits } from './limits.ts';
 import type { PositionRange } from './position-ranges.ts';
-
-const STATE_NAME = 'state';
-/** Bytes of one of the two slots. */
-const SLOT_BYTES = 16 * 1024;
-const SLOT_HEADER_BYTES = 24;
-const MAGIC = Buffer.from('FLWSTAT1', 'latin1');
+import { SlotFile, type SlotFileOptions } from './slot-file.ts';
 
 /** What a log knows beside its segments. */
 export interface StateContent {
@@ -22,33 +16,26 @@ export interface StateContent {
   next: number;
   /** Positions that were dropped to make room and lie behind `trimmed`; in order. */
   dropped: readonly PositionRange[];
+  /** Positions that were never given to an item and lie behind `trimmed`; in order. */
+  skipped: readonly PositionRange[];
   readonly cursors: Map<string, number>;
 }
 
-const fresh = (): StateContent => ({ trimmed: 1, sent: 0, next: 1, dropped: [], cursors: new Map() });
+const fileOptions = (fileSystem: FileSystem, directory: string): SlotFileOptions => ({
+  fileSystem,
+  path: path.join(directory, 'state'),
+  magic: 'FLWSTAT1',
+  slotBytes: 16 * 1024,
+});
 
-interface Loaded {
-  readonly content: StateContent;
-  readonly sequence: number;
-}
-
-/**
- * The state file: two slots that are written in turn, so that a write that is cut off leaves the other one whole. The file never grows,
- * so that on a disk that is full readers can still move on, which is what makes room.
- */
+/** The state file. It is never larger than at first, so that on a disk that is full readers can still move on, which is what makes room. */
 export class LogState {
   readonly content: StateContent;
-  readonly #file: LogFile;
-  readonly #path: string;
-  #sequence: number;
-  #writing: Promise<void> | undefined;
-  #following: Promise<void> | undefined;
+  readonly #file: SlotFile;
 
-  private constructor(file: LogFile, filePath: string, loaded: Loaded) {
+  private constructor(content: StateContent, file: SlotFile) {
+    this.content = content;
     this.#file = file;
-    this.#path = filePath;
-    this.content = loaded.content;
-    this.#sequence = loaded.sequence;
   }
 
   /** Opens the file or makes it. `found` is false if there was none, or none of its slots is whole. */
@@ -56,129 +43,57 @@ export class LogState {
     fileSystem: FileSystem,
     directory: string,
   ): Promise<{ readonly state: LogState; readonly found: boolean }> {
-    const filePath = path.join(directory, STATE_NAME);
-    const file = await openOrCreate(fileSystem, directory, filePath);
-    try {
-      const loaded = decodeSlots(await file.read(0, 2 * SLOT_BYTES), filePath);
-      const state = new LogState(file, filePath, loaded ?? { content: fresh(), sequence: 0 });
-      return { state, found: loaded !== undefined };
-    } catch (error) {
-      await file.close();
-      throw error;
-    }
+    const content = { trimmed: 1, sent: 0, next: 1, dropped: [], skipped: [], cursors: new Map<string, number>() };
+    const { file, text } = await SlotFile.open(fileOptions(fileSystem, directory), () => encode(content));
+    if (text !== undefined) Object.assign(content, decode(text));
+    return { state: new LogState(content, file), found: text !== undefined };
   }
 
   /** Reads without changing anything; undefined as `found` in {@link open}. */
   static async read(fileSystem: FileSystem, directory: string): Promise<StateContent | undefined> {
-    const filePath = path.join(directory, STATE_NAME);
-    let file: LogFile;
-    try {
-      file = await fileSystem.open(filePath, 'read');
-    } catch (error) {
-      if (isMissing(error)) return undefined;
-      throw error;
-    }
-    try {
-      return decodeSlots(await file.read(0, 2 * SLOT_BYTES), filePath)?.content;
-    } finally {
-      await file.close();
-    }
+    const text = await SlotFile.read(fileOptions(fileSystem, directory));
+    return text === undefined ? undefined : decode(text);
   }
 
   /** Resolves when the content as it is now is on the disk. Calls that come during a write share the next one. */
   async save(): Promise<void> {
-    this.#following ??= this.#writeAfter(this.#writing);
-    return this.#following;
-  }
-
-  async #writeAfter(before: Promise<void> | undefined): Promise<void> {
-    await before?.catch(() => {});
-    this.#following = undefined;
-    this.#writing = this.#write();
-    return this.#writing;
-  }
-
-  async #write(): Promise<void> {
-    const sequence = this.#sequence + 1;
-    try {
-      await this.#file.write(encodeSlot(this.content, sequence), (sequence % 2) * SLOT_BYTES);
-      await this.#file.sync();
-    } catch (error) {
-      // The sequence stays, so that the next attempt goes to the same slot: the other one holds what is known to be safe.
-      throw translated(error, 'sync-failed', this.#path);
-    }
-    this.#sequence = sequence;
+    await this.#file.save();
   }
 
   async close(): Promise<void> {
-    await this.#following?.catch(() => {});
-    await this.#writing?.catch(() => {});
     await this.#file.close();
   }
 }
 
-async function openOrCreate(fileSystem: FileSystem, directory: string, filePath: string): Promise<LogFile> {
-  try {
-    return await fileSystem.open(filePath, 'change');
-  } catch (error) {
-    if (!isMissing(error)) throw error;
-  }
-  const file = await fileSystem.open(filePath, 'create');
-  try {
-    // The whole size at once: later writes need no room.
-    await file.write(Buffer.alloc(2 * SLOT_BYTES), 0);
-    await file.sync();
-    await fileSystem.syncDirectory(directory);
-    return file;
-  } catch (error) {
-    await file.close();
-    throw error;
-  }
+type Pairs = readonly (readonly [number, number])[];
+
+interface StateText extends Readonly<Record<'trimmed' | 'sent' | 'next', number>> {
+  readonly dropped: Pairs;
+  /** Not in the files of the first release. */
+  readonly skipped?: Pairs;
+  readonly cursors: Readonly<Record<string, number>>;
 }
 
-function encodeSlot(content: StateContent, sequence: number): Buffer {
-  const { trimmed, sent, next, dropped } = content;
-  const ranges = dropped.map(({ from, to }) => [from, to]);
-  const body = Buffer.from(
-    JSON.stringify({ trimmed, sent, next, dropped: ranges, cursors: Object.fromEntries(content.cursors) }),
-  );
-  const slot = Buffer.alloc(SLOT_HEADER_BYTES + body.length);
-  MAGIC.copy(slot);
-  slot.writeBigUInt64LE(BigInt(sequence), 8);
-  slot.writeUInt32LE(body.length, 16);
-  body.copy(slot, SLOT_HEADER_BYTES);
-  slot.writeUInt32LE(slotCrc(slot), 20);
-  if (slot.length > SLOT_BYTES) throw new Error(`the state of the log takes ${slot.length} bytes`);
-  return slot;
-}
-
-const slotCrc = (slot: Buffer): number => crc32(slot.subarray(SLOT_HEADER_BYTES), crc32(slot.subarray(0, 20)));
-
-/** The newer whole slot. */
-function decodeSlots(bytes: Buffer, filePath: string): Loaded | undefined {
-  const slots = [0, SLOT_BYTES].flatMap((start) => decodeSlot(bytes.subarray(start, start + SLOT_BYTES), filePath));
-  return slots.sort((a, b) => b.sequence - a.sequence)[0];
-}
-
-function decodeSlot(bytes: Buffer, filePath: string): Loaded[] {
-  if (bytes.length < SLOT_HEADER_BYTES) return [];
-  const end = SLOT_HEADER_BYTES + bytes.readUInt32LE(16);
-  if (end > bytes.length || slotCrc(bytes.subarray(0, end)) !== bytes.readUInt32LE(20)) return [];
-  if (!bytes.subarray(0, MAGIC.length).equals(MAGIC)) {
-    throw new SegmentLogError('format', `${filePath}: was written by a newer release; start that one`);
-  }
-  const body = JSON.parse(bytes.toString('utf8', SLOT_HEADER_BYTES, end)) as {
-    readonly [key in 'trimmed' | 'sent' | 'next']: number;
-  } & { readonly dropped: readonly (readonly [number, number])[]; readonly cursors: Readonly<Record<string, number>> };
-  const content = {
-    trimmed: body.trimmed,
-    sent: body.sent,
-    next: body.next,
-    dropped: body.dropped.map(([from, to]) => ({ from, to })),
-    cursors: new Map(Object.entries(body.cursors)),
+function encode({ trimmed, sent, next, dropped, skipped, cursors }: StateContent): string {
+  const text: StateText = {
+    trimmed,
+    sent,
+    next,
+    dropped: pairs(dropped),
+    skipped: pairs(skipped),
+    cursors: Object.fromEntries(cursors),
   };
-  return [{ content, sequence: Number(bytes.readBigUInt64LE(8)) }];
+  return JSON.stringify(text);
 }
+
+function decode(text: string): StateContent {
+  const { trimmed, sent, next, dropped, skipped = [], cursors } = JSON.parse(text) as StateText;
+  const content = { dropped: ranges(dropped), skipped: ranges(skipped), cursors: new Map(Object.entries(cursors)) };
+  return { trimmed, sent, next, ...content };
+}
+
+const pairs = (list: readonly PositionRange[]): Pairs => list.map(({ from, to }) => [from, to] as const);
+const ranges = (list: Pairs): PositionRange[] => list.map(([from, to]) => ({ from, to }));
 
 const CURSOR_NAME = /^[a-z0-9][a-z0-9-]*$/;
 

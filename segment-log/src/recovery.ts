@@ -50,11 +50,12 @@ export async function recover(
   if (stateLost) Object.assign(content, { trimmed: scan.segments[0]?.first ?? 1, sent: newest.first });
   // Before anything is cut or removed.
   const setAside = await setDamageAside(fileSystem, directory, scan.damage);
+  const holder = scan.segments.findLast(({ frames }) => frames.length > 0);
   const segments: Segment[] = [];
   for (const scanned of scan.segments) {
     const segment = new Segment(directory, scanned, scanned);
     const isNewest = scanned === newest;
-    if (isNewest ? isEmptyLeftover(scanned) : isForgotten(scanned, state)) {
+    if (isNewest ? isEmptyLeftover(scanned) : scanned !== holder && isForgotten(scanned, state)) {
       await removeFile(fileSystem, segment.path);
       continue;
     }

@@ -89,12 +89,13 @@ const NO_FILE = { segment: undefined, start: 0, end: 0 } as const;
 const tailOf = (segment: SegmentScan | undefined): Omit<Damage, 'from' | 'to'> =>
   segment === undefined ? NO_FILE : { segment: segment.name, start: segment.end, end: segment.size };
 
-/** What of the damage was neither trimmed nor dropped. */
+/** What of the damage was neither trimmed nor dropped nor skipped. */
 function unexplained(damage: Damage, state: StateContent | undefined): Damage[] {
   if (state === undefined) return [damage];
   const rest = { from: Math.max(damage.from, state.trimmed), to: damage.to };
   const { segment, start, end } = damage;
-  return without(rest, state.dropped).map(({ from, to }) => ({ from, to, segment, start, end }));
+  const missing = without(rest, state.dropped).flatMap((range) => without(range, state.skipped));
+  return missing.map(({ from, to }) => ({ from, to, segment, start, end }));
 }
 
 async function readSegment(fileSystem: FileSystem, file: string): Promise<Buffer | undefined> {

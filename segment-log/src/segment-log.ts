@@ -1,57 +1,17 @@
 import type { ProcessLock } from '@floorwatch/runtime';
 
+import { type Absence, absencesIn } from './absence.ts';
 import { CommitGroup, GROUP_BUFFER_BYTES_MIN } from './commit-group.ts';
 import { SegmentLogError } from './errors.ts';
 import { type FileSystem, nodeFileSystem } from './file-system.ts';
 import { bodyBytes, FRAME_HEADER_BYTES, HEADER_BYTES } from './format.ts';
 import { limits } from './limits.ts';
+import { type AppendOptions, checkedSegmentBytes, type SegmentLogOptions } from './log-options.ts';
 import { checkCursor, LogState } from './log-state.ts';
 import { type PositionRange, without, withRange } from './position-ranges.ts';
 import { recover, type Recovery } from './recovery.ts';
 import { type Frame, removeFile, type Segment } from './segment.ts';
 import { SegmentWriter } from './segment-writer.ts';
-
-/** `power`: what is acknowledged survives a power cut. `process`: it survives the end of the process, however it ends. */
-export type Durability = 'power' | 'process';
-
-export interface SegmentLogOptions {
-  /** The log's own directory; made if it is missing. One process has it open at a time. */
-  readonly directory: string;
-  readonly durability: Durability;
-  /** Bytes of all segments together, a few segments and more. Trimming makes room. */
-  readonly bytesMax: number;
-  /** Bytes of `bytesMax` that only appends with `reserve` may use. 0 by default. */
-  readonly reserveBytes?: number;
-  /** Bytes after which a new segment begins, 16 KiB to 256 MiB; 4 MiB by default. A single append may not be larger. */
-  readonly segmentBytesMax?: number;
-  /** How long an append waits for others to share its commit, in milliseconds. 0 by default: only those of the same moment share it. */
-  readonly commitDelayMs?: number;
-  /**
-   * What happens to an append that finds the log or the disk full. `refuse` (the default): it fails. `drop-unsent`: the oldest segment that
-   * is not marked as sent goes, and so on until there is room; if there is none to drop, the append fails.
-   */
-  readonly whenFull?: 'refuse' | 'drop-unsent';
-  /**
-   * Called before a segment is dropped, with its positions and a way to read them; the segment goes when it resolves, and stays if it
-   * rejects, which fails the append. Called again for the same positions if the process ends in between.
-   */
-  readonly dropping?: (range: PositionRange, frames: AsyncGenerator<Frame>) => Promise<void>;
-  /** Called after every commit. */
-  readonly committed?: (commit: {
-    readonly items: number;
-    readonly bytes: number;
-    readonly durationMs: number;
-  }) => void;
-  /** The machine's own by default. */
-  readonly fileSystem?: FileSystem;
-}
-
-export interface AppendOptions {
-  /** Commit at once, with everything that waits already. */
-  readonly now?: boolean;
-  /** Use the reserve if need be. */
-  readonly reserve?: boolean;
-}
 
 /** What happened since the log was opened. */
 export interface SegmentLogCounts {
@@ -61,11 +21,6 @@ export interface SegmentLogCounts {
   refused: number;
   syncFailures: number;
   dropped: number;
-}
-
-/** Why positions are not there. */
-export interface Absence extends PositionRange {
-  readonly why: 'trimmed' | 'dropped' | 'damaged';
 }
 
 /**
@@ -92,6 +47,7 @@ export class SegmentLog {
   #pendingBytes = 0;
   #pendingItems = 0;
   #committing: Promise<void> | undefined;
+  #dropping: Promise<number> | undefined;
   #timer: NodeJS.Timeout | undefined;
   readonly #buffers: Buffer[] = [];
   #closed: Promise<void> | undefined;
@@ -286,8 +242,9 @@ export class SegmentLog {
         await this.#writer.write(group, first);
         return;
       } catch (error) {
-        if (!(error instanceof SegmentLogError) || error.code !== 'disk-full' || !(await this.#dropOldest()))
-          throw error;
+        if (!(error instanceof SegmentLogError) || error.code !== 'disk-full') throw error;
+        if ((await this.dropOldest()) > 0) continue;
+        if (((await this.#options.makeSpace?.()) ?? 0) === 0) throw error;
       }
     }
   }
@@ -296,37 +253,66 @@ export class SegmentLog {
     const { bytesMax, reserveBytes = 0, directory } = this.#options;
     const max = group.reserve ? bytesMax : bytesMax - reserveBytes;
     while (this.bytes + this.#writer.bytesFor(group) > max) {
-      if (await this.#dropOldest()) continue;
+      if ((await this.dropOldest()) > 0) continue;
       throw new SegmentLogError('full', `the log in ${directory} has reached its limit of ${max} bytes`);
     }
   }
 
-  /** Drops the oldest segment that is not marked as sent and is not the newest. Returns false if there is none, or policy forbids it. */
-  async #dropOldest(): Promise<boolean> {
+  /**
+   * Drops the oldest segment that is not marked as sent, as an append does that finds no room. Never the newest items.
+   *
+   * @returns the bytes that became free; 0 if there is nothing to drop, or `whenFull` forbids it.
+   * @throws SegmentLogError if that could not be remembered: then nothing was dropped.
+   */
+  async dropOldest(): Promise<number> {
+    this.#dropping ??= this.#dropUnsent().finally(() => (this.#dropping = undefined));
+    return this.#dropping;
+  }
+
+  async #dropUnsent(): Promise<number> {
     const { content } = this.#state;
-    if (this.#options.whenFull !== 'drop-unsent' || content.dropped.length >= limits.droppedRangesMax) return false;
-    const isUnsent = (segment: Segment): boolean => segment.first > content.sent && segment !== this.#segments.at(-1);
-    const segment = this.#segments.find(isUnsent);
-    if (segment === undefined) return false;
-    const range = { from: segment.first, to: segment.next - 1 };
-    await this.#options.dropping?.(range, segment.frames(this.#fileSystem, segment.first, segment.next));
-    // It may have been marked or trimmed meanwhile.
-    const index = this.#segments.indexOf(segment);
-    if (index === -1 || !isUnsent(segment)) return true;
-    this.#segments.splice(index, 1);
-    content.dropped = withRange(content.dropped, range);
-    try {
-      await this.#saveState();
-    } catch (error) {
-      // It is still there, and the next save of the state says so too.
-      content.dropped = content.dropped.flatMap((other) => without(other, [range]));
-      this.#segments.push(segment);
-      this.#segments.sort((a, b) => a.first - b.first);
-      throw error;
+    if (this.#options.whenFull !== 'drop-unsent') return 0;
+    for (;;) {
+      if (content.dropped.length >= limits.droppedRangesMax) return 0;
+      const segment = this.#removable().find(({ first }) => first > content.sent);
+      if (segment === undefined) return 0;
+      const range = { from: segment.first, to: segment.next - 1 };
+      await this.#options.dropping?.(range, segment.frames(this.#fileSystem, segment.first, segment.next));
+      // It may have been marked or trimmed meanwhile.
+      if (segment.first <= content.sent || !this.#segments.includes(segment)) continue;
+      content.dropped = withRange(content.dropped, range);
+      try {
+        await this.#saveState();
+      } catch (error) {
+        // It is still there, and the next save of the state says so too.
+        content.dropped = content.dropped.flatMap((other) => without(other, [range]));
+        throw error;
+      }
+      this.counts.dropped += this.#itemsIn(range);
+      await this.#remove([segment]);
+      return segment.end;
     }
-    this.counts.dropped += segment.next - segment.first;
-    await removeFile(this.#fileSystem, segment.path).catch(() => {});
-    return true;
+  }
+
+  /** Segments that may go, oldest first: not the newest, nor the one that holds the newest item. */
+  #removable(): Segment[] {
+    const newest = this.#segments.findLastIndex(({ first, next }) => next > first);
+    return this.#segments.slice(0, Math.max(0, newest));
+  }
+
+  /** Positions of a range that were given to items. */
+  #itemsIn(range: PositionRange): number {
+    return without(range, this.#state.content.skipped).reduce((sum, { from, to }) => sum + to - from + 1, 0);
+  }
+
+  /** A file that can't be removed now is removed by the next start. */
+  async #remove(gone: readonly Segment[]): Promise<void> {
+    for (const segment of gone) {
+      const index = this.#segments.indexOf(segment);
+      if (index === -1) continue;
+      this.#segments.splice(index, 1);
+      await removeFile(this.#fileSystem, segment.path).catch(() => {});
+    }
   }
 
   async #saveState(): Promise<void> {
@@ -351,17 +337,14 @@ export class SegmentLog {
   }
 
   /** Why a reader did not find the positions of `range`, which lie before {@link next}: in order, without gaps. */
-  absences({ from, to }: PositionRange): Absence[] {
-    const { trimmed, dropped } = this.#state.content;
-    const result: Absence[] = [];
-    if (from < trimmed) result.push({ from, to: Math.min(to, trimmed - 1), why: 'trimmed' });
-    const rest = { from: Math.max(from, trimmed), to };
-    if (rest.from > rest.to) return result;
-    const damaged = without(rest, dropped);
-    const because = (why: Absence['why'], ranges: readonly PositionRange[]): Absence[] =>
-      ranges.map((range) => ({ from: range.from, to: range.to, why }));
-    result.push(...because('damaged', damaged), ...because('dropped', without(rest, damaged)));
-    return result.sort((a, b) => a.from - b.from);
+  absences(range: PositionRange): Absence[] {
+    return absencesIn(range, this.#state.content);
+  }
+
+  /** The last position that lies in one segment with `position`, as of now; undefined if no segment is to hold that. */
+  segmentEnd(position: number): number | undefined {
+    const segment = this.#segments.findLast(({ first }) => first <= position);
+    return segment === undefined || position >= segment.next ? undefined : segment.next - 1;
   }
 
   /**
@@ -374,6 +357,8 @@ export class SegmentLog {
     const { content } = this.#state;
     const segment = this.#segments.findLast(({ first }) => first <= position);
     if (segment === undefined || position >= segment.next) return false;
+    // It is there until it is certain that it may go, but it goes.
+    if (content.dropped.some(({ from, to }) => from <= position && position <= to)) return false;
     if (segment.first <= this.#sentDurable) return true;
     // From now on it is not dropped, whether the mark is safe yet or not.
     content.sent = Math.max(content.sent, segment.first);
@@ -402,21 +387,65 @@ export class SegmentLog {
     await this.#saveState();
   }
 
-  /** Positions before `position` are not needed any more: deletes the segments that hold no others, never the newest. Returns the bytes. */
+  /**
+   * Positions before `position` are not needed any more: deletes the segments that hold no others, never the newest nor the one that holds
+   * the newest item. Returns the bytes.
+   */
   async trim(position: number): Promise<number> {
     const { content } = this.#state;
     const trimmed = Math.min(position, this.#next);
     content.trimmed = Math.max(content.trimmed, trimmed);
     content.dropped = content.dropped.filter(({ to }) => to >= trimmed);
-    let count = 0;
-    while (count < this.#segments.length - 1 && this.#segments[count]!.next <= trimmed) count += 1;
-    if (count === 0) return 0;
+    content.skipped = content.skipped.filter(({ to }) => to >= trimmed);
+    const gone = this.#removable().filter(({ next }) => next <= trimmed);
+    if (gone.length === 0) return 0;
     // Safe before anything goes: otherwise a power cut could bring back an older file without a newer one, which would look like damage.
     await this.#saveState();
-    const gone = this.#segments.splice(0, count);
-    // A file that can't be removed now is removed by the next start.
-    for (const segment of gone) await removeFile(this.#fileSystem, segment.path).catch(() => {});
+    await this.#remove(gone);
     return gone.reduce((bytes, segment) => bytes + segment.end, 0);
+  }
+
+  /**
+   * The next item gets `position` or a later one; safe when this resolves. Positions that no item gets because of it are absent as
+   * `skipped`. Appends in hand come before it.
+   *
+   * @throws SegmentLogError and changes nothing: `full` if the positions skipped before are too many, until they are trimmed.
+   */
+  async advanceTo(position: number): Promise<void> {
+    const { directory } = this.#options;
+    if (!Number.isSafeInteger(position) || position < 1)
+      throw new SegmentLogError('format', `${position} is no position; those count from 1`);
+    while (this.#committing !== undefined) await this.#committing;
+    if (this.#closed !== undefined) throw new SegmentLogError('closed', `the log in ${directory} is closed`);
+    if (position <= this.#next) return;
+    const advancing = this.#skip({ from: this.#next, to: position - 1 });
+    this.#committing = advancing.catch(() => {});
+    try {
+      await advancing;
+    } finally {
+      this.#committing = undefined;
+      this.#schedule();
+    }
+  }
+
+  async #skip(range: PositionRange): Promise<void> {
+    const { content } = this.#state;
+    const { skipped } = content;
+    const added = withRange(skipped, range);
+    if (added.length > limits.skippedRangesMax) {
+      const { directory } = this.#options;
+      throw new SegmentLogError('full', `the log in ${directory} has skipped positions too often; trim it first`);
+    }
+    content.skipped = added;
+    this.#next = range.to + 1;
+    try {
+      await this.#saveState();
+    } catch (error) {
+      // Should the disk have got it all the same: an item that is there counts more than what says that it never was.
+      content.skipped = skipped;
+      this.#next = range.from;
+      throw error;
+    }
   }
 
   /**
@@ -453,25 +482,4 @@ interface Opened {
   readonly segments: Segment[];
   readonly next: number;
   readonly writable: boolean;
-}
-
-function checkedSegmentBytes({
-  segmentBytesMax = 4 * 1024 * 1024,
-  bytesMax,
-  reserveBytes = 0,
-}: SegmentLogOptions): number {
-  const { segmentBytesMin, segmentBytesMax: most } = limits;
-  if (!Number.isSafeInteger(segmentBytesMax) || segmentBytesMax < segmentBytesMin || segmentBytesMax > most) {
-    throw new SegmentLogError(
-      'format',
-      `segmentBytesMax: ${segmentBytesMax} is not possible; use ${segmentBytesMin} to ${most}`,
-    );
-  }
-  if (!(bytesMax - reserveBytes >= 2 * segmentBytesMax)) {
-    throw new SegmentLogError(
-      'format',
-      `bytesMax: ${bytesMax} is too small; with segments of ${segmentBytesMax} and a reserve of ${reserveBytes} use ${2 * segmentBytesMax + reserveBytes} or more`,
-    );
-  }
-  return segmentBytesMax;
 }

@@ -25,6 +25,8 @@ export class SegmentWriter {
   /** The newest segment may be written to, but its file is not open yet. */
   #writable: boolean;
   #nameCheckedAt = 0;
+  /** A file that could not be made a segment, and may be there all the same. */
+  #leftover: string | undefined;
 
   constructor(options: {
     readonly fileSystem: FileSystem;
@@ -127,11 +129,14 @@ export class SegmentWriter {
   }
 
   async #begin(first: number): Promise<{ readonly segment: Segment; readonly file: LogFile }> {
+    await this.#clear();
     const segment = new Segment(this.#directory, { first, seed: randomInt(1, 2 ** 32) });
+    this.#leftover = segment.path;
     let file: LogFile;
     try {
       file = await segment.create(this.#fileSystem);
     } catch (error) {
+      await this.#clear().catch(() => {});
       throw translated(error, 'write-failed', segment.path);
     }
     try {
@@ -139,14 +144,26 @@ export class SegmentWriter {
       await this.#fileSystem.syncDirectory(this.#directory);
     } catch (error) {
       await file.close().catch(() => {});
-      await removeFile(this.#fileSystem, segment.path).catch(() => {});
+      await this.#clear().catch(() => {});
       throw translated(error, 'sync-failed', segment.path);
     }
+    this.#leftover = undefined;
     this.#segments.push(segment);
     this.#file = file;
     this.#writable = true;
     this.#nameCheckedAt = performance.now();
     return { segment, file };
+  }
+
+  /** Removes what an attempt to begin a segment left: two that begin at one position could not be told apart by the next start. */
+  async #clear(): Promise<void> {
+    if (this.#leftover === undefined) return;
+    try {
+      await removeFile(this.#fileSystem, this.#leftover);
+    } catch (error) {
+      throw translated(error, 'write-failed', this.#leftover);
+    }
+    this.#leftover = undefined;
   }
 
   /** Bytes that a group needs at most, with all that may come with it. */

@@ -28,7 +28,7 @@ const READ_BYTES = 256 * 1024;
 /**
  * A file of the log and how far it is filled.
  *
- * Invariant: every position from `first` to `next` − 1 that is not damaged lies in a whole frame before `end`.
+ * Invariant: every position from `first` to `next` − 1 that is neither skipped nor damaged lies in a whole frame before `end`.
  */
 export class Segment {
   readonly first: number;
@@ -54,7 +54,7 @@ export class Segment {
     this.end = filled.end;
   }
 
-  /** Makes the file with its header. Not durable until it and its directory are synced. */
+  /** Makes the file with its header. Not durable until it and its directory are synced; where it fails, something may be left. */
   async create(fileSystem: FileSystem): Promise<LogFile> {
     const file = await fileSystem.open(this.path, 'create');
     try {
@@ -62,7 +62,6 @@ export class Segment {
       return file;
     } catch (error) {
       await file.close();
-      await removeFile(fileSystem, this.path);
       throw error;
     }
   }

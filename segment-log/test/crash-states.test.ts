@@ -45,7 +45,7 @@ describe('the enumeration finds a planted bug', () => {
   });
 
   it('what a start found is trusted without being synced', async () => {
-    const { broken } = await enumerateCrashStates(4, 5_000, { trustsWhatItFinds: true });
+    const { broken } = await enumerateCrashStates(7, 5_000, { trustsWhatItFinds: true });
     expect(broken.length).toBeGreaterThan(0);
   });
 

@@ -1,4 +1,4 @@
-import { SegmentLog, type SegmentLogOptions } from '../src/index.ts';
+import { type PositionRange, SegmentLog, type SegmentLogOptions } from '../src/index.ts';
 import { type Change, MemoryFileSystem, type Survival } from './memory-file-system.ts';
 
 const DIRECTORY = 'log';
@@ -11,6 +11,8 @@ interface CrashState {
   readonly acknowledged: number;
   /** Positions before it were trimmed, at least, or were about to be. */
   readonly trimmed: number;
+  /** Positions that were passed over, or were about to be. */
+  readonly skipped: readonly PositionRange[];
 }
 
 /** A promise of the log that a crash state broke. */
@@ -113,7 +115,7 @@ export interface PlantedBug {
 }
 
 /**
- * Runs a log through appends, marks, cursors, trims, drops and restarts after kills, cuts the power before every operation on a file, and
+ * Runs a log through appends, marks, cursors, trims, drops, skips and restarts after kills, cuts the power before every operation on a file, and
  * starts from everything that the disk may then hold.
  */
 export async function enumerateCrashStates(
@@ -128,6 +130,7 @@ export async function enumerateCrashStates(
     let waiting: CrashState[] = [];
     let acknowledged = 0;
     let trimmed = 1;
+    const skipped: PositionRange[] = [];
     let disk = new MemoryFileSystem();
     const cutBeforeEveryOperation = (): void => {
       disk.fault = (operation, file) => {
@@ -139,6 +142,7 @@ export async function enumerateCrashStates(
             disk: cut,
             acknowledged,
             trimmed,
+            skipped,
           });
         }
       };
@@ -163,6 +167,11 @@ export async function enumerateCrashStates(
         await log.markSent(log.first);
       } else if (action < 0.25) {
         await log.setCursor('reader', 1 + Math.floor(random() * 100));
+      } else if (action < 0.3) {
+        const position = log.next + Math.floor(random() * 20);
+        skipped.push({ from: log.next, to: position - 1 });
+        await log.advanceTo(position);
+        acknowledged = log.next - 1;
       } else {
         const count = 1 + Math.floor(random() * random() * 30);
         const { next } = log;
@@ -196,11 +205,11 @@ async function killedInAppend(disk: MemoryFileSystem, log: SegmentLog, operation
 }
 
 /** Starts from a crash state; says which promise is broken, if one is. */
-async function problemOf({ disk, acknowledged, trimmed }: CrashState): Promise<string | undefined> {
+async function problemOf({ disk, acknowledged, trimmed, skipped }: CrashState): Promise<string | undefined> {
   const { log, recovery } = await SegmentLog.open(options(disk));
   if (recovery.damage.length > 0) return `damage where there was none: ${JSON.stringify(recovery.damage)}`;
   if (log.next - 1 < acknowledged) return `${acknowledged} was acknowledged, ${log.next - 1} is the last`;
-  const missing = await missingOf(log);
+  const missing = await missingOf(log, skipped);
   if (missing !== undefined) return missing;
   for (const { from, to, why } of log.absences({ from: Math.max(trimmed, 1), to: Math.max(trimmed, log.next - 1) }))
     if (why === 'trimmed' && from >= trimmed) return `${from} to ${to} count as trimmed`;
@@ -210,22 +219,31 @@ async function problemOf({ disk, acknowledged, trimmed }: CrashState): Promise<s
   if (again.next - 1 < last) return `a start had found ${last}, the next one finds ${again.next - 1}`;
   const { next } = again;
   if ((await again.append([item(next)])) !== next) return 'an append got another position';
-  return missingOf(again);
+  return missingOf(again, skipped);
 }
 
-/** Reads everything: each position is there with what was appended, or was trimmed or dropped. */
-async function missingOf(log: SegmentLog): Promise<string | undefined> {
+/** Reads everything: each position is there with what was appended, or was trimmed, dropped or skipped. */
+async function missingOf(log: SegmentLog, skipped: readonly PositionRange[]): Promise<string | undefined> {
   let next = log.first;
   for await (const { first, items } of log.read(log.first)) {
     if (first > next) {
-      const damaged = log.absences({ from: next, to: first - 1 }).find(({ why }) => why === 'damaged');
-      if (damaged !== undefined) return `${damaged.from} to ${damaged.to} are gone`;
+      const gone = goneOf(log, { from: next, to: first - 1 }, skipped);
+      if (gone !== undefined) return gone;
     }
     for (const [index, bytes] of items.entries())
       if (!item(first + index).equals(bytes)) return `position ${first + index} holds something else`;
     next = first + items.length;
   }
-  return next === log.next ? undefined : `${next} to ${log.next - 1} can not be read`;
+  return next === log.next ? undefined : goneOf(log, { from: next, to: log.next - 1 }, skipped);
+}
+
+function goneOf(log: SegmentLog, missing: PositionRange, skipped: readonly PositionRange[]): string | undefined {
+  for (const { from, to, why } of log.absences(missing)) {
+    const isSkipped =
+      skipped.reduce<number>((next, range) => (range.from <= next ? Math.max(next, range.to + 1) : next), from) > to;
+    if (why === 'damaged' || (why === 'skipped' && !isSkipped)) return `${from} to ${to} are gone: ${why}`;
+  }
+  return undefined;
 }
 
 /**

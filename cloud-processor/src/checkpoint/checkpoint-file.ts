@@ -16,7 +16,8 @@ export type LoadedCheckpoint =
   | { readonly kind: 'fallback'; readonly state: CheckpointState; readonly problem: string };
 
 /**
- * The checkpoints of one partition: `partition-NN.ndjson` and the one before it, `partition-NN.previous.ndjson`.
+ * The checkpoints of one partition: `partition-NN.ndjson` and the one before it, `partition-NN.previous.ndjson`. A damaged one that
+ * was found at a start stays as `partition-NN.damaged.ndjson`.
  *
  * Saving is atomic: the file is complete and fsynced before it takes its name, and so is the folder's entry before `save` returns. A
  * crash at any moment leaves the old checkpoint or the new one.
@@ -25,6 +26,7 @@ export class CheckpointFile {
   readonly path: string;
   readonly #previous: string;
   readonly #temporary: string;
+  readonly #damaged: string;
   readonly #folder: string;
   readonly #partition: number;
   readonly #codeVersion: string;
@@ -35,12 +37,14 @@ export class CheckpointFile {
     this.path = path.join(dataDir, `${name}.ndjson`);
     this.#previous = path.join(dataDir, `${name}.previous.ndjson`);
     this.#temporary = path.join(dataDir, `${name}.new.ndjson`);
+    this.#damaged = path.join(dataDir, `${name}.damaged.ndjson`);
     this.#partition = partition;
     this.#codeVersion = codeVersion;
   }
 
   /**
-   * Reads the newest checkpoint, or the one before it if that is damaged.
+   * Reads the newest checkpoint, or the one before it if that is damaged; the damaged one is put aside, so that it never takes the place
+   * of the one before.
    *
    * @throws CheckpointError if neither can be used although one exists.
    */
@@ -50,9 +54,10 @@ export class CheckpointFile {
       try {
         const text = await readFile(file);
         const state = this.#decode(text);
-        return problem === undefined
-          ? { kind: 'newest', state }
-          : { kind: 'fallback', state, problem: problem.message };
+        if (problem === undefined) return { kind: 'newest', state };
+        await rename(this.path, this.#damaged);
+        await syncFolder(this.#folder);
+        return { kind: 'fallback', state, problem: problem.message };
       } catch (error) {
         if (systemCodeOf(error) === 'ENOENT') continue;
         const code = error instanceof CheckpointError ? error.code : 'damaged';
@@ -91,10 +96,12 @@ export class CheckpointFile {
     } finally {
       await file.close();
     }
-    // The newest keeps its name until the very moment the new one takes it, so that there always is one.
-    await rm(this.#previous, { force: true });
+    // Each keeps its name until the very moment another takes it, so that there always are two.
+    const second = `${this.#previous}.new`;
+    await rm(second, { force: true });
     try {
-      await link(this.path, this.#previous);
+      await link(this.path, second);
+      await rename(second, this.#previous);
     } catch (error) {
       if (systemCodeOf(error) !== 'ENOENT') throw error;
     }

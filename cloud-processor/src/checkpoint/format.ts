@@ -2,18 +2,22 @@ import type { Row } from '@floorwatch/contracts';
 import { z } from 'zod';
 
 import type { StreamCursor } from '../consume/generation.ts';
-import type { SourceSnapshot } from '../sequence/sequencer.ts';
+import { ALARM_CAUSES, type AlarmCause, type AlarmSnapshot } from '../sequence/alarms.ts';
+import type { EpochSnapshot, SourceSnapshot } from '../sequence/sequencer.ts';
 import type { LateWindowSnapshot } from '../window/late-windows.ts';
 import type { PaneSnapshot } from '../window/pane.ts';
 import type { WindowSnapshot } from '../window/window-operator.ts';
 
 /** Everything that one partition must know to go on. */
 export interface CheckpointState {
+  /** Names the series of checkpoints that ordinals count in; null: a release before version 2 wrote it. */
+  readonly series: string | null;
   /** Counts the checkpoints of the partition. */
   readonly ordinal: number;
   readonly partition: number;
   readonly cursor: StreamCursor;
   readonly sources: readonly SourceSnapshot[];
+  readonly alarms: readonly AlarmSnapshot[];
   readonly windows: WindowSnapshot;
   /** Output that the store has not confirmed, one row per key. */
   readonly unsent: readonly Row[];
@@ -27,7 +31,7 @@ export interface CheckpointState {
  * Version of the format below. Counts up when an older release could misread what is written; every release reads all versions up to
  * its own.
  */
-const CHECKPOINT_VERSION = 1;
+const CHECKPOINT_VERSION = 2;
 
 /** Entries in one line, so that encoding one never holds up the program for long. */
 const ENTRIES_PER_LINE = 500;
@@ -35,8 +39,10 @@ const ENTRIES_PER_LINE = 500;
 /**
  * The lines of a checkpoint, each one JSON value:
  *
- * - `{"kind":"checkpoint","version":1,"codeVersion":…,"ordinal":…,"partition":…,"cursor":{…}}`, always first
- * - `{"kind":"sources","sources":[…]}`, any number of times
+ * - `{"kind":"checkpoint","version":2,"codeVersion":…,"series":…,"ordinal":…,"partition":…,"cursor":{…}}`, always first
+ * - `{"kind":"sources","sources":[…]}`, any number of times; an epoch is `[name, floor, highest number, has a successor, heard at]`, and was
+ *   `[name, floor]` in version 1
+ * - `{"kind":"alarms","alarms":[…]}`, any number of times
  * - `{"kind":"gateway",…}`: watermark and sensors of a gateway; its windows follow
  * - `{"kind":"pane","size":…,"start":…,"slots":…,"cells":…}`: open windows of the gateway before it. `slots` are indices into the gateway's
  *   sensors as little-endian 32-bit integers, `cells` 16 little-endian doubles per window (see `window/cells.ts`), both in base64: every
@@ -46,10 +52,11 @@ const ENTRIES_PER_LINE = 500;
  * The last line, which {@link CheckpointFile} adds, holds a checksum of all before it.
  */
 export function* encodeCheckpoint(state: CheckpointState, codeVersion: string): Generator<string> {
-  const { ordinal, partition, cursor, clean, comparing } = state;
-  const version = CHECKPOINT_VERSION;
-  yield line({ kind: 'checkpoint', version, codeVersion, ordinal, partition, cursor, clean, comparing });
+  const { series, ordinal, partition, cursor, clean, comparing } = state;
+  const head = { version: CHECKPOINT_VERSION, codeVersion, series, ordinal, partition, cursor, clean, comparing };
+  yield line({ kind: 'checkpoint', ...head });
   for (const sources of chunks(state.sources)) yield line({ kind: 'sources', sources });
+  for (const alarms of chunks(state.alarms)) yield line({ kind: 'alarms', alarms });
   for (const { panes, ...gateway } of state.windows.gateways) {
     yield line({ kind: 'gateway', ...gateway });
     for (const { size, start, slots, cells, through } of panes) {
@@ -76,12 +83,42 @@ const toBase64 = (array: Int32Array | Float64Array): string =>
 const base64 = z.string().transform((text) => Buffer.from(text, 'base64'));
 const pair = <A extends z.ZodType, B extends z.ZodType>(a: A, b: B) => z.tuple([a, b]);
 const instant = z.number().int();
+const count = z.number().int().min(0);
+const lane = z.enum(['anomaly', 'telemetry']);
+
+const sourceName = { site: z.string(), gateway: z.string(), lane };
+const sourceSchema = z.union([
+  z.object({
+    ...sourceName,
+    current: z.string().nullable(),
+    waiting: z.boolean(),
+    run: count,
+    takenFrom: z.string().nullable(),
+    epochs: z.array(z.tuple([z.string(), count, count, z.boolean(), instant])),
+  }),
+  // Version 1 gave up what was missing, so that everything up to the floor was settled.
+  z.object({ ...sourceName, epochs: z.array(pair(z.string(), count)) }).transform((source): SourceSnapshot => {
+    const epochs = source.epochs.map(([epoch, floor]): EpochSnapshot => [epoch, floor, floor, false, 0]);
+    const current = epochs.at(-1)?.[0] ?? null;
+    return { ...source, current, waiting: false, run: 1, takenFrom: current, epochs };
+  }),
+]);
+
+const alarmSchema = z.object({
+  ...sourceName,
+  cause: z.enum(Object.keys(ALARM_CAUSES) as AlarmCause[]),
+  epoch: z.string(),
+  firstAt: instant,
+  lastAt: instant,
+  count,
+});
 
 const lineSchema = z.discriminatedUnion('kind', [
   z.object({
     kind: z.literal('checkpoint'),
     version: z.number().int().min(1),
     codeVersion: z.string(),
+    series: z.string().nullable().default(null),
     ordinal: z.number().int().min(1),
     partition: z.number().int().min(0),
     cursor: z.object({
@@ -92,17 +129,8 @@ const lineSchema = z.discriminatedUnion('kind', [
     clean: z.boolean().default(false),
     comparing: z.boolean().default(false),
   }),
-  z.object({
-    kind: z.literal('sources'),
-    sources: z.array(
-      z.object({
-        site: z.string(),
-        gateway: z.string(),
-        lane: z.enum(['anomaly', 'telemetry']),
-        epochs: z.array(pair(z.string(), z.number().int().min(0))),
-      }),
-    ),
-  }),
+  z.object({ kind: z.literal('sources'), sources: z.array(sourceSchema) }),
+  z.object({ kind: z.literal('alarms'), alarms: z.array(alarmSchema) }),
   z.object({
     kind: z.literal('gateway'),
     site: z.string(),
@@ -164,6 +192,7 @@ export function decodeCheckpoint(lines: readonly string[]): CheckpointState {
   if (first?.kind !== 'checkpoint')
     throw new CheckpointError('damaged', 'it does not begin with the line "checkpoint"');
   const sources: SourceSnapshot[] = [];
+  const alarms: AlarmSnapshot[] = [];
   const late: (readonly [string, number])[] = [];
   const lateWindows: LateWindowSnapshot[] = [];
   const unsent: Row[] = [];
@@ -174,6 +203,9 @@ export function decodeCheckpoint(lines: readonly string[]): CheckpointState {
         throw new CheckpointError('damaged', 'it holds the line "checkpoint" twice');
       case 'sources':
         sources.push(...value.sources);
+        break;
+      case 'alarms':
+        alarms.push(...value.alarms);
         break;
       case 'gateway': {
         const { kind: _kind, ...gateway } = value;
@@ -195,7 +227,7 @@ export function decodeCheckpoint(lines: readonly string[]): CheckpointState {
     }
   }
   const { kind: _kind, version: _version, codeVersion: _codeVersion, ...head } = first;
-  return { ...head, sources, windows: { gateways, late, lateWindows }, unsent };
+  return { ...head, sources, alarms, windows: { gateways, late, lateWindows }, unsent };
 }
 
 function parseLine(text: string): Line {

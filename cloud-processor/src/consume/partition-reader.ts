@@ -158,7 +158,7 @@ export class PartitionReader {
         readingFrom: start.from,
         streamCreated: created,
       },
-      'the stream lost messages behind the position of this processor; reading from its first message, what never came is counted as missing',
+      'the stream lost messages behind the position of this processor; reading from its first message; gateways send again what is missing',
     );
   }
 }

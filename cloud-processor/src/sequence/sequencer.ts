@@ -1,50 +1,124 @@
-import { type FloorRecord, type GatewayName, type Lane, lastNumber } from '@floorwatch/contracts';
+import {
+  type DurationMs,
+  type EpochMs,
+  type FloorRecord,
+  type GatewayName,
+  type Lane,
+  type LaneFloor,
+  lastNumber,
+  type Predecessor,
+} from '@floorwatch/contracts';
+
+import type { AlarmCause } from './alarms.ts';
 
 /** Where records come from: numbers count per source and epoch. */
 export interface SourceName extends GatewayName {
   readonly lane: Lane;
 }
 
+/** An epoch as it is saved. */
+export type EpochSnapshot = readonly [
+  epoch: string,
+  /** The last number applied. */
+  floor: number,
+  /** The highest number known to exist. */
+  highest: number,
+  /** Whether an epoch that names this one as its predecessor has begun. */
+  succeeded: boolean,
+  /** When the stream got the last batch that told of this epoch, epoch milliseconds; 0: not known. */
+  heardAt: number,
+];
+
 /** A source as it is saved. */
 export interface SourceSnapshot extends SourceName {
-  /** In the order in which the epochs were first heard; the floor is the last number applied or given up, 0 before the first. */
-  readonly epochs: readonly (readonly [epoch: string, floor: number])[];
+  /** The epoch heard last, duplicates included, among those that have no successor; null: none has begun. */
+  readonly current: string | null;
+  /** Something was heard that could not be applied, and says nothing about `current`. */
+  readonly waiting: boolean;
+  /** How often the epoch that records were taken from was another one than before. */
+  readonly run: number;
+  /** The epoch that records were taken from last; null: none were. */
+  readonly takenFrom: string | null;
+  readonly epochs: readonly EpochSnapshot[];
 }
 
 /** What to do with a batch. */
 export interface Judgement {
-  /** Index of the first record to apply; all behind it follow. Equal to the number of records if there is nothing new. */
+  /** Index of the first record to apply; all behind it follow. Equal to the number of records if there is nothing to apply. */
   readonly from: number;
+  /**
+   * Counts the stretches of records of one epoch that were taken one after the other. With the number it orders all records of a source as
+   * they were taken, also where two epochs take turns.
+   */
+  readonly run: number;
+  /** The last number applied before: of a gap that begins at or below it, only the part above is new. */
+  readonly floor: number;
   /** Numbers that were seen before and are ignored. */
   readonly duplicates: number;
-  /** Numbers between the floor and the first record that never came. */
-  readonly missing: number;
-  /** The epoch was not known before. */
-  readonly newEpoch: boolean;
+  /** Numbers that came before their turn and are not applied: what is missing before them must be sent again. */
+  readonly ahead: number;
+  /** `after-loss`: the gateway no longer has what came before this epoch, and nobody knows what that was. */
+  readonly begun: false | 'in-turn' | 'after-loss';
+  /** What a person should know of. */
+  readonly alarms: readonly AlarmCause[];
+}
+
+export interface SequencerLimits {
+  /** For so long the stream can hold a record; an epoch that has a successor is remembered at least as long. */
+  readonly streamAgeMax: DurationMs;
+  /** Epochs that are remembered whatever their age, so that an old copy of a gateway's disk is recognised. */
+  readonly epochsPerSourceMin: number;
+  readonly epochsPerSourceMax: number;
+}
+
+interface EpochState {
+  floor: number;
+  highest: number;
+  succeeded: boolean;
+  heardAt: number;
 }
 
 interface Source {
   readonly name: SourceName;
-  readonly epochs: Map<string, number>;
+  readonly epochs: Map<string, EpochState>;
+  current: string | null;
+  waiting: boolean;
+  run: number;
+  takenFrom: string | null;
 }
 
+/** How an epoch begins, or `waits`: what must come before it is missing. */
+type Beginning = 'waits' | Pick<Judgement, 'begun' | 'alarms'>;
+
+const NONE: readonly AlarmCause[] = [];
+const IN_TURN: Beginning = { begun: 'in-turn', alarms: NONE };
+
 /**
- * Lets every number of a source through once. Each epoch has a floor of its own, and a record is judged by it alone, never by the
- * order of epochs.
+ * Lets every number of a source through exactly once and in order. Each epoch has a floor of its own, and a record is judged by it alone,
+ * never by the order of epochs: at or below the floor it is a duplicate, the next one is applied, and what comes further on is not: it
+ * tells of a hole, which {@link floor} reports, and the gateway sends everything from there again. Only gateways declare numbers lost (a
+ * gap). What looks as if two gateways were one raises an alarm and is applied all the same.
  *
- * What this release does not do: numbers that never came are counted as `missing` and given up, because gateways do not yet send
- * again what the stream lost. A missing number that comes later is a duplicate.
+ * An epoch begins with a start record, or a gap that stands in its place, when all of the epoch that it follows has been applied.
+ *
+ * Invariant: `floor <= highest`; the current epoch is known and has no successor.
  */
 export class Sequencer {
-  readonly #epochsMax: number;
+  readonly #limits: SequencerLimits;
   readonly #sources = new Map<string, Source>();
-  /** Epochs given up at the limit: a resend from one of them would be applied twice. */
-  forgottenEpochs = 0;
+  /** Epochs no longer remembered: the stream can't hold their records any more. */
+  forgottenOld = 0;
+  /** Epochs given up at the limit: what of them comes again can't be recognised. */
+  forgottenAtLimit = 0;
 
-  constructor(epochsPerSourceMax: number, from: readonly SourceSnapshot[] = []) {
-    this.#epochsMax = epochsPerSourceMax;
-    for (const { site, gateway, lane, epochs } of from) {
-      this.#sources.set(keyOf({ site, gateway, lane }), { name: { site, gateway, lane }, epochs: new Map(epochs) });
+  constructor(limits: SequencerLimits, from: readonly SourceSnapshot[] = []) {
+    this.#limits = limits;
+    for (const { site, gateway, lane, current, waiting, run, takenFrom, epochs } of from) {
+      const states = epochs.map(
+        ([epoch, floor, highest, succeeded, heardAt]) => [epoch, { floor, highest, succeeded, heardAt }] as const,
+      );
+      const name = { site, gateway, lane };
+      this.#sources.set(keyOf(name), { name, epochs: new Map(states), current, waiting, run, takenFrom });
     }
   }
 
@@ -53,48 +127,50 @@ export class Sequencer {
     return this.#sources.size >= 2 * gatewaysMax && !this.#sources.has(keyOf(source));
   }
 
+  /** Sources that wait for numbers to be sent again. */
+  get sourcesWaiting(): number {
+    let waiting = 0;
+    for (const source of this.#sources.values()) {
+      const { floor, highest } = floorOf(source);
+      if (highest > floor) waiting++;
+    }
+    return waiting;
+  }
+
   /**
-   * Judges a batch and moves the floor behind it.
+   * Judges a batch and moves the floor behind what is to be applied.
    *
    * @param records at least one, with consecutive numbers (the contract checks that).
+   * @param at when the stream got the batch.
    */
-  accept(source: SourceName, epoch: string, records: readonly FloorRecord[]): Judgement {
-    const { epochs } = this.#source(source);
-    const known = epochs.get(epoch);
-    const floor = known ?? 0;
-    let from = 0;
-    let duplicates = 0;
-    let missing = 0;
-    let next = floor + 1;
-    for (const record of records) {
-      const last = lastNumber(record);
-      if (last > floor) {
-        // A gap may begin at or below the floor: only its part above it is new.
-        missing = Math.max(0, record.number - next);
-        break;
-      }
-      duplicates += last - record.number + 1;
-      from++;
+  accept(name: SourceName, epoch: string, records: readonly FloorRecord[], at: EpochMs): Judgement {
+    const source = this.#source(name);
+    const known = source.epochs.get(epoch);
+    if (known !== undefined) return judge(source, epoch, known, records, at);
+    const beginning = beginningOf(source, records[0]!, at);
+    if (beginning === 'waits') {
+      source.waiting = true;
+      return nothingNew(records, { run: source.run, floor: 0, duplicates: 0, ahead: count(records) });
     }
-    const newest = records.at(-1);
-    if (newest !== undefined) next = Math.max(next, lastNumber(newest) + 1);
-    epochs.set(epoch, next - 1);
-    if (known === undefined && epochs.size > this.#epochsMax) this.#forgetOldest(epochs);
-    return { from, duplicates, missing, newEpoch: known === undefined };
+    const state = { floor: 0, highest: 0, succeeded: false, heardAt: at };
+    source.epochs.set(epoch, state);
+    const judgement = judge(source, epoch, state, records, at);
+    this.#forget(source, at);
+    return { ...judgement, begun: beginning.begun, alarms: [...beginning.alarms, ...judgement.alarms] };
   }
 
-  /** The floor of an epoch, or undefined if it was never heard. */
-  floor(source: SourceName, epoch: string): number | undefined {
-    return this.#sources.get(keyOf(source))?.epochs.get(epoch);
-  }
-
-  epochOrder(source: SourceName, epoch: string): number {
-    return [...this.#source(source).epochs.keys()].indexOf(epoch) + 1;
+  /** How far a source has come, and what is missing: what its gateway needs to hear. */
+  floor(name: SourceName): LaneFloor {
+    const source = this.#sources.get(keyOf(name));
+    return source === undefined ? { epoch: null, floor: 0, highest: 0 } : floorOf(source);
   }
 
   snapshot(): readonly SourceSnapshot[] {
-    return [...this.#sources.values()].map(({ name: { site, gateway, lane }, epochs }) => {
-      return { site, gateway, lane, epochs: [...epochs] };
+    return Array.from(this.#sources.values(), ({ name, epochs, current, waiting, run, takenFrom }) => {
+      const saved = Array.from(epochs, ([epoch, state]): EpochSnapshot => {
+        return [epoch, state.floor, state.highest, state.succeeded, state.heardAt];
+      });
+      return { ...name, current, waiting, run, takenFrom, epochs: saved };
     });
   }
 
@@ -103,17 +179,122 @@ export class Sequencer {
     const known = this.#sources.get(key);
     if (known !== undefined) return known;
     const { site, gateway, lane } = name;
-    const source = { name: { site, gateway, lane }, epochs: new Map<string, number>() };
+    const source: Source = {
+      name: { site, gateway, lane },
+      epochs: new Map(),
+      current: null,
+      waiting: false,
+      run: 0,
+      takenFrom: null,
+    };
     this.#sources.set(key, source);
     return source;
   }
 
-  #forgetOldest(epochs: Map<string, number>): void {
-    const [oldest] = epochs.keys();
-    if (oldest !== undefined) epochs.delete(oldest);
-    this.forgottenEpochs++;
+  /** To be called when an epoch was added: only then there can be one too many. */
+  #forget({ epochs, current }: Source, at: EpochMs): void {
+    const { streamAgeMax, epochsPerSourceMin, epochsPerSourceMax } = this.#limits;
+    const byAge = [...epochs].sort(([, a], [, b]) => a.heardAt - b.heardAt);
+    for (const [epoch, { succeeded, heardAt }] of byAge) {
+      if (epochs.size <= epochsPerSourceMin) return;
+      if (!succeeded || at - heardAt <= streamAgeMax) continue;
+      epochs.delete(epoch);
+      this.forgottenOld++;
+    }
+    for (const [epoch] of byAge) {
+      if (epochs.size <= epochsPerSourceMax) return;
+      if (epoch !== current && epochs.delete(epoch)) this.forgottenAtLimit++;
+    }
   }
 }
+
+/** What a source's gateway is told; also of a saved source. */
+export function floorOfSnapshot({ current, waiting, epochs }: SourceSnapshot): LaneFloor {
+  const [, floor, highest] = epochs.find(([epoch]) => epoch === current) ?? [null, 0, 0];
+  return laneFloor(current, floor, highest, waiting);
+}
+
+function floorOf({ current, waiting, epochs }: Source): LaneFloor {
+  const { floor, highest } = epochs.get(current ?? '') ?? { floor: 0, highest: 0 };
+  return laneFloor(current, floor, highest, waiting);
+}
+
+/** What could not be applied lies, as far as the gateway is concerned, behind the floor that it is told. */
+const laneFloor = (epoch: string | null, floor: number, highest: number, waiting: boolean): LaneFloor => ({
+  epoch,
+  floor,
+  highest: waiting ? Math.max(highest, floor + 1) : highest,
+});
+
+/** Judges a batch of an epoch that has begun. */
+function judge(
+  source: Source,
+  epoch: string,
+  state: EpochState,
+  records: readonly FloorRecord[],
+  at: EpochMs,
+): Judgement {
+  state.heardAt = at;
+  if (!state.succeeded) source.current = epoch;
+  const { floor } = state;
+  const first = records[0]!.number;
+  const last = lastNumber(records.at(-1)!);
+  state.highest = Math.max(state.highest, last);
+  if (first > floor + 1) {
+    if (state.succeeded) source.waiting = true;
+    return nothingNew(records, { run: source.run, floor, duplicates: 0, ahead: count(records) });
+  }
+  const duplicates = Math.min(last, floor) - first + 1;
+  if (last <= floor) return nothingNew(records, { run: source.run, floor, duplicates, ahead: 0 });
+  state.floor = last;
+  if (source.takenFrom !== epoch) source.run += 1;
+  source.takenFrom = epoch;
+  source.waiting = false;
+  const from = records.findIndex((record) => lastNumber(record) > floor);
+  const alarms: AlarmCause[] = state.succeeded ? ['not-current'] : [];
+  if (records.some((record) => record.kind === 'gap' && record.reason === 'trimmed' && record.to > floor)) {
+    alarms.push('trimmed');
+  }
+  return { from, run: source.run, floor, duplicates, ahead: 0, begun: false, alarms };
+}
+
+const nothingNew = (
+  records: readonly FloorRecord[],
+  counts: Pick<Judgement, 'run' | 'floor' | 'duplicates' | 'ahead'>,
+): Judgement => ({ from: records.length, ...counts, begun: false, alarms: NONE });
+
+/** Whether and how an unknown epoch begins with `first`, the first record of a batch of it. */
+function beginningOf(source: Source, first: FloorRecord, at: EpochMs): Beginning {
+  if (first.number !== 1) return 'waits';
+  const predecessor = predecessorOf(first);
+  // Agents before the start record begin with any record. That says nothing about what came before, so there is nothing to wait for or to
+  // suspect; today's agents always begin with a start record or a gap, so nothing of theirs can pass here.
+  if (predecessor === undefined) return IN_TURN;
+  if (predecessor === null) {
+    return source.epochs.size > 0 ? { begun: 'in-turn', alarms: ['no-predecessor'] } : IN_TURN;
+  }
+  const before = source.epochs.get(predecessor.epoch);
+  if (before === undefined) {
+    // A gateway that trimmed the beginning of its oldest epoch has nothing older to send; to wait would be to wait for ever.
+    return first.kind === 'gap' && first.reason === 'trimmed' ? { begun: 'after-loss', alarms: NONE } : 'waits';
+  }
+  if (before.floor < predecessor.last) {
+    before.highest = Math.max(before.highest, predecessor.last);
+    return 'waits';
+  }
+  const second = before.succeeded;
+  before.succeeded = true;
+  before.heardAt = at;
+  if (second) return { begun: 'in-turn', alarms: ['second-successor'] };
+  return before.floor > predecessor.last ? { begun: 'in-turn', alarms: ['shorter'] } : IN_TURN;
+}
+
+/** What a first record says of the epoch before; null: there was none, undefined: nothing. */
+const predecessorOf = (first: FloorRecord): Predecessor | undefined =>
+  first.kind === 'start' || first.kind === 'gap' ? first.predecessor : undefined;
+
+/** Numbers that consecutive records stand for. */
+const count = (records: readonly FloorRecord[]): number => lastNumber(records.at(-1)!) - records[0]!.number + 1;
 
 /** Names hold no slash, so the key is one to one. */
 const keyOf = ({ site, gateway, lane }: SourceName): string => `${site}/${gateway}/${lane}`;

@@ -4,6 +4,7 @@ import {
   type DurationMs,
   type EpochMs,
   epochMs,
+  type GatewayAlarm,
   type GatewayName,
   type GatewayRow,
   gatewayKey,
@@ -20,6 +21,7 @@ import {
 } from '@floorwatch/contracts';
 
 import type { FloorObserver } from '../floor-observer.ts';
+import { type AlarmSnapshot, alarmView } from '../sequence/alarms.ts';
 import type { Store } from '../write/store.ts';
 import { serveLimits } from './limits.ts';
 import { SensorHistory } from './sensor-history.ts';
@@ -74,6 +76,8 @@ interface GatewayEntry {
   heardAt: EpochMs | null;
   watermark: EpochMs | null;
   report: GatewayRow | null;
+  /** By lane and cause. */
+  readonly alarms: Map<string, AlarmSnapshot>;
   /** As last told to pages. */
   silent: boolean;
 }
@@ -203,13 +207,18 @@ export class FloorView implements FloorObserver {
     if (gateway !== undefined) gateway.report = row;
   }
 
+  alarm(alarm: AlarmSnapshot): void {
+    this.#gateway(alarm)?.alarms.set(`${alarm.lane}/${alarm.cause}`, alarm);
+  }
+
   /** Sites with their gateways, both in the order of their names. */
   sites(): SiteView[] {
     const sites = new Map<string, GatewayView[]>();
     const entries = [...this.#gateways.entries()].sort(([a], [b]) => compare(a, b));
-    for (const [, { name, heardAt, watermark, report, sensors }] of entries) {
+    for (const [, { name, heardAt, watermark, report, sensors, alarms }] of entries) {
       const views = sites.get(name.site) ?? [];
-      views.push({ site: name.site, gateway: name.gateway, heardAt, watermark, report, sensors: sensors.length });
+      const { site, gateway } = name;
+      views.push({ site, gateway, heardAt, watermark, report, sensors: sensors.length, alarms: alarmViews(alarms) });
       sites.set(name.site, views);
     }
     return [...sites].map(([site, gateways]) => ({ site, gateways })).sort((a, b) => compare(a.site, b.site));
@@ -341,6 +350,7 @@ export class FloorView implements FloorObserver {
       heardAt: null,
       watermark: null,
       report: null,
+      alarms: new Map(),
       silent: true,
     };
     this.#gateways.set(key, entry);
@@ -383,6 +393,9 @@ export class FloorView implements FloorObserver {
     },
   };
 }
+
+const alarmViews = (alarms: ReadonlyMap<string, AlarmSnapshot>): GatewayAlarm[] =>
+  [...alarms.values()].sort((a, b) => b.lastAt - a.lastAt).map(alarmView);
 
 function matches({ id, ref }: SensorEntry, filter: SensorFilter, search: string | undefined): boolean {
   return (

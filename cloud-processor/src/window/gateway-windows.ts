@@ -114,9 +114,9 @@ export class GatewayWindows {
   /**
    * Merges a checked record into the open windows. Readings behind the seal wait to correct their window, and are counted in `out`.
    *
-   * @param epoch the record's epoch, see `RecordPlace`.
+   * @param run see `RecordPlace`.
    */
-  merge(sensors: readonly RollupSensor[], record: RollupsRecord, epoch: number, out: Collector<LateRow>): void {
+  merge(sensors: readonly RollupSensor[], record: RollupsRecord, run: number, out: Collector<LateRow>): void {
     const { length } = record.columns.sensor;
     if (this.#config.sizes.some((size) => size % record.bucketMs !== 0)) {
       for (let index = 0; index < length; index++) this.#refuse('bucket', record.columns.n[index]!);
@@ -124,7 +124,7 @@ export class GatewayWindows {
     }
     if (this.#slots.full) this.#dropUnusedSlots();
     const slots = sensors.map((sensor) => this.#slots.slotOf(sensor));
-    const order = orderOf({ epoch, number: record.number });
+    const order = orderOf({ run, number: record.number });
     for (let index = 0; index < length; index++) {
       const slot = slots[record.columns.sensor[index]!]!;
       const start = rollupStart(record, index);

@@ -66,17 +66,17 @@ export class WindowOperator {
    * Merges a checked record of the gateway.
    *
    * @param sensors the list that its column `sensor` points into.
-   * @param epoch the record's epoch, see `RecordPlace`.
+   * @param run see `RecordPlace`.
    */
   merge(
     name: GatewayName,
     sensors: readonly RollupSensor[],
     record: RollupsRecord,
-    epoch: number,
+    run: number,
     out: Collector<LateRow>,
   ): void {
     const gateway = this.#gateway(name);
-    if (gateway !== undefined) gateway.merge(sensors, record, epoch, out);
+    if (gateway !== undefined) gateway.merge(sensors, record, run, out);
     else
       this.#shared.countRefused(
         'too-many-gateways',

@@ -5,11 +5,12 @@ import { describe, expect, it } from 'vitest';
 import { resourcesPerTest, waitFor } from '../../../tests/support/index.ts';
 import { CheckpointFile } from '../../src/checkpoint/checkpoint-file.ts';
 import { DeadLetters } from '../../src/dead-letters/dead-letters.ts';
+import { SafeFloors } from '../../src/floors/safe-floors.ts';
 import { PartitionRunner } from '../../src/partition-runner.ts';
 import { Partition } from '../../src/partition.ts';
 import { OutboxWriter } from '../../src/write/outbox-writer.ts';
 import { Outbox } from '../../src/write/outbox.ts';
-import { deaf, windowConfig } from '../support/floor.ts';
+import { deaf, partitionBasics } from '../support/floor.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 import { windowRow } from '../write/sample-rows.ts';
 
@@ -20,17 +21,12 @@ describe('a dead letter that is not on the disk', () => {
   it('holds up the checkpoint that would pass over its message', async () => {
     const dataDir = await resources.directory();
     const deadLetters = await DeadLetters.open(dataDir, 16 * 1024 * 1024);
-    const partition = new Partition({
-      number: 3,
-      windows: windowConfig(),
-      observer: deaf,
-      deadLetters,
-      from: undefined,
-    });
-    const runner = new PartitionRunner(partition, new CheckpointFile(dataDir, 3, 'test'), deadLetters, logger);
+    const partition = new Partition({ ...partitionBasics, number: 3, observer: deaf, deadLetters, from: undefined });
+    const file = new CheckpointFile(dataDir, 3, 'test');
+    const runner = new PartitionRunner({ partition, file, deadLetters, floors: new SafeFloors(), logger });
     // A log that is closed takes nothing, like a disk that fails.
     await deadLetters.close();
-    partition.apply({ subject: 'junk', data: Buffer.from('x'), sequence: 1 }, epochMs(1));
+    partition.apply({ subject: 'junk', data: Buffer.from('x'), sequence: 1, storedAt: epochMs(1) }, epochMs(1));
     await runner.checkpoint();
     expect(runner.checkpoints).toMatchObject({ saved: 0, failed: 1, failing: true });
     expect(await new CheckpointFile(dataDir, 3, 'test').load()).toEqual({ kind: 'none' });

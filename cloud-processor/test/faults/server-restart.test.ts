@@ -2,7 +2,7 @@ import { INGEST_STREAM } from '@floorwatch/contracts';
 import { describe, expect, it, vi } from 'vitest';
 
 import { resourcesPerTest, waitFor } from '../../../tests/support/index.ts';
-import { BASE, batchOf, BUCKET, rollups, tick } from '../support/floor.ts';
+import { BASE, batchOf, BUCKET, rollups, start, tick } from '../support/floor.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 import { connectPublisher, hasStream, type Publisher, startPipeline } from '../support/running.ts';
 
@@ -11,10 +11,12 @@ vi.setConfig({ testTimeout: 60_000 });
 
 const resources = resourcesPerTest();
 
-/** Batch `i`: ten seconds of one sensor. */
-const batch = (i: number, epoch = '1-0000000a') =>
-  batchOf([rollups(i, [{ sensor: 0, at: BASE + i * BUCKET, value: i }])], { epoch });
-const end = (number: number, epoch = '1-0000000a') => batchOf([tick(number, BASE + 100 * 3_600_000)], { epoch });
+/** Batch `i`: ten seconds of one sensor, the first behind the start record. */
+const batch = (i: number) => {
+  const record = rollups(i + 1, [{ sensor: 0, at: BASE + i * BUCKET, value: i }]);
+  return batchOf(i === 1 ? [start(), record] : [record]);
+};
+const end = (i: number) => batchOf([tick(i + 1, BASE + 100 * 3_600_000)]);
 
 const streamReady = (publisher: Publisher) => waitFor('the stream exists', () => hasStream(publisher));
 
@@ -81,7 +83,7 @@ describe('nats-server', () => {
     await publisher.publish(...[4, 5, 6].map((i) => batch(i)), end(7));
     await waitFor('the windows are stored', () => minuteCounts(store).length === 2, { timeoutMs: 30_000 });
     expect(minuteCounts(store)).toEqual([5, 1]);
-    expect(one.partition().counts.missing).toBe(0);
+    expect(one.partition().counts.ahead).toBe(0);
     expect(one.pipeline.health()).toMatchObject({ ok: true });
   });
 
@@ -112,11 +114,15 @@ describe('a stream that was lost', () => {
     await waitFor('the stream exists again', () => hasStream(publisher), { timeoutMs: 30_000 });
     // 4 comes again, 5 and 6 were only in the lost stream, 7 is new. All have sequences that were read before.
     await publisher.publish(batch(4), batch(7), end(8));
+    await waitFor('the hole is seen', () => one.partition().counts.ahead === 2, { timeoutMs: 30_000 });
+    expect(one.partition().sequence.sourcesWaiting).toBe(1);
+    await publisher.publish(batch(5), batch(6), batch(7), end(8));
     await waitFor('the windows are stored', () => minuteCounts(store).length === 2, { timeoutMs: 30_000 });
-    expect(minuteCounts(store)).toEqual([4, 1]);
-    expect(one.partition().counts).toMatchObject({ duplicates: 1, missing: 2 });
+    expect(minuteCounts(store)).toEqual([5, 2]);
+    expect(one.partition().counts).toMatchObject({ duplicates: 1, ahead: 2 });
+    expect(one.partition().sequence.sourcesWaiting).toBe(0);
     expect(one.pipeline.lanes[0]?.reader?.moves.get('recreated')).toBe(1);
-    expect(Object.values(store.contents('window')).every((text) => text.includes('"incomplete":true'))).toBe(true);
+    expect(Object.values(store.contents('window')).some((text) => text.includes('"incomplete":true'))).toBe(false);
   });
 
   it('while the processor was stopped is read from its first message', async () => {
@@ -135,11 +141,11 @@ describe('a stream that was lost', () => {
     await publisher.publish(batch(4), end(5));
     await waitFor('the window is stored', () => minuteCounts(store).length === 1, { timeoutMs: 30_000 });
     expect(minuteCounts(store)).toEqual([4]);
-    expect(two.partition().counts).toMatchObject({ duplicates: 0, missing: 0 });
+    expect(two.partition().counts).toMatchObject({ duplicates: 0, ahead: 0 });
     expect(two.pipeline.lanes[0]?.reader?.moves.get('recreated')).toBe(1);
   });
 
-  it('at its beginning only is read from its first message, and what is gone is counted', async () => {
+  it('at its beginning only is read from its first message, and what is gone is waited for', async () => {
     const { url } = await resources.nats();
     const publisher = await connectPublisher(resources, url);
     const store = new MemoryStore();
@@ -149,12 +155,15 @@ describe('a stream that was lost', () => {
     await publisher.publish(batch(1));
     await waitFor('a batch is applied', () => one.partition().counts.batches === 1);
     await one.stop();
-    await publisher.publish(...[2, 3, 4, 5].map((i) => batch(i)), end(6));
+    const rest = [...[2, 3, 4, 5].map((i) => batch(i)), end(6)];
+    await publisher.publish(...rest);
     await publisher.manager.streams.purge(INGEST_STREAM.name, { seq: 4 });
     const two = await startPipeline(resources, { url, dataDir, store });
-    await waitFor('the window is stored', () => minuteCounts(store).length === 1);
-    expect(minuteCounts(store)).toEqual([3]);
-    expect(two.partition().counts).toMatchObject({ missing: 2 });
+    await waitFor('the hole is seen', () => two.partition().counts.ahead === 3);
     expect(two.pipeline.lanes[0]?.reader?.moves.get('trimmed')).toBe(1);
+    expect(store.contents('window')).toEqual({});
+    await publisher.publish(...rest);
+    await waitFor('the window is stored', () => minuteCounts(store).length === 1);
+    expect(minuteCounts(store)).toEqual([5]);
   });
 });

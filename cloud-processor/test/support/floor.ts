@@ -5,6 +5,7 @@ import {
   aggregateOf,
   type AnomalyRecord,
   type Batch,
+  days,
   encodeBatch,
   epochMs,
   type FloorRecord,
@@ -14,10 +15,12 @@ import {
   rollupsRecord,
   type RollupsRecord,
   seconds,
+  type StartRecord,
 } from '@floorwatch/contracts';
 
 import type { FloorObserver } from '../../src/floor-observer.ts';
 import type { StreamMessage } from '../../src/partition.ts';
+import type { SequencerLimits } from '../../src/sequence/sequencer.ts';
 import type { WindowConfig } from '../../src/window/window-config.ts';
 
 /** A full hour: 2026-03-02T08:00:00Z. */
@@ -106,6 +109,15 @@ export const anomaly = (number: number, id: number, phase: AnomalyRecord['phase'
   ...(phase === 'closed' ? { closeReason: 'recovered' } : {}),
 });
 
+/** The first record of an epoch. */
+export const start = (predecessor: StartRecord['predecessor'] = null): StartRecord => ({
+  kind: 'start',
+  number: 1,
+  predecessor,
+  at: epochMs(BASE),
+  clock: 'synchronised',
+});
+
 /** A batch of consecutive records of one gateway. */
 export const batchOf = (
   records: readonly FloorRecord[],
@@ -125,7 +137,22 @@ export const messageOf = (batch: Batch, sequence: number): StreamMessage => ({
   subject: ingestSubject(batch),
   data: encodeBatch(batch),
   sequence,
+  storedAt: epochMs(BASE + sequence),
 });
+
+export const sequencerLimits = (more: Partial<SequencerLimits> = {}): SequencerLimits => ({
+  streamAgeMax: days(7),
+  epochsPerSourceMin: 16,
+  epochsPerSourceMax: 1_000,
+  ...more,
+});
+
+/** What every partition of a test begins with. */
+export const partitionBasics = {
+  windows: windowConfig(),
+  sequence: sequencerLimits(),
+  newSeries: '0123456789abcdef',
+} as const;
 
 /** Hears nothing. */
 export const deaf: FloorObserver = {
@@ -134,6 +161,7 @@ export const deaf: FloorObserver = {
   rollup: () => undefined,
   anomaly: () => undefined,
   gateway: () => undefined,
+  alarm: () => undefined,
 };
 
 /** Keeps what is emitted. */

@@ -9,7 +9,8 @@ import { Aedes, type Client, type PublishPacket } from 'aedes';
 import { limits } from '../limits.ts';
 import type { BrokerState } from './broker-state.ts';
 import { BrokerUsers } from './broker-users.ts';
-import { MessageQueue } from './message-queue.ts';
+import { CONNECTION_ENDED, InFlight } from './in-flight.ts';
+import { MessageQueue, type Settle } from './message-queue.ts';
 import { limitPackets } from './packet-limiter.ts';
 import type { RawMessage } from './raw-message.ts';
 
@@ -19,6 +20,15 @@ export interface EmbeddedBrokerConfig {
   readonly port: number;
   /** Who may connect; without it anyone on this machine may, and nobody else. */
   readonly usersFile?: string;
+  /** Messages of one topic that a device may have unacknowledged. */
+  readonly inFlightMax: number;
+}
+
+/** The part of aedes' persistence that it asks, too, whether a packet of QoS 2 is a repeat; its types leave it out. */
+interface IncomingStore {
+  readonly persistence: {
+    incomingGetPacket(client: Client, packet: PublishPacket): Promise<unknown>;
+  };
 }
 
 /** The return code "bad user name or password" of MQTT 3.1.1, table 3.1; aedes' own name for it does not exist at run time. */
@@ -27,7 +37,8 @@ const BAD_CREDENTIALS = 4;
 /**
  * An MQTT broker inside of the agent. A device hears PUBACK (or PUBREC) when the delivery with its message is acknowledged: aedes
  * answers when `authorizePublish` calls back, and that callback is held until then. A delivery that is refused closes the
- * connections it came from, and devices send again.
+ * connections it came from, and devices send again. A device that sends on without waiting is read no further while too much of it is
+ * unacknowledged.
  *
  * Others may subscribe too. They are served at QoS 0 and nothing is retained, because aedes would keep what they have not
  * fetched in memory without a limit.
@@ -38,7 +49,12 @@ export class EmbeddedBroker implements Source<RawMessage> {
   readonly #queue = new MessageQueue(() => this.#resume());
   /** Sockets that have more to read than there is room for. */
   readonly #held = new Set<Socket>();
-  readonly #sockets = new Set<Socket>();
+  /** The connections, and what each has in flight. */
+  readonly #sockets = new Map<Socket, InFlight>();
+  /** Connections that devices have ended, and that are not read to their end yet. */
+  readonly #ended = new WeakSet<Socket>();
+  /** Messages of QoS 2 on their way into the pipeline, by device and packet identifier, with all who wait to hear of them. */
+  readonly #exactlyOnce = new Map<string, Settle[]>();
   #aedes: Aedes | undefined;
   #server: Server | undefined;
   #port = 0;
@@ -65,7 +81,7 @@ export class EmbeddedBroker implements Source<RawMessage> {
     const users = usersFile === undefined ? undefined : await BrokerUsers.load(usersFile);
     const aedes = new Aedes({
       authenticate: (_client, name, password, done) => void this.#authenticate(users, name, password, done),
-      authorizePublish: (_client, packet, done) => this.#accept(packet, done),
+      authorizePublish: (client, packet, done) => this.#accept(client, packet, done),
       authorizeSubscribe: (_client, subscription, done) => {
         subscription.qos = 0;
         done(null, subscription);
@@ -111,7 +127,7 @@ export class EmbeddedBroker implements Source<RawMessage> {
     await nextTurn();
     await nextTurn();
     await new Promise<void>((resolve) => aedes.close(() => resolve()));
-    for (const socket of this.#sockets) socket.destroy();
+    for (const socket of this.#sockets.keys()) socket.destroy();
     await closed;
     this.#since = epochMs(Date.now());
   }
@@ -129,15 +145,29 @@ export class EmbeddedBroker implements Source<RawMessage> {
     };
   }
 
+  /** Puts a message that no device sent behind those that wait. Resolves when it is safe; rejects if it was refused. */
+  async submit(message: RawMessage): Promise<void> {
+    return this.#queue.submit(message);
+  }
+
   /** The port in use, also where any free one was asked for. */
   get port(): number {
     return this.#port;
   }
 
   #admit(socket: Socket, aedes: Aedes): void {
-    limitPackets(socket, limits.packetBytesMax);
-    this.#sockets.add(socket);
+    const inFlight = new InFlight(
+      this.#config.inFlightMax,
+      (message, settle) => this.#queue.push(message, settle),
+      () => this.#resume(),
+    );
+    this.#sockets.set(socket, inFlight);
+    limitPackets(socket, limits.packetBytesMax, () => {
+      this.#ended.add(socket);
+      this.#giveUp(socket, inFlight);
+    });
     socket.once('close', () => {
+      inFlight.close();
       this.#sockets.delete(socket);
       this.#held.delete(socket);
     });
@@ -145,7 +175,7 @@ export class EmbeddedBroker implements Source<RawMessage> {
     // the device, wait.
     const read = socket.read.bind(socket);
     socket.read = (size?: number): unknown => {
-      if (!this.#queue.full && !this.#stopping) return read(size);
+      if (!this.#queue.full && !inFlight.holding && !this.#stopping) return read(size);
       if (size !== 0) this.#held.add(socket);
       return null;
     };
@@ -162,7 +192,7 @@ export class EmbeddedBroker implements Source<RawMessage> {
     });
   }
 
-  #accept(packet: PublishPacket, done: (error?: Error | null) => void): void {
+  #accept(client: Client | null, packet: PublishPacket, done: (error?: Error | null) => void): void {
     if (packet.topic.startsWith('$')) {
       done(new Error(`topics that begin with $ are the broker's own: ${packet.topic.slice(0, 100)}`));
       return;
@@ -170,8 +200,69 @@ export class EmbeddedBroker implements Source<RawMessage> {
     // Many devices set the flag on everything. To keep a copy per topic would be memory without a limit.
     packet.retain = false;
     const payload = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload;
-    this.#queue.push({ topic: packet.topic, payload, receivedAt: epochMs(Date.now()), retained: false }, (error) =>
-      done(error ?? null),
+    const message = { topic: packet.topic, payload, receivedAt: epochMs(Date.now()), retained: false };
+    const settle: Settle = (error) => {
+      if (error !== CONNECTION_ENDED) done(error ?? null);
+    };
+    if (packet.qos === 2 && client !== null && !client.clean) void this.#acceptOnce(client, packet, message, settle);
+    else this.#push(client, message, packet.qos > 0, settle);
+  }
+
+  #push(client: Client | null, message: RawMessage, gated: boolean, settle: Settle): void {
+    const socket = client?.conn as Socket | undefined;
+    const inFlight = socket === undefined ? undefined : this.#sockets.get(socket);
+    // The last will of a device comes when its connection is gone.
+    if (socket === undefined || inFlight === undefined) {
+      this.#queue.push(message, settle);
+    } else {
+      inFlight.accept(message, gated, settle);
+      this.#giveUp(socket, inFlight);
+    }
+  }
+
+  /**
+   * Closes a connection that its device has ended while messages wait. They would be let through one after the other otherwise, while the
+   * device repeats them on its next connection.
+   */
+  #giveUp(socket: Socket, inFlight: InFlight): void {
+    if (!this.#ended.has(socket) || !inFlight.holding) return;
+    inFlight.close();
+    socket.destroy();
+  }
+
+  /**
+   * QoS 2 within a session that outlives connections: a repeat by the protocol (flag DUP, 4.3.3) of what is on its way waits for that, and of
+   * what is safe is answered at once. Without the flag it is new: a device that has forgotten its session begins again at the same identifiers.
+   */
+  async #acceptOnce(client: Client, packet: PublishPacket, message: RawMessage, settle: Settle): Promise<void> {
+    const id = `${client.id} ${String(packet.messageId)}`;
+    const waiting = this.#exactlyOnce.get(id);
+    if (packet.dup && waiting !== undefined) {
+      waiting.push(settle);
+      return;
+    }
+    if (packet.dup && (await this.#isStored(client, packet))) {
+      settle();
+      return;
+    }
+    const all = [settle];
+    this.#exactlyOnce.set(id, all);
+    this.#push(client, message, true, (error) => {
+      if (this.#exactlyOnce.get(id) === all) this.#exactlyOnce.delete(id);
+      const [first, ...repeats] = all;
+      first?.(error);
+      // A repeat came in on another connection, and must be told to come again.
+      for (const repeat of repeats)
+        repeat(error === CONNECTION_ENDED ? new Error('the first one was not taken') : error);
+    });
+  }
+
+  /** Whether aedes still waits for the PUBREL of a packet, which it has kept since the first one was safe. */
+  async #isStored(client: Client, packet: PublishPacket): Promise<boolean> {
+    const { persistence } = this.#aedes as unknown as IncomingStore;
+    return persistence.incomingGetPacket(client, packet).then(
+      () => true,
+      () => false,
     );
   }
 

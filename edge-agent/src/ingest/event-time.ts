@@ -3,7 +3,7 @@ import { type EpochMs, epochMs } from '@floorwatch/contracts';
 import type { RejectReason } from './reject.ts';
 
 /** 2000-01-01T00:00:00Z. No recording that we know is older; a clock that shows less was never set. */
-const YEAR_2000_MS = 946_684_800_000;
+export const YEAR_2000_MS = 946_684_800_000;
 const YEAR_2000_S = YEAR_2000_MS / 1_000;
 /** As seconds this is the year 5138, as milliseconds March 1973: no number is plausible as both. */
 const SECONDS_MAX = 100_000_000_000;
@@ -11,30 +11,25 @@ const SECONDS_MAX = 100_000_000_000;
 /** ISO 8601 date and time with seconds optional and a zone required: without one, the same text means 24 different times. */
 const ISO_8601 = /^(\d{4})-(\d\d)-(\d\d)[T ]\d\d:\d\d(:\d\d([.,]\d{1,9})?)?(Z|[+-]\d\d(:?\d\d)?)$/i;
 
+/** The instants that have a date (ECMA-262, 21.4.1.1); milliseconds before and after 1970. */
+const INSTANT_MS_MAX = 8.64e15;
+
 /**
- * The event time that a device sent: epoch milliseconds (a fraction is dropped) or ISO 8601.
+ * The event time that a device sent: epoch milliseconds (a fraction is dropped) or ISO 8601. Whether it can be right is for the caller to
+ * judge.
  *
  * @param ts the field as it came.
- * @param latest what lies behind this is in the future.
  */
-export function parseEventTime(ts: unknown, latest: number): EpochMs | RejectReason {
+export function parseEventTime(ts: unknown): EpochMs | RejectReason {
   if (typeof ts === 'number') {
     if (ts >= YEAR_2000_S && ts < SECONDS_MAX) return 'time-in-seconds';
-    return checkEventTime(ts, latest);
+    return Math.abs(ts) <= INSTANT_MS_MAX ? epochMs(Math.floor(ts)) : 'time-malformed';
   }
   const parts = typeof ts === 'string' ? ISO_8601.exec(ts) : null;
   // Date.parse reads the 30th of February as the 2nd of March.
   if (parts === null || !isDay(Number(parts[1]), Number(parts[2]), Number(parts[3]))) return 'time-malformed';
   const ms = Date.parse(normaliseIso(parts[0]));
-  return Number.isNaN(ms) ? 'time-malformed' : checkEventTime(ms, latest);
-}
-
-/** `ms` as a whole instant if it lies between the year 2000 and `latest`, both included. */
-export function checkEventTime(ms: number, latest: number): EpochMs | RejectReason {
-  if (!Number.isFinite(ms)) return 'time-malformed';
-  if (ms < YEAR_2000_MS) return 'time-before-2000';
-  if (ms > latest) return 'time-in-future';
-  return epochMs(Math.floor(ms));
+  return Number.isNaN(ms) ? 'time-malformed' : epochMs(ms);
 }
 
 const isDay = (year: number, month: number, day: number): boolean => {

@@ -1,4 +1,5 @@
 import { connect as connectTcp, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
 
 import { type Delivery, epochMs, type Source } from '@floorwatch/contracts';
@@ -7,7 +8,8 @@ import { MqttClient } from 'mqtt';
 
 import { limits } from '../limits.ts';
 import type { BrokerState } from './broker-state.ts';
-import { MessageQueue, type Settle } from './message-queue.ts';
+import { InFlight } from './in-flight.ts';
+import { MessageQueue } from './message-queue.ts';
 import { limitPackets } from './packet-limiter.ts';
 import type { RawMessage } from './raw-message.ts';
 
@@ -20,34 +22,76 @@ export interface ExternalBrokerConfig {
   /** File with the password; without it the environment variable FLOORWATCH_MQTT_PASSWORD counts. */
   readonly passwordFile?: string;
   readonly tls?: TlsFiles;
+  /** Messages of one topic that may be unacknowledged. */
+  readonly inFlightMax: number;
+}
+
+/** How the connection is watched, in milliseconds. */
+export interface ExternalBrokerTimes {
+  /** A broker that sends no message for so long is asked to confirm the subscriptions. */
+  readonly silenceMs: number;
+  /** How long it may take to answer. */
+  readonly answerMs: number;
 }
 
 const RECONNECT_MS = 1_000;
+/** Seconds after which MQTT.js asks whether the broker is there, if nothing was sent; after half as many more it gives up. */
+const KEEPALIVE_S = 30;
+/** The first two bytes of a PUBACK (3.4). */
+const PUBACK = 0x4002;
+/** Tells MQTT.js to go on without an acknowledgement of its own. */
+const LATER = new Error('acknowledged later');
 
 type IncomingPacket = Parameters<MqttClient['handleMessage']>[0];
-type Done = (error?: Error) => void;
+type Go = (error?: Error) => void;
+
+/** One connection to the broker. Acknowledgements never go to another one than their message came from: packet identifiers begin anew. */
+interface Connection {
+  readonly stream: Duplex;
+  readonly inFlight: InFlight;
+  /** Acknowledgements to be written together at the end of this turn. */
+  acks: number[];
+  open: boolean;
+}
 
 /**
  * A broker somewhere else. Messages come at QoS 1 within a session that the broker keeps (`clean: false`): what this agent has not
  * acknowledged it delivers again. Connecting goes on for ever in the background; {@link state} tells how it is.
+ *
+ * MQTT.js waits with the next message until the last one is acknowledged, which would be one message per commit. So it is told at once to
+ * go on, as if the message had failed, which is its way of leaving the PUBACK out; ours is written when the delivery is acknowledged. When a
+ * connection ends its pending acknowledgements are forgotten, and the messages come again.
  */
 export class ExternalBroker implements Source<RawMessage> {
   readonly #config: ExternalBrokerConfig;
   readonly #filters: readonly string[];
   readonly #logger: Logger;
-  readonly #queue = new MessageQueue();
+  readonly #times: ExternalBrokerTimes;
+  readonly #queue = new MessageQueue(() => this.#resume());
   #client: MqttClient | undefined;
+  #connection: Connection | undefined;
+  /** Goes on reading; set while there is no room. */
+  #paused: Go | undefined;
+  #watch: NodeJS.Timeout | undefined;
+  #heardAt = 0;
   #ready = false;
   #since = epochMs(Date.now());
   #lastError: string | undefined;
-  /** Counts connections, so that an acknowledgement never goes to another one than its message came from. */
-  #connection = 0;
 
-  /** @param filters what to subscribe to. */
-  constructor(config: ExternalBrokerConfig, filters: readonly string[], logger: Logger) {
+  /**
+   * @param filters what to subscribe to.
+   * @param times other than the usual ones, for tests.
+   */
+  constructor(
+    config: ExternalBrokerConfig,
+    filters: readonly string[],
+    logger: Logger,
+    times: ExternalBrokerTimes = { silenceMs: limits.brokerSilenceMs, answerMs: limits.brokerAnswerMs },
+  ) {
     this.#config = config;
     this.#filters = filters;
     this.#logger = logger;
+    this.#times = times;
   }
 
   /** Begins to connect; does not wait for it. @throws StartError if a file with a secret can't be read. */
@@ -61,17 +105,18 @@ export class ExternalBroker implements Source<RawMessage> {
       resubscribe: false,
       reconnectPeriod: RECONNECT_MS * (1 + Math.random()),
       connectTimeout: 10_000,
-      keepalive: 30,
+      keepalive: KEEPALIVE_S,
       manualConnect: true,
       protocolVersion: 4,
       ...(user === undefined ? {} : { username: user }),
       ...(password === undefined ? {} : { password }),
     });
-    client.handleMessage = (packet, done) => this.#accept(client, packet, done ?? (() => undefined));
+    client.handleMessage = (packet, done) => this.#accept(packet, done ?? (() => undefined));
     client.on('connect', () => void this.#subscribe(client));
     client.on('close', () => this.#lost('the connection is closed'));
     client.on('error', (error) => this.#lost(messageOf(error)));
     this.#client = client;
+    this.#watch = setInterval(() => this.#look(client), this.#times.silenceMs / 4);
     client.connect();
   }
 
@@ -83,9 +128,11 @@ export class ExternalBroker implements Source<RawMessage> {
   async close(): Promise<void> {
     const client = this.#client;
     this.#client = undefined;
+    clearInterval(this.#watch);
     this.#queue.end();
     if (client === undefined) return;
     await this.#queue.whenDrained(limits.drainMsMax);
+    this.#writeAcks(this.#connection);
     await client.endAsync(!this.#ready);
   }
 
@@ -101,47 +148,129 @@ export class ExternalBroker implements Source<RawMessage> {
     };
   }
 
+  /** Puts a message that no device sent behind those that wait. Resolves when it is safe; rejects if it was refused. */
+  async submit(message: RawMessage): Promise<void> {
+    return this.#queue.submit(message);
+  }
+
   #open(certificates: TlsTexts): Socket {
-    this.#connection += 1;
     const { protocol, hostname, port } = new URL(this.#config.url);
     // An IPv6 address stands in brackets in a URL only.
     const host = hostname.replace(/^\[|\]$/g, '');
     const secure = protocol === 'mqtts:';
     const at = { host, port: port === '' ? (secure ? 8883 : 1883) : Number(port) };
     const socket = secure ? connectTls({ ...at, servername: host, ...certificates }) : connectTcp(at);
-    limitPackets(socket, limits.packetBytesMax);
+    this.#forget(this.#connection);
+    this.#paused = undefined;
+    const inFlight = new InFlight(
+      this.#config.inFlightMax,
+      (message, settle) => this.#queue.push(message, settle),
+      () => this.#resume(),
+    );
+    const connection: Connection = { stream: socket, inFlight, acks: [], open: true };
+    this.#connection = connection;
+    // Whichever comes first: while there is no room, the end of the connection would be noticed only behind all that came before it.
+    limitPackets(socket, limits.packetBytesMax, () => this.#forget(connection));
+    socket.once('close', () => this.#forget(connection));
     return socket;
   }
 
-  #accept(client: MqttClient, packet: IncomingPacket, done: Done): void {
-    // After the queue has ended nothing is acknowledged, and the broker keeps it.
-    if (this.#client === undefined) return;
+  /** What waits for its acknowledgement comes again. */
+  #forget(connection: Connection | undefined): void {
+    if (connection === undefined || !connection.open) return;
+    connection.open = false;
+    connection.acks = [];
+    connection.inFlight.close();
+  }
+
+  #accept(packet: IncomingPacket, go: Go): void {
     const connection = this.#connection;
+    // After the queue has ended nothing is acknowledged, and the broker keeps it.
+    if (this.#client === undefined || connection === undefined) return;
+    this.#heardAt = performance.now();
     const payload = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload;
     const message = { topic: packet.topic, payload, receivedAt: epochMs(Date.now()), retained: packet.retain };
-    const settle: Settle = (error) => {
-      if (connection !== this.#connection) return;
-      if (error === undefined) done();
-      else client.stream.destroy(error);
-    };
-    // A message that needs no acknowledgement need not wait for one, unless there is no room for the next.
-    if (packet.qos === 0 && !this.#queue.full) {
-      this.#queue.push(message, () => undefined);
-      done();
-    } else this.#queue.push(message, settle);
+    const { qos, messageId } = packet;
+    if (qos === 2) {
+      // Not what we subscribed to, but some brokers do. MQTT.js has the only state of its handshake, so it waits.
+      this.#queue.push(message, (error) => this.#settle(connection, error, go));
+      return;
+    }
+    connection.inFlight.accept(message, qos === 1, (error) =>
+      this.#settle(connection, error, () => {
+        if (qos === 1 && messageId !== undefined) this.#acknowledge(connection, messageId);
+      }),
+    );
+    if (this.#hasRoom()) go(LATER);
+    else this.#paused = go;
+  }
+
+  #settle(connection: Connection, error: Error | undefined, acknowledge: () => void): void {
+    if (!connection.open) return;
+    if (error === undefined) acknowledge();
+    else connection.stream.destroy(error);
+  }
+
+  #acknowledge(connection: Connection, messageId: number): void {
+    if (connection.acks.push(messageId) === 1) queueMicrotask(() => this.#writeAcks(connection));
+  }
+
+  /** In the order in which the messages came (4.6.0-2). */
+  #writeAcks(connection: Connection | undefined): void {
+    if (connection === undefined || !connection.open || connection.acks.length === 0) return;
+    const bytes = Buffer.allocUnsafe(4 * connection.acks.length);
+    for (const [i, id] of connection.acks.entries()) {
+      bytes.writeUInt16BE(PUBACK, 4 * i);
+      bytes.writeUInt16BE(id, 4 * i + 2);
+    }
+    connection.acks = [];
+    connection.stream.write(bytes);
+  }
+
+  #hasRoom(): boolean {
+    return !this.#queue.full && this.#connection?.inFlight.holding !== true;
+  }
+
+  #resume(): void {
+    const go = this.#paused;
+    if (go === undefined || !this.#hasRoom()) return;
+    this.#paused = undefined;
+    // Outside of the pipeline's own turn.
+    setImmediate(() => go(LATER));
   }
 
   async #subscribe(client: MqttClient): Promise<void> {
+    const connection = this.#connection;
+    this.#heardAt = performance.now();
     try {
-      const granted = await client.subscribeAsync([...this.#filters], { qos: 1 });
+      const granted = await withinMs(client.subscribeAsync([...this.#filters], { qos: 1 }), this.#times.answerMs);
       const refused = granted.filter(({ qos }) => qos > 2).map(({ topic }) => topic);
       if (refused.length > 0) throw new Error(`the broker refuses the subscription to ${refused.join(', ')}`);
+      this.#lastError = undefined;
+      if (this.#ready) return;
       this.#ready = true;
       this.#since = epochMs(Date.now());
-      this.#lastError = undefined;
       this.#logger.info({ broker: this.#config.url, filters: this.#filters }, 'connected to the MQTT broker');
     } catch (error) {
       this.#lost(`cannot subscribe: ${messageOf(error)}`);
+      // Another connection may do better; waiting longer on this one does not.
+      if (connection?.open === true) connection.stream.destroy();
+    }
+  }
+
+  /**
+   * Looks after a connection on which nothing comes: whether it is alive, and whether the broker still knows what we want of it. A
+   * subscription that is there already may be made again (3.8.4); retained copies that come with it are counted and not read.
+   */
+  #look(client: MqttClient): void {
+    if (!this.#ready) return;
+    if (this.#paused !== undefined) {
+      // MQTT.js reads no answers to its pings while it waits for room. The broker must hear of us all the same.
+      client.reschedulePing(true);
+      client.sendPing();
+      this.#heardAt = performance.now();
+    } else if (performance.now() - this.#heardAt >= this.#times.silenceMs) {
+      void this.#subscribe(client);
     }
   }
 
@@ -154,5 +283,17 @@ export class ExternalBroker implements Source<RawMessage> {
     if (isNew || !why.startsWith('the connection')) this.#lastError = why;
     this.#ready = false;
     if (isNew) this.#logger.warn({ broker: this.#config.url, error: why }, 'MQTT broker cannot be used; trying again');
+  }
+}
+
+async function withinMs<T>(answer: Promise<T>, ms: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`the broker did not answer within ${ms} ms`)), ms);
+  });
+  try {
+    return await Promise.race([answer, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }

@@ -51,6 +51,14 @@ export class MessageQueue {
     this.#changed.notify();
   }
 
+  /** Pushes a message; resolves when it is safe, and rejects if it was refused or can't be taken any more. */
+  async submit(message: RawMessage): Promise<void> {
+    if (this.#ended) throw new Error('nothing more is taken: the agent is stopping');
+    return new Promise((resolve, reject) => {
+      this.push(message, (error) => (error === undefined ? resolve() : reject(error)));
+    });
+  }
+
   /** Nothing more will be pushed: deliveries end when the rest has been handed on. */
   end(): void {
     this.#ended = true;

@@ -109,12 +109,15 @@ export class PacketLimiter {
  * Puts a {@link PacketLimiter} in front of everything that `socket` receives, whoever reads from it; a packet that can't be
  * shortened destroys the connection. Call it before anything arrives.
  *
+ * @param ended called when the other side has ended the connection, which a socket says by itself only when it has been read to its end.
+ *
  * `push` is where a socket takes bytes from the system. A Transform behind it would cost each acknowledgement a second stream.
  */
-export function limitPackets(socket: Socket, bytesMax: number): void {
+export function limitPackets(socket: Socket, bytesMax: number, ended: () => void): void {
   const limiter = new PacketLimiter(bytesMax);
   const push = socket.push.bind(socket);
   socket.push = (chunk: unknown, encoding?: BufferEncoding): boolean => {
+    if (chunk === null) ended();
     if (!Buffer.isBuffer(chunk)) return push(chunk, encoding);
     try {
       const passed = limiter.filter(chunk);

@@ -15,6 +15,7 @@ export interface Payload {
   readonly ts?: unknown;
   readonly unit?: string;
   readonly quality: 'good' | 'uncertain';
+  readonly seq?: number;
 }
 
 /** A decimal number as JSON and most devices write it; unlike `Number()`, nothing empty, hexadecimal or padded inside. */
@@ -67,6 +68,7 @@ function decodeObject(text: string): OrReject<Payload> {
     ...(ts === undefined || ts === null ? {} : { ts }),
     ...(typeof unit === 'string' && unit !== '' ? { unit } : {}),
     quality: quality === 'uncertain' ? 'uncertain' : 'good',
+    ...(typeof seq === 'number' ? { seq } : {}),
   };
 }
 

@@ -1,4 +1,4 @@
-import type { EpochMs } from '@floorwatch/contracts';
+import type { EpochMs, Reading } from '@floorwatch/contracts';
 
 /** A message as a broker handed it over, before anything has looked at it. */
 export interface RawMessage {
@@ -8,4 +8,6 @@ export interface RawMessage {
   readonly receivedAt: EpochMs;
   /** A copy that an external broker kept from earlier: counted, and not read. Always false on the embedded broker. */
   readonly retained: boolean;
+  /** A reading that a person released from quarantine. There is no topic and no payload then, and its time is not judged again. */
+  readonly released?: Reading;
 }

@@ -1,7 +1,7 @@
 import type { Reading, SensorName } from '@floorwatch/contracts';
 
 import { limits } from '../limits.ts';
-import { checkEventTime, parseEventTime } from './event-time.ts';
+import { parseEventTime } from './event-time.ts';
 import { type Codec, decodePayload } from './payload-codec.ts';
 import type { RawMessage } from './raw-message.ts';
 import type { OrReject } from './reject.ts';
@@ -13,6 +13,14 @@ export interface TopicConfig {
   readonly topic: string;
   readonly codec: Codec;
 }
+
+/** A reading, and whether its time is the device's own. Otherwise it is the gateway's, and says nothing of the reading. */
+export interface DecodedReading {
+  readonly reading: Reading;
+  readonly timed: boolean;
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** What a topic means, so that it is taken apart once and not with every message. */
 interface Route {
@@ -34,25 +42,22 @@ export class ReadingDecoder {
     this.filters = [...new Set(this.#templates.map(({ template }) => template.filter))];
   }
 
-  /**
-   * Reads one message.
-   *
-   * @param latest event times behind this instant are in the future; infinite while the gateway's own clock can't be trusted.
-   */
-  decode(message: RawMessage, latest: number): OrReject<Reading> {
+  /** Reads one message. Whether its time can be right is not judged. */
+  decode(message: RawMessage): OrReject<DecodedReading> {
     const route = this.#route(message.topic);
     if (typeof route === 'string') return route;
     if (message.payload.length > limits.payloadBytesMax) return 'payload-too-large';
     const payload = decodePayload(route.codec, message.payload);
     if (typeof payload === 'string') return payload;
-    const eventTime =
-      payload.ts === undefined ? checkEventTime(message.receivedAt, Infinity) : parseEventTime(payload.ts, latest);
+    const timed = payload.ts !== undefined;
+    const eventTime = timed ? parseEventTime(payload.ts) : message.receivedAt;
     if (typeof eventTime === 'string') return eventTime;
     const { device, metric } = route.name;
-    const { value, quality, unit } = payload;
-    return unit === undefined
-      ? { device, metric, eventTime, value, quality }
-      : { device, metric, eventTime, value, unit, quality };
+    const { value, quality, unit, seq } = payload;
+    const reading: Mutable<Reading> = { device, metric, eventTime, value, quality };
+    if (unit !== undefined) reading.unit = unit;
+    if (seq !== undefined) reading.seq = seq;
+    return { reading, timed };
   }
 
   #route(topic: string): OrReject<Route> {

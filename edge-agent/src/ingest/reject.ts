@@ -14,8 +14,6 @@ export const REJECT_REASONS = {
   'value-too-large': 'the value is beyond ±1e150, which no physical quantity comes near',
   'time-malformed': '"ts" is neither epoch milliseconds nor ISO 8601 with a zone such as 2026-01-31T12:00:00Z',
   'time-in-seconds': '"ts" counts seconds; send milliseconds',
-  'time-before-2000': 'the time lies before the year 2000; set the clock of the device, or of the gateway',
-  'time-in-future': 'the time lies too far ahead of the gateway’s clock; set the clock of the device',
   'unit-invalid': '"unit" is not a text of at most 32 characters',
   'seq-invalid': '"seq" is not a whole number from 0',
   'quality-bad': 'the device says that its value is bad',

@@ -1,11 +1,17 @@
 import type { EpochMs, RollupSensor, SensorName } from '@floorwatch/contracts';
 
-import { capacityFor, growFloat64 } from '../stats/grow.ts';
+import { LearnedState } from '../stats/learned-state.ts';
+import { RowTable } from '../stats/row-table.ts';
 import type { Detector, Verdict } from './detector.ts';
 import { durationInWords } from './duration-words.ts';
 import { findRule } from './sensor-pattern.ts';
 import type { SwitchConfig } from './switch-config.ts';
 import { nameOf } from './wording.ts';
+
+// One sensor's row: earlier readings in a row, and how far back the last one was.
+const EARLIER = 0;
+const LAG_MS = 1;
+const FIELDS = 2;
 
 /** Readings in a row with earlier times than the sensor's newest that mean its clock, and not a few late arrivals. */
 const READINGS_MIN = 5;
@@ -24,9 +30,12 @@ export class ClockDetector implements Detector {
   readonly #config: SwitchConfig;
   readonly #outOfOrderMs: number;
   readonly #off: boolean[] = [];
-  /** By slot: earlier readings in a row, and how far back the last one was. */
-  #earlier = new Float64Array();
-  #lagMs = new Float64Array();
+  readonly #table = new RowTable(FIELDS, 1);
+  readonly state = new LearnedState(
+    { version: 1, basis: {} },
+    { rows: this.#table },
+    (slot) => this.#off[slot] !== true,
+  );
 
   /** @param outOfOrderMs how far back the time of a late arrival may be without being counted here */
   constructor(config: SwitchConfig, outOfOrderMs: number) {
@@ -36,15 +45,12 @@ export class ClockDetector implements Detector {
 
   addSensor(slot: number, sensor: SensorName): void {
     this.#off[slot] = findRule(this.#config.rules, sensor)?.enabled === false;
-    if (slot < this.#earlier.length) return;
-    const capacity = capacityFor(slot + 1, this.#earlier.length);
-    this.#earlier = growFloat64(this.#earlier, capacity);
-    this.#lagMs = growFloat64(this.#lagMs, capacity);
+    this.#table.clear(slot);
   }
 
   /** Judges a reading in order. */
   judge(slot: number, _at: EpochMs, _value: number, verdict: Verdict): void {
-    this.#earlier[slot] = 0;
+    this.#table.state[slot * FIELDS + EARLIER] = 0;
     verdict.judgement = this.#off[slot] === true ? 'off' : 'normal';
   }
 
@@ -52,9 +58,11 @@ export class ClockDetector implements Detector {
   judgeEarlier(slot: number, lagMs: number, verdict: Verdict): void {
     verdict.judgement = this.#off[slot] === true ? 'off' : 'undecided';
     if (verdict.judgement === 'off' || lagMs <= this.#outOfOrderMs) return;
-    const earlier = this.#earlier[slot]! + 1;
-    this.#earlier[slot] = earlier;
-    this.#lagMs[slot] = lagMs;
+    const s = this.#table.state;
+    const o = slot * FIELDS;
+    const earlier = s[o + EARLIER]! + 1;
+    s[o + EARLIER] = earlier;
+    s[o + LAG_MS] = lagMs;
     if (earlier < READINGS_MIN) return;
     verdict.judgement = 'anomalous';
     verdict.score = SCORE;
@@ -65,7 +73,7 @@ export class ClockDetector implements Detector {
   }
 
   explain(sensor: RollupSensor, slot: number): string {
-    const back = durationInWords(this.#lagMs[slot]!);
+    const back = durationInWords(this.#table.state[slot * FIELDS + LAG_MS]!);
     return `${nameOf(sensor)} sends times ${back} earlier than its newest; it is not judged until they have caught up.`;
   }
 

@@ -1,5 +1,7 @@
 import type { EpochMs, RollupSensor, SensorName, Severity } from '@floorwatch/contracts';
 
+import type { LearnedState } from '../stats/learned-state.ts';
+
 /**
  * What a detector makes of a reading.
  * - `off`: the detector does not watch this sensor.
@@ -9,7 +11,10 @@ import type { EpochMs, RollupSensor, SensorName, Severity } from '@floorwatch/co
  * - `normal`: enough of these in a row close an episode.
  * - `anomalous`: opens an episode or belongs to the open one.
  */
-export type Judgement = 'off' | 'warming-up' | 'undecided' | 'normal' | 'anomalous';
+export type Judgement = (typeof JUDGEMENTS)[number];
+
+/** A snapshot names a judgement by its place here: new ones go to the end. */
+export const JUDGEMENTS = ['off', 'warming-up', 'undecided', 'normal', 'anomalous'] as const;
 
 /**
  * A detector's judgement of one reading. The engine has one and passes it again and again, so that judging allocates nothing; the
@@ -39,6 +44,8 @@ export interface Detector {
   readonly version: number;
   /** Normal readings in a row that close an episode. */
   readonly closeAfterReadings: number;
+  /** What it has learned; without it, the detector learns nothing. */
+  readonly state?: LearnedState | undefined;
   /** Makes room for one more sensor, whose slot is the next. */
   addSensor(slot: number, sensor: SensorName): void;
   /** Sets `verdict` for a reading that is not older than the sensor's newest. */

@@ -13,12 +13,21 @@ import {
   type Severity,
 } from '@floorwatch/contracts';
 
-import type { Detector, Judgement, Verdict } from './detector.ts';
+import type { StateSection } from '../state-section.ts';
+import { learnedSection, restoreLearned } from '../stats/learned-state.ts';
+import { type Detector, type Judgement, JUDGEMENTS, type Verdict } from './detector.ts';
 import { episodeId } from './episode-id.ts';
 import { clip } from './wording.ts';
 
 /** An anomaly record without what only the pipeline knows: its number, the clock and how live it is. */
 export type EpisodeEvent = Omit<AnomalyRecord, 'kind' | 'number' | 'detectedAt' | 'clock' | 'provenance'>;
+
+/** The array of a detector's section that holds what it made of each sensor's newest reading, by its place among the judgements. */
+const JUDGED = 'judgements';
+const PLACES = Object.fromEntries(JUDGEMENTS.map((judgement, place) => [judgement, place])) as Record<
+  Judgement,
+  number
+>;
 
 /** Event time between two updates of an episode. */
 const UPDATE_MS = seconds(10);
@@ -31,7 +40,7 @@ export interface SensorContext {
 }
 
 /** An open episode: the record that opened it, what has changed since, and what decides when a record is due. */
-interface Episode {
+export interface OpenEpisode {
   readonly opened: EpisodeEvent;
   severity: Severity;
   explanation: string;
@@ -74,7 +83,7 @@ export class EpisodeTracker {
   readonly #context: SensorContext;
   readonly #mayOpen: (slot: number) => boolean;
   readonly #past: (Past | undefined)[] = [];
-  readonly #open: (Episode | undefined)[] = [];
+  readonly #open: (OpenEpisode | undefined)[] = [];
   readonly #judgements: Judgement[] = [];
 
   /** @param mayOpen whether an episode of the sensor may open now; asked when a reading is anomalous and none is open. */
@@ -162,7 +171,7 @@ export class EpisodeTracker {
     return opened;
   }
 
-  #follow(episode: Episode, slot: number, reading: Reading, verdict: Readonly<Verdict>): EpisodeEvent | undefined {
+  #follow(episode: OpenEpisode, slot: number, reading: Reading, verdict: Readonly<Verdict>): EpisodeEvent | undefined {
     const at = reading.eventTime;
     episode.normalInARow = verdict.judgement === 'normal' ? episode.normalInARow + 1 : 0;
     if (episode.normalInARow >= episode.closeAfter) return this.close(slot, at, 'recovered');
@@ -178,7 +187,7 @@ export class EpisodeTracker {
   }
 
   /** Counts an anomalous reading in; true if it makes the episode more severe. */
-  #worsen(episode: Episode, slot: number, reading: Reading, verdict: Readonly<Verdict>): boolean {
+  #worsen(episode: OpenEpisode, slot: number, reading: Reading, verdict: Readonly<Verdict>): boolean {
     const { value, eventTime } = reading;
     episode.readings += 1;
     if (verdict.score > episode.worstScore) {
@@ -230,11 +239,71 @@ export class EpisodeTracker {
       flaps: Math.log2(episode.closeAfter / this.detector.closeAfterReadings),
     };
     if (explanation !== undefined) episode.explanation = clip(explanation);
-    return { ...record(episode, 'closed', epochMs(Math.max(at, episode.sentAt))), closeReason };
+    return closing(episode, closeReason, at);
+  }
+
+  /** A copy of the sensor's open episode. */
+  openEpisode(slot: number): OpenEpisode | undefined {
+    const episode = this.#open[slot];
+    return episode && { ...episode };
+  }
+
+  /** Takes up what {@link openEpisode} gave, of a sensor that has none open. */
+  restoreOpen(slot: number, episode: OpenEpisode): void {
+    this.#open[slot] = { ...episode };
+  }
+
+  /** What is kept of the last closed episodes, four numbers each. */
+  snapshotPast(): Float64Array {
+    const numbers: number[] = [];
+    for (const [slot, past] of this.#past.entries()) {
+      if (past !== undefined) numbers.push(slot, past.openedAt, past.closedAt, past.flaps);
+    }
+    return Float64Array.from(numbers);
+  }
+
+  /** Takes up what {@link snapshotPast} gave. */
+  restorePast(numbers: Float64Array): void {
+    for (let i = 0; i + 3 < numbers.length; i += 4) {
+      this.#past[numbers[i]!] = {
+        openedAt: epochMs(numbers[i + 1]!),
+        closedAt: epochMs(numbers[i + 2]!),
+        flaps: numbers[i + 3]!,
+      };
+    }
+  }
+
+  /** What the detector has learned, and what it made of each sensor's newest reading. */
+  snapshotDetector(): StateSection {
+    const { name, state } = this.detector;
+    const judgements = new Uint8Array(this.#judgements.length);
+    for (let slot = 0; slot < judgements.length; slot++) judgements[slot] = PLACES[this.#judgements[slot]!];
+    return learnedSection(name, state, { [JUDGED]: judgements });
+  }
+
+  /**
+   * Takes up what a snapshot holds of the detector.
+   *
+   * @param sensors how many there are.
+   * @throws RangeError, and nothing is changed, if what was learned does not fit the detector as it is now.
+   */
+  restoreDetector(section: StateSection, sensors: number): void {
+    const judgements = section.arrays[JUDGED];
+    if (!(judgements instanceof Uint8Array) || judgements.length !== sensors) {
+      throw new RangeError(`${JUDGED} holds ${judgements?.length ?? 'no'} numbers instead of ${sensors}`);
+    }
+    restoreLearned(section, this.detector.state, sensors);
+    for (const [slot, place] of judgements.entries()) this.#judgements[slot] = JUDGEMENTS[place] ?? 'undecided';
   }
 }
 
-function record(episode: Episode, phase: AnomalyPhase, eventTime: EpochMs): EpisodeEvent {
+/** The record that closes an episode, not before its last one. */
+export const closing = (episode: OpenEpisode, closeReason: CloseReason, at: EpochMs): EpisodeEvent => ({
+  ...record(episode, 'closed', epochMs(Math.max(at, episode.sentAt))),
+  closeReason,
+});
+
+function record(episode: OpenEpisode, phase: AnomalyPhase, eventTime: EpochMs): EpisodeEvent {
   const { opened, severity, explanation, readings, worstValue, worstAt, worstScore } = episode;
   const worst = { value: worstValue, at: worstAt, score: worstScore };
   const { related } = episode;

@@ -1,7 +1,8 @@
 import type { EpochMs, RollupSensor, SensorName } from '@floorwatch/contracts';
 
 import { maximumDecades, robustDelta } from './adaptive/block-maxima.ts';
-import { RowTable } from './adaptive/row-table.ts';
+import { LearnedState } from '../stats/learned-state.ts';
+import { RowTable } from '../stats/row-table.ts';
 import type { Detector, Verdict } from './detector.ts';
 import { findRule } from './sensor-pattern.ts';
 import type { SwitchConfig } from './switch-config.ts';
@@ -49,7 +50,12 @@ export class NoiseDetector implements Detector {
   readonly closeAfterReadings = 1;
   readonly #config: SwitchConfig;
   readonly #off: boolean[] = [];
-  readonly #table = new RowTable(FIELDS, 1, (s, o) => s.fill(0, o, o + FIELDS));
+  readonly #table = new RowTable(FIELDS, 1);
+  readonly state = new LearnedState(
+    { version: 1, basis: {} },
+    { rows: this.#table },
+    (slot) => this.#off[slot] !== true,
+  );
   /** The fluctuation of the stretch judged last over the usual one. */
   #ratio = 0;
 

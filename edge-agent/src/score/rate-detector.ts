@@ -1,10 +1,21 @@
 import type { EpochMs, RollupSensor, SensorName } from '@floorwatch/contracts';
 
-import { capacityFor, growFloat64 } from '../stats/grow.ts';
+import { LearnedState } from '../stats/learned-state.ts';
+import { RowTable } from '../stats/row-table.ts';
 import type { Detector, Verdict } from './detector.ts';
 import type { RateConfig, RateRule } from './rate-config.ts';
 import { findRule } from './sensor-pattern.ts';
 import { nameOf, quantity } from './wording.ts';
+
+// One sensor's row: the last reading. Its time is NaN before the first.
+const LAST_AT = 0;
+const LAST_VALUE = 1;
+const FIELDS = 2;
+
+function clearRow(s: Float64Array, o: number): void {
+  s[o + LAST_AT] = NaN;
+  s[o + LAST_VALUE] = 0;
+}
 
 /** Scores are by decree, as for limits: 20 just beyond the limit, up to 30 far beyond. */
 const SCORE = 20;
@@ -22,8 +33,12 @@ export class RateDetector implements Detector {
   readonly #configured: readonly RateRule[];
   /** By slot; undefined where no rule matches. */
   readonly #rules: (RateRule | undefined)[] = [];
-  #lastAt = new Float64Array();
-  #lastValue = new Float64Array();
+  readonly #table = new RowTable(FIELDS, 1, clearRow);
+  readonly state = new LearnedState(
+    { version: 1, basis: {} },
+    { rows: this.#table },
+    (slot) => this.#rules[slot] !== undefined,
+  );
 
   constructor(config: RateConfig) {
     this.closeAfterReadings = config.closeAfterReadings;
@@ -32,10 +47,7 @@ export class RateDetector implements Detector {
 
   addSensor(slot: number, sensor: SensorName): void {
     this.#rules[slot] = findRule(this.#configured, sensor);
-    if (slot < this.#lastAt.length) return;
-    const capacity = capacityFor(slot + 1, this.#lastAt.length);
-    this.#lastAt = growFloat64(this.#lastAt, capacity, NaN);
-    this.#lastValue = growFloat64(this.#lastValue, capacity);
+    this.#table.clear(slot);
   }
 
   judge(slot: number, at: EpochMs, value: number, verdict: Verdict): void {
@@ -44,12 +56,14 @@ export class RateDetector implements Detector {
       verdict.judgement = 'off';
       return;
     }
-    const seconds = (at - this.#lastAt[slot]!) / 1_000;
+    const s = this.#table.state;
+    const o = slot * FIELDS;
+    const seconds = (at - s[o + LAST_AT]!) / 1_000;
     if (!(seconds > 0)) {
       verdict.judgement = Number.isNaN(seconds) ? 'warming-up' : 'undecided';
       return;
     }
-    const last = this.#lastValue[slot]!;
+    const last = s[o + LAST_VALUE]!;
     const reach = rule.perSecondMax * seconds;
     const change = Math.abs(value - last);
     if (change <= reach) {
@@ -66,7 +80,7 @@ export class RateDetector implements Detector {
 
   explain(sensor: RollupSensor, slot: number, value: number, verdict: Readonly<Verdict>): string {
     const { perSecondMax } = this.#rules[slot]!;
-    const last = this.#lastValue[slot]!;
+    const last = this.#table.state[slot * FIELDS + LAST_VALUE]!;
     const reach = ((verdict.high ?? NaN) - (verdict.low ?? NaN)) / 2;
     const rate = (Math.abs(value - last) / reach) * perSecondMax;
     const shown = (number: number): string => quantity(sensor, number, Math.abs(value - last) / 10);
@@ -76,8 +90,10 @@ export class RateDetector implements Detector {
   }
 
   learn(slot: number, at: EpochMs, value: number): void {
-    if (at === this.#lastAt[slot]) return;
-    this.#lastAt[slot] = at;
-    this.#lastValue[slot] = value;
+    const s = this.#table.state;
+    const o = slot * FIELDS;
+    if (this.#rules[slot] === undefined || at === s[o + LAST_AT]) return;
+    s[o + LAST_AT] = at;
+    s[o + LAST_VALUE] = value;
   }
 }

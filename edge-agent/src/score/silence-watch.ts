@@ -1,5 +1,6 @@
 import { type EpochMs, epochMs, type Reading, type RollupSensor, type SensorName } from '@floorwatch/contracts';
 
+import { LearnedState } from '../stats/learned-state.ts';
 import { IntervalDetector } from './adaptive/interval-detector.ts';
 import { INTERVAL_DECADES_MIN } from './adaptive/parameters.ts';
 import type { Detector, Verdict } from './detector.ts';
@@ -21,6 +22,11 @@ export class SilentDetector implements Detector {
   readonly #off: boolean[] = [];
   readonly #intervals = new IntervalDetector(1);
   readonly #time = new Float64Array(1);
+  readonly state = new LearnedState(
+    { version: 1, basis: {} },
+    { rows: this.#intervals.table },
+    (slot) => this.#off[slot] !== true,
+  );
 
   constructor(config: SwitchConfig) {
     this.#config = config;

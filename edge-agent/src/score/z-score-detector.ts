@@ -1,5 +1,6 @@
 import type { EpochMs, RollupSensor, SensorName } from '@floorwatch/contracts';
 
+import type { LearnedState } from '../stats/learned-state.ts';
 import type { Detector, Verdict } from './detector.ts';
 import { normalTailScore } from './normal-tail.ts';
 import { findRule } from './sensor-pattern.ts';
@@ -8,6 +9,7 @@ import type { ZScoreConfig, ZScoreRule } from './z-score-config.ts';
 
 /** The moving mean and variance that readings are compared with, by slot. */
 export interface Baseline {
+  readonly state: LearnedState;
   reserve(slots: number): void;
   add(slot: number, at: EpochMs, value: number): void;
   count(slot: number): number;
@@ -26,6 +28,8 @@ export class ZScoreDetector implements Detector {
   readonly name = 'z-score';
   readonly version = 1;
   readonly closeAfterReadings: number;
+  /** That of its own baseline, if it has one. */
+  readonly state: LearnedState | undefined;
   readonly #config: ZScoreConfig;
   readonly #baseline: Baseline;
   /** By slot; undefined where sensors are not scored. */
@@ -38,6 +42,7 @@ export class ZScoreDetector implements Detector {
   constructor(config: ZScoreConfig, baseline: Baseline) {
     this.#config = config;
     this.#baseline = baseline;
+    this.state = config.learnFlagged ? undefined : baseline.state;
     this.closeAfterReadings = config.closeAfterReadings;
   }
 

@@ -1,7 +1,22 @@
 import type { EpochMs } from '@floorwatch/contracts';
 
-import { capacityFor, growFloat64, growUint32 } from './grow.ts';
+import { LearnedState } from './learned-state.ts';
 import type { MovingStatistic } from './moving-statistic.ts';
+import { RowTable } from './row-table.ts';
+
+// One sensor's row.
+const COUNT = 0;
+/** Position that the next reading overwrites, once the ring is full. */
+const NEXT = 1;
+const REFERENCE = 2;
+/** Mean of value − reference. */
+const MEAN = 3;
+/** Sum of squared distances from the mean; may be slightly negative between rebuilds. */
+const M2 = 4;
+/** The largest m2 since the last rebuild: its rounding errors are still in the sums. */
+const M2_PEAK = 5;
+/** The raw values, as many as the window has. */
+const RING = 6;
 
 /** Rebuild when m2 has fallen to this part of its largest value since the last rebuild. */
 const CANCELLATION = 1 / 256;
@@ -17,116 +32,106 @@ const CANCELLATION = 1 / 256;
  * overwritten is position 1, and the mean is 12.
  */
 export class CountWindow implements MovingStatistic {
+  readonly state: LearnedState;
   readonly #size: number;
-  #capacity = 0;
-  /** `size` raw values per slot. */
-  #ring = new Float64Array();
-  #count = new Uint32Array();
-  /** Position that the next reading overwrites, once the ring is full. */
-  #next = new Uint32Array();
-  #reference = new Float64Array();
-  /** Mean of value − reference. */
-  #mean = new Float64Array();
-  /** Sum of squared distances from the mean; may be slightly negative between rebuilds. */
-  #m2 = new Float64Array();
-  /** The largest m2 since the last rebuild: its rounding errors are still in the sums. */
-  #m2Peak = new Float64Array();
+  readonly #fields: number;
+  readonly #table: RowTable;
 
   /** @param size readings in a full window, at least 1. */
   constructor(size: number) {
     this.#size = size;
+    this.#fields = RING + size;
+    this.#table = new RowTable(this.#fields, 1);
+    this.state = new LearnedState({ version: 1, basis: { form: 'count', readings: size } }, { rows: this.#table });
   }
 
   reserve(slots: number): void {
-    if (slots <= this.#capacity) return;
-    this.#capacity = capacityFor(slots, this.#capacity);
-    this.#ring = growFloat64(this.#ring, this.#capacity * this.#size);
-    this.#count = growUint32(this.#count, this.#capacity);
-    this.#next = growUint32(this.#next, this.#capacity);
-    this.#reference = growFloat64(this.#reference, this.#capacity);
-    this.#mean = growFloat64(this.#mean, this.#capacity);
-    this.#m2 = growFloat64(this.#m2, this.#capacity);
-    this.#m2Peak = growFloat64(this.#m2Peak, this.#capacity);
+    this.#table.reserve(slots);
   }
 
   add(slot: number, _at: EpochMs, value: number): void {
-    const count = this.#count[slot]!;
-    if (count < this.#size) this.#append(slot, count, value);
-    else this.#replaceOldest(slot, value);
-  }
-
-  #append(slot: number, count: number, value: number): void {
-    this.#ring[slot * this.#size + count] = value;
-    this.#count[slot] = count + 1;
-    if (count === 0) {
-      this.#reference[slot] = value;
-      return;
-    }
-    const shifted = value - this.#reference[slot]!;
-    const delta = shifted - this.#mean[slot]!;
-    const mean = this.#mean[slot]! + delta / (count + 1);
-    this.#mean[slot] = mean;
-    this.#m2[slot] = this.#m2[slot]! + delta * (shifted - mean);
-    this.#m2Peak[slot] = this.#m2[slot]!;
-  }
-
-  #replaceOldest(slot: number, value: number): void {
-    const position = this.#next[slot]!;
-    const index = slot * this.#size + position;
-    const oldest = this.#ring[index]!;
-    this.#ring[index] = value;
-    if (position + 1 === this.#size) {
-      this.#next[slot] = 0;
-      this.#rebuild(slot, value);
-      return;
-    }
-    this.#next[slot] = position + 1;
-    const reference = this.#reference[slot]!;
-    const before = this.#mean[slot]!;
-    const delta = value - oldest;
-    const mean = before + delta / this.#size;
-    const m2 = this.#m2[slot]! + delta * (value - reference - mean + (oldest - reference - before));
-    this.#mean[slot] = mean;
-    this.#m2[slot] = m2;
-    const peak = this.#m2Peak[slot]!;
-    if (m2 > peak) this.#m2Peak[slot] = m2;
-    else if (m2 < peak * CANCELLATION) this.#rebuild(slot, value);
-  }
-
-  /** Two passes over the ring, relative to the newest reading; the second corrects for the rounding of the mean. */
-  #rebuild(slot: number, newest: number): void {
-    const size = this.#size;
-    const ring = this.#ring;
-    const begin = slot * size;
-    let sum = 0;
-    for (let i = begin; i < begin + size; i++) sum += ring[i]! - newest;
-    const mean = sum / size;
-    let m2 = 0;
-    let residual = 0;
-    for (let i = begin; i < begin + size; i++) {
-      const distance = ring[i]! - newest - mean;
-      m2 += distance * distance;
-      residual += distance;
-    }
-    this.#reference[slot] = newest;
-    this.#mean[slot] = mean + residual / size;
-    this.#m2[slot] = Math.max(0, m2 - (residual * residual) / size);
-    this.#m2Peak[slot] = this.#m2[slot]!;
+    const s = this.#table.state;
+    const o = slot * this.#fields;
+    if (s[o + COUNT]! < this.#size) append(s, o, value);
+    else replaceOldest(s, o, this.#size, value);
   }
 
   count(slot: number): number {
-    return this.#count[slot]!;
+    return this.#table.state[slot * this.#fields + COUNT]!;
   }
 
   mean(slot: number): number {
-    return this.#count[slot] === 0 ? NaN : this.#reference[slot]! + this.#mean[slot]!;
+    const s = this.#table.state;
+    const o = slot * this.#fields;
+    return s[o + COUNT] === 0 ? NaN : s[o + REFERENCE]! + s[o + MEAN]!;
   }
 
   deviation(slot: number, value: number): number {
-    return this.#count[slot] === 0 ? NaN : value - this.#reference[slot]! - this.#mean[slot]!;
+    const s = this.#table.state;
+    const o = slot * this.#fields;
+    return s[o + COUNT] === 0 ? NaN : value - s[o + REFERENCE]! - s[o + MEAN]!;
   }
 
   variance(slot: number): number {
-    return Math.max(0, this.#m2[slot]!) / this.#count[slot]!;
+    const s = this.#table.state;
+    const o = slot * this.#fields;
+    return Math.max(0, s[o + M2]!) / s[o + COUNT]!;
   }
+}
+
+function append(s: Float64Array, o: number, value: number): void {
+  const count = s[o + COUNT]!;
+  s[o + RING + count] = value;
+  s[o + COUNT] = count + 1;
+  if (count === 0) {
+    s[o + REFERENCE] = value;
+    return;
+  }
+  const shifted = value - s[o + REFERENCE]!;
+  const delta = shifted - s[o + MEAN]!;
+  const mean = s[o + MEAN]! + delta / (count + 1);
+  s[o + MEAN] = mean;
+  s[o + M2] = s[o + M2]! + delta * (shifted - mean);
+  s[o + M2_PEAK] = s[o + M2]!;
+}
+
+function replaceOldest(s: Float64Array, o: number, size: number, value: number): void {
+  const position = s[o + NEXT]!;
+  const oldest = s[o + RING + position]!;
+  s[o + RING + position] = value;
+  if (position + 1 === size) {
+    s[o + NEXT] = 0;
+    rebuild(s, o, size, value);
+    return;
+  }
+  s[o + NEXT] = position + 1;
+  const reference = s[o + REFERENCE]!;
+  const before = s[o + MEAN]!;
+  const delta = value - oldest;
+  const mean = before + delta / size;
+  const m2 = s[o + M2]! + delta * (value - reference - mean + (oldest - reference - before));
+  s[o + MEAN] = mean;
+  s[o + M2] = m2;
+  const peak = s[o + M2_PEAK]!;
+  if (m2 > peak) s[o + M2_PEAK] = m2;
+  else if (m2 < peak * CANCELLATION) rebuild(s, o, size, value);
+}
+
+/** Two passes over the ring, relative to the newest reading; the second corrects for the rounding of the mean. */
+function rebuild(s: Float64Array, o: number, size: number, newest: number): void {
+  const begin = o + RING;
+  let sum = 0;
+  for (let i = begin; i < begin + size; i++) sum += s[i]! - newest;
+  const mean = sum / size;
+  let m2 = 0;
+  let residual = 0;
+  for (let i = begin; i < begin + size; i++) {
+    const distance = s[i]! - newest - mean;
+    m2 += distance * distance;
+    residual += distance;
+  }
+  s[o + REFERENCE] = newest;
+  s[o + MEAN] = mean + residual / size;
+  s[o + M2] = Math.max(0, m2 - (residual * residual) / size);
+  s[o + M2_PEAK] = s[o + M2]!;
 }

@@ -1,7 +1,16 @@
 import type { EpochMs } from '@floorwatch/contracts';
 
-import { capacityFor, growFloat64 } from './grow.ts';
+import { LearnedState } from './learned-state.ts';
 import type { MovingStatistic } from './moving-statistic.ts';
+import { RowTable } from './row-table.ts';
+
+// One sensor's row.
+const COUNT = 0;
+const REFERENCE = 1;
+/** Mean of value − reference. */
+const MEAN = 2;
+const VARIANCE = 3;
+const FIELDS = 4;
 
 /** Readings after which the reference moves to the newest one. */
 const REFERENCE_READINGS = 64;
@@ -13,61 +22,61 @@ const REFERENCE_READINGS = 64;
  * Source: T. Finch, "Incremental calculation of weighted mean and variance" (2009), section 9.
  */
 export class ExponentialWindow implements MovingStatistic {
+  readonly state: LearnedState;
   readonly #alpha: number;
-  #capacity = 0;
-  #count = new Float64Array();
-  #reference = new Float64Array();
-  /** Mean of value − reference. */
-  #mean = new Float64Array();
-  #variance = new Float64Array();
+  readonly #table = new RowTable(FIELDS, 1);
 
   /** @param readings N, at least 1. */
   constructor(readings: number) {
     this.#alpha = 2 / (readings + 1);
+    this.state = new LearnedState({ version: 1, basis: { form: 'ew', readings } }, { rows: this.#table });
   }
 
   reserve(slots: number): void {
-    if (slots <= this.#capacity) return;
-    this.#capacity = capacityFor(slots, this.#capacity);
-    this.#count = growFloat64(this.#count, this.#capacity);
-    this.#reference = growFloat64(this.#reference, this.#capacity);
-    this.#mean = growFloat64(this.#mean, this.#capacity);
-    this.#variance = growFloat64(this.#variance, this.#capacity);
+    this.#table.reserve(slots);
   }
 
   add(slot: number, _at: EpochMs, value: number): void {
-    const count = this.#count[slot]! + 1;
-    this.#count[slot] = count;
+    const o = slot * FIELDS;
+    const s = this.#table.state;
+    const count = s[o + COUNT]! + 1;
+    s[o + COUNT] = count;
     if (count === 1) {
-      this.#reference[slot] = value;
+      s[o + REFERENCE] = value;
       return;
     }
     const alpha = Math.max(1 / count, this.#alpha);
-    const delta = value - this.#reference[slot]! - this.#mean[slot]!;
+    const delta = value - s[o + REFERENCE]! - s[o + MEAN]!;
     const step = alpha * delta;
-    const mean = this.#mean[slot]! + step;
-    this.#variance[slot] = (1 - alpha) * (this.#variance[slot]! + delta * step);
+    const mean = s[o + MEAN]! + step;
+    s[o + VARIANCE] = (1 - alpha) * (s[o + VARIANCE]! + delta * step);
     if (count % REFERENCE_READINGS === 0) {
-      this.#mean[slot] = mean + (this.#reference[slot]! - value);
-      this.#reference[slot] = value;
+      s[o + MEAN] = mean + (s[o + REFERENCE]! - value);
+      s[o + REFERENCE] = value;
     } else {
-      this.#mean[slot] = mean;
+      s[o + MEAN] = mean;
     }
   }
 
   count(slot: number): number {
-    return this.#count[slot]!;
+    return this.#table.state[slot * FIELDS + COUNT]!;
   }
 
   mean(slot: number): number {
-    return this.#count[slot] === 0 ? NaN : this.#reference[slot]! + this.#mean[slot]!;
+    const o = slot * FIELDS;
+    const s = this.#table.state;
+    return s[o + COUNT] === 0 ? NaN : s[o + REFERENCE]! + s[o + MEAN]!;
   }
 
   deviation(slot: number, value: number): number {
-    return this.#count[slot] === 0 ? NaN : value - this.#reference[slot]! - this.#mean[slot]!;
+    const o = slot * FIELDS;
+    const s = this.#table.state;
+    return s[o + COUNT] === 0 ? NaN : value - s[o + REFERENCE]! - s[o + MEAN]!;
   }
 
   variance(slot: number): number {
-    return this.#count[slot] === 0 ? NaN : this.#variance[slot]!;
+    const o = slot * FIELDS;
+    const s = this.#table.state;
+    return s[o + COUNT] === 0 ? NaN : s[o + VARIANCE]!;
   }
 }

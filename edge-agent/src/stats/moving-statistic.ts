@@ -1,7 +1,9 @@
 import type { EpochMs } from '@floorwatch/contracts';
 
+import type { LearnedState } from './learned-state.ts';
+
 /**
- * A moving mean and variance for every sensor, kept in typed arrays by sensor slot. A slot is a small whole number that the engine
+ * A moving mean and variance for every sensor, kept in rows by sensor slot. A slot is a small whole number that the engine
  * gives a sensor with its first reading. All methods except `reserve` need a slot below what was reserved.
  *
  * Every form keeps its values relative to a reference, a reading of the series itself: a series at 1e9 ± 1e-3 has no digits left
@@ -9,6 +11,7 @@ import type { EpochMs } from '@floorwatch/contracts';
  * first reading is no worse off.
  */
 export interface MovingStatistic {
+  readonly state: LearnedState;
   /** Makes room for slots 0 to `slots` − 1; never shrinks. */
   reserve(slots: number): void;
   /** Takes in a finite value, not older than the slot's newest. */

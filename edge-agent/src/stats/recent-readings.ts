@@ -1,40 +1,45 @@
 import { type EpochMs, epochMs, limits } from '@floorwatch/contracts';
 
-import { capacityFor, growFloat64 } from './grow.ts';
+import { LearnedState } from './learned-state.ts';
+import { RowTable } from './row-table.ts';
 
 const SIZE = limits.contextReadingsMax;
 
+// One sensor's row.
+/** Readings so far; the next one goes to position count modulo SIZE. */
+const COUNT = 0;
+const AT = 1;
+const VALUE = AT + SIZE;
+const FIELDS = VALUE + SIZE;
+
 /** Each sensor's last readings, for the context of an anomaly. */
 export class RecentReadings {
-  #capacity = 0;
-  #at = new Float64Array();
-  #value = new Float64Array();
-  /** Readings so far; the next one goes to position count modulo SIZE. */
-  #count = new Float64Array();
+  readonly #table = new RowTable(FIELDS, 1);
+  readonly state = new LearnedState({ version: 1, basis: { readings: SIZE } }, { rows: this.#table });
 
   reserve(slots: number): void {
-    if (slots <= this.#capacity) return;
-    this.#capacity = capacityFor(slots, this.#capacity);
-    this.#at = growFloat64(this.#at, this.#capacity * SIZE);
-    this.#value = growFloat64(this.#value, this.#capacity * SIZE);
-    this.#count = growFloat64(this.#count, this.#capacity);
+    this.#table.reserve(slots);
   }
 
   add(slot: number, at: EpochMs, value: number): void {
-    const count = this.#count[slot]!;
-    const index = slot * SIZE + (count % SIZE);
-    this.#at[index] = at;
-    this.#value[index] = value;
-    this.#count[slot] = count + 1;
+    const s = this.#table.state;
+    const o = slot * FIELDS;
+    const count = s[o + COUNT]!;
+    const place = o + (count % SIZE);
+    s[place + AT] = at;
+    s[place + VALUE] = value;
+    s[o + COUNT] = count + 1;
   }
 
   /** The last readings, oldest first. */
   list(slot: number): { at: EpochMs; value: number }[] {
-    const count = this.#count[slot]!;
+    const s = this.#table.state;
+    const o = slot * FIELDS;
+    const count = s[o + COUNT]!;
     const length = Math.min(count, SIZE);
     return Array.from({ length }, (_, i) => {
-      const index = slot * SIZE + ((count - length + i) % SIZE);
-      return { at: epochMs(this.#at[index]!), value: this.#value[index]! };
+      const place = o + ((count - length + i) % SIZE);
+      return { at: epochMs(s[place + AT]!), value: s[place + VALUE]! };
     });
   }
 }

@@ -9,7 +9,9 @@ import {
   ROLLUP_MS,
 } from '@floorwatch/contracts';
 
+import type { StateSection } from '../state-section.ts';
 import { statsLimits } from './limits.ts';
+import { bucketsIn, rollupsSection, type SavedBucket } from './rollup-section.ts';
 
 /** One sensor's readings in one bucket of {@link ROLLUP_MS} that have not gone out yet. */
 export interface RollupBucket {
@@ -102,5 +104,55 @@ export class RollupBuckets {
     this.#firstEnd = Infinity;
     for (const start of this.#byStart.keys()) this.#firstEnd = Math.min(this.#firstEnd, start + ROLLUP_MS);
     return closed;
+  }
+
+  /** A copy of the open buckets. */
+  snapshot(): StateSection {
+    const buckets: SavedBucket[] = [];
+    for (const bySlot of this.#byStart.values()) {
+      for (const bucket of bySlot.values()) {
+        buckets.push({ bucket, newest: this.#newest[bucket.slot] === bucket });
+      }
+    }
+    return rollupsSection(buckets);
+  }
+
+  /**
+   * Takes up the buckets that a snapshot holds, after the statistics. None may be open.
+   *
+   * @returns those of another width than {@link ROLLUP_MS}, which can't go on: they are to go out as they are.
+   * @throws StateError
+   */
+  restore(sections: readonly StateSection[]): readonly RollupBucket[] {
+    const { bucketMs, buckets } = bucketsIn(sections);
+    if (bucketMs !== ROLLUP_MS) {
+      return buckets.map(({ bucket, newest }) =>
+        newest ? { ...bucket, moving: this.#statistics.snapshot(bucket.slot) } : bucket,
+      );
+    }
+    for (const { bucket, newest } of buckets) {
+      const { slot, start } = bucket;
+      let bySlot = this.#byStart.get(start);
+      if (bySlot === undefined) {
+        bySlot = new Map();
+        this.#byStart.set(start, bySlot);
+      }
+      bySlot.set(slot, bucket);
+      if (newest) this.#newest[slot] = bucket;
+      this.#firstEnd = Math.min(this.#firstEnd, start + ROLLUP_MS);
+      this.#openCount += 1;
+    }
+    return [];
+  }
+
+  /** Forgets what is open of one bucket, because it has gone out already; false if nothing is. */
+  discard(slot: number, start: EpochMs): boolean {
+    const bySlot = this.#byStart.get(start);
+    const bucket = bySlot?.get(slot);
+    if (bySlot === undefined || bucket === undefined) return false;
+    if (this.#newest[slot] === bucket) this.#newest[slot] = undefined;
+    bySlot.delete(slot);
+    this.#openCount -= 1;
+    return true;
   }
 }

@@ -1,15 +1,28 @@
 import { type EpochMs, epochMs, type Reading, type RollupSensor } from '@floorwatch/contracts';
 
-import { capacityFor, growFloat64 } from './grow.ts';
+import { numbersOf, requireSection, StateError, type StateSection } from '../state-section.ts';
+import { RowTable } from './row-table.ts';
+
+/** Every later release must be able to read it (docs/agent-snapshot-format.md). */
+const SECTION = 'sensors';
+const VERSION = 1;
+
+// One sensor's row: event time and value of its newest reading, before the first one earlier than any time and NaN.
+const NEWEST_AT = 0;
+const NEWEST_VALUE = 1;
+const FIELDS = 2;
+
+function clearRow(s: Float64Array, o: number): void {
+  s[o + NEWEST_AT] = -Infinity;
+  s[o + NEWEST_VALUE] = NaN;
+}
 
 /** Which slot belongs to which sensor, and each sensor's newest reading. */
 export class SensorTable {
   /** By device, then by metric: two look-ups cost less than joining the names. */
   readonly #slots = new Map<string, Map<string, number>>();
   readonly #sensors: RollupSensor[] = [];
-  #capacity = 0;
-  #newestAt = new Float64Array();
-  #newestValue = new Float64Array();
+  readonly #newest = new RowTable(FIELDS, 1, clearRow);
 
   get size(): number {
     return this.#sensors.length;
@@ -30,15 +43,11 @@ export class SensorTable {
     return slot;
   }
 
-  #add(metrics: Map<string, number>, reading: Reading): number {
+  #add(metrics: Map<string, number>, reading: RollupSensor): number {
     const slot = this.#sensors.length;
     metrics.set(reading.metric, slot);
     this.#sensors.push(describe(reading));
-    if (slot >= this.#capacity) {
-      this.#capacity = capacityFor(slot + 1, this.#capacity);
-      this.#newestAt = growFloat64(this.#newestAt, this.#capacity, -Infinity);
-      this.#newestValue = growFloat64(this.#newestValue, this.#capacity, NaN);
-    }
+    this.#newest.clear(slot);
     return slot;
   }
 
@@ -49,18 +58,52 @@ export class SensorTable {
 
   /** Event time of the sensor's newest reading; before the first one, earlier than any time. */
   newestAt(slot: number): EpochMs {
-    return epochMs(this.#newestAt[slot]!);
+    return epochMs(this.#newest.state[slot * FIELDS + NEWEST_AT]!);
   }
 
   newestValue(slot: number): number {
-    return this.#newestValue[slot]!;
+    return this.#newest.state[slot * FIELDS + NEWEST_VALUE]!;
   }
 
   setNewest(slot: number, at: EpochMs, value: number): void {
-    this.#newestAt[slot] = at;
-    this.#newestValue[slot] = value;
+    const s = this.#newest.state;
+    s[slot * FIELDS + NEWEST_AT] = at;
+    s[slot * FIELDS + NEWEST_VALUE] = value;
+  }
+
+  /** The slot of a sensor, if it has one. */
+  find(device: string, metric: string): number | undefined {
+    return this.#slots.get(device)?.get(metric);
+  }
+
+  snapshot(): StateSection {
+    return {
+      name: SECTION,
+      version: VERSION,
+      values: { sensors: [...this.#sensors] },
+      arrays: { newest: this.#newest.snapshot() },
+    };
+  }
+
+  /** Takes up the sensors that a snapshot holds, each with the slot that it had. There may be none yet. @throws StateError */
+  restore(sections: readonly StateSection[]): void {
+    const section = requireSection(sections, SECTION, VERSION);
+    const sensors = sensorsIn(section);
+    const newest = numbersOf(section, 'newest', sensors.length * FIELDS);
+    for (const sensor of sensors) {
+      const metrics = this.#slots.get(sensor.device) ?? new Map<string, number>();
+      this.#slots.set(sensor.device, metrics);
+      this.#add(metrics, sensor);
+    }
+    this.#newest.restore(newest);
   }
 }
 
-const describe = ({ device, metric, unit }: Reading): RollupSensor =>
+function sensorsIn({ name, values }: StateSection): readonly RollupSensor[] {
+  const { sensors } = (values ?? {}) as { readonly sensors?: unknown };
+  if (!Array.isArray(sensors)) throw new StateError('malformed', name, 'has no list of sensors');
+  return sensors as readonly RollupSensor[];
+}
+
+const describe = ({ device, metric, unit }: RollupSensor): RollupSensor =>
   unit === undefined ? { device, metric } : { device, metric, unit };

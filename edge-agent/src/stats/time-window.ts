@@ -1,15 +1,23 @@
 import { type DurationMs, durationMs, type EpochMs } from '@floorwatch/contracts';
 
-import { capacityFor, growFloat64 } from './grow.ts';
+import { LearnedState } from './learned-state.ts';
 import type { MovingStatistic } from './moving-statistic.ts';
+import { RowTable } from './row-table.ts';
 
 const PANES = 12;
 /** What is kept of a pane, and where. */
 const FIELDS = 4;
 const [N, REFERENCE, MEAN, M2] = [0, 1, 2, 3] as const;
-/** The panes of a slot, and behind them the sum of all panes except the current one. */
-const STRIDE = (PANES + 1) * FIELDS;
+// One sensor's row: its panes, behind them the sum of all panes except the current one, and at last the number of the newest
+// reading's pane since the epoch, NaN for a slot without readings.
 const CLOSED = PANES * FIELDS;
+const NEWEST = CLOSED + FIELDS;
+const STRIDE = NEWEST + 1;
+
+function clearRow(s: Float64Array, o: number): void {
+  s.fill(0, o, o + NEWEST);
+  s[o + NEWEST] = NaN;
+}
 
 /**
  * Mean and variance of each sensor's readings in the last stretch of event time, whatever their number.
@@ -21,11 +29,9 @@ const CLOSED = PANES * FIELDS;
  * Example: a window of 12 minutes has panes of one minute. At 10:07:30 it covers 09:56:00 to 10:07:30.
  */
 export class TimeWindow implements MovingStatistic {
+  readonly state: LearnedState;
   readonly #paneMs: DurationMs;
-  #capacity = 0;
-  #panes = new Float64Array();
-  /** Number of the newest reading's pane since the epoch; NaN for a slot without readings. */
-  #newest = new Float64Array();
+  readonly #table = new RowTable(STRIDE, 1, clearRow);
   /** The sum that the last call of `#merge` made; members, so that asking allocates nothing. */
   #n = 0;
   #reference = 0;
@@ -35,19 +41,17 @@ export class TimeWindow implements MovingStatistic {
   /** @param length event time that the window covers, at least 12 ms; panes are rounded up to whole milliseconds. */
   constructor(length: DurationMs) {
     this.#paneMs = durationMs(Math.ceil(length / PANES));
+    this.state = new LearnedState({ version: 1, basis: { form: 'time', paneMs: this.#paneMs } }, { rows: this.#table });
   }
 
   reserve(slots: number): void {
-    if (slots <= this.#capacity) return;
-    this.#capacity = capacityFor(slots, this.#capacity);
-    this.#panes = growFloat64(this.#panes, this.#capacity * STRIDE);
-    this.#newest = growFloat64(this.#newest, this.#capacity, NaN);
+    this.#table.reserve(slots);
   }
 
   add(slot: number, at: EpochMs, value: number): void {
     const pane = Math.floor(at / this.#paneMs);
-    if (pane !== this.#newest[slot]) this.#moveTo(slot, pane);
-    const panes = this.#panes;
+    const panes = this.#table.state;
+    if (pane !== panes[slot * STRIDE + NEWEST]) this.#moveTo(slot, pane);
     const p = slot * STRIDE + placeOf(pane);
     const n = panes[p + N]! + 1;
     panes[p + N] = n;
@@ -65,9 +69,9 @@ export class TimeWindow implements MovingStatistic {
   /** Makes `pane` the current one: forgets what is now too old and sums up the rest. */
   #moveTo(slot: number, pane: number): void {
     const begin = slot * STRIDE;
-    const panes = this.#panes;
-    const newest = this.#newest[slot]!;
-    this.#newest[slot] = pane;
+    const panes = this.#table.state;
+    const newest = panes[begin + NEWEST]!;
+    panes[begin + NEWEST] = pane;
     // Also right for a new slot: no pane is cleared, and all are empty.
     const passed = Math.min(pane - newest, PANES);
     for (let i = 0; i < passed; i++) {
@@ -84,7 +88,7 @@ export class TimeWindow implements MovingStatistic {
 
   /** Merges the sum at `p` into the members. The references are subtracted first, which is exact for nearby ones. */
   #merge(p: number): void {
-    const panes = this.#panes;
+    const panes = this.#table.state;
     const n = panes[p + N]!;
     if (n === 0) return;
     if (this.#n === 0) {
@@ -104,7 +108,7 @@ export class TimeWindow implements MovingStatistic {
   /** Leaves the sum of the slot's window in the members. */
   #sum(slot: number): void {
     this.#n = 0;
-    const newest = this.#newest[slot]!;
+    const newest = this.#table.state[slot * STRIDE + NEWEST]!;
     if (Number.isNaN(newest)) return;
     this.#merge(slot * STRIDE + CLOSED);
     this.#merge(slot * STRIDE + placeOf(newest));

@@ -1,5 +1,11 @@
 import { type EpochMs, epochMs, seconds } from '@floorwatch/contracts';
 
+import { requireSection, type StateSection } from '../state-section.ts';
+
+/** Every later release must be able to read it (docs/agent-snapshot-format.md). */
+const SECTION = 'watermark';
+const VERSION = 1;
+
 /** After a start, readings that waited elsewhere are still on their way: silence means nothing yet. */
 const START_GRACE_MS = seconds(60);
 
@@ -15,6 +21,15 @@ export interface ClockTick {
 export interface WatermarkConfig {
   readonly outOfOrderMs: number;
   readonly idleMs: number;
+}
+
+/** Null: not known yet. */
+interface SavedWatermark {
+  readonly clock: number | null;
+  readonly highest: number | null;
+  readonly value: number | null;
+  readonly activeAt: number | null;
+  readonly heard: boolean;
 }
 
 /**
@@ -58,6 +73,30 @@ export class Watermark {
     if (this.#clock === undefined) return undefined;
     this.#raise(Math.min(this.#clock, this.#highest));
     return this.#value === -Infinity ? undefined : epochMs(this.#value);
+  }
+
+  snapshot(): StateSection {
+    // JSON has no infinities.
+    const known = (time: number | undefined): number | null => (Number.isFinite(time) ? (time ?? null) : null);
+    const values = {
+      clock: known(this.#clock),
+      highest: known(this.#highest),
+      value: known(this.#value),
+      activeAt: known(this.#activeAt),
+      heard: this.#heard,
+    };
+    return { name: SECTION, version: VERSION, values, arrays: {} };
+  }
+
+  /** @throws StateError */
+  restore(sections: readonly StateSection[]): void {
+    const { clock, highest, value, activeAt, heard } = requireSection(sections, SECTION, VERSION)
+      .values as SavedWatermark;
+    this.#clock = clock ?? undefined;
+    this.#highest = highest ?? -Infinity;
+    this.#value = value ?? -Infinity;
+    this.#activeAt = activeAt ?? Infinity;
+    this.#heard = heard;
   }
 
   #raise(time: number): void {

@@ -3,14 +3,16 @@ import { bearerAuth } from '@floorwatch/runtime';
 import { Hono } from 'hono';
 
 import { limits } from '../limits.ts';
+import { type QuarantineDesk, quarantineRoutes } from '../quarantine/quarantine-routes.ts';
 import type { SensorState } from '../sensor-engine.ts';
 import type { AgentSource } from './agent-view.ts';
 import { Metrics } from './metrics.ts';
+import { troubleText } from './troubles.ts';
 
 const SENSORS_PAGE_DEFAULT = 100;
 
 /**
- * The agent's own page, read-only:
+ * The agent's own page, read-only but for the quarantine:
  *
  * - `GET /healthz`: 200 with `status` `ok` or `degraded` and the troubles in words. Never asks for a token.
  * - `GET /metrics`: for Prometheus.
@@ -19,13 +21,14 @@ const SENSORS_PAGE_DEFAULT = 100;
  *   `after` of the one behind it, null on the last.
  *
  * @param token what callers must send, or undefined.
+ * @param quarantine answers `/quarantine`, the one page that changes something.
  */
-export function createStatusApp(source: AgentSource, token: string | undefined): Hono {
+export function createStatusApp(source: AgentSource, token: string | undefined, quarantine?: QuarantineDesk): Hono {
   const app = new Hono();
-  const metrics = new Metrics();
+  const metrics = new Metrics(source.commitTimes);
 
   app.get('/healthz', (context) => {
-    const { troubles } = source.view();
+    const troubles = source.view().troubles.map(troubleText);
     return context.json({ status: troubles.length === 0 ? 'ok' : 'degraded', troubles });
   });
   if (token !== undefined) app.use(bearerAuth(token));
@@ -42,8 +45,9 @@ export function createStatusApp(source: AgentSource, token: string | undefined):
     if (after === undefined) return context.json({ error: 'after: must be "next" of the page before' }, 400);
     return context.json(pageOf(source.sensors(), after, limit));
   });
+  if (quarantine !== undefined) app.route('/quarantine', quarantineRoutes(quarantine));
   app.notFound((context) =>
-    context.json({ error: 'no such page; there are /healthz, /metrics, /status and /sensors' }, 404),
+    context.json({ error: 'no such page; there are /healthz, /metrics, /status, /sensors and /quarantine' }, 404),
   );
   return app;
 }

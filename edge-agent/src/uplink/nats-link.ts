@@ -1,7 +1,15 @@
 import { type EpochMs, epochMs, INGEST_STREAM, limits as contractLimits } from '@floorwatch/contracts';
-import { Condition, connectNats, type Logger, messageOf, type NatsConfig, pause } from '@floorwatch/runtime';
+import {
+  Condition,
+  connectNats,
+  type Logger,
+  messageOf,
+  type NatsConfig,
+  pause,
+  unlessAborted,
+} from '@floorwatch/runtime';
 import { jetstream, type JetStreamClient } from '@nats-io/jetstream';
-import { type NatsConnection, PermissionViolationError, RequestError } from '@nats-io/transport-node';
+import { type NatsConnection, PermissionViolationError, RequestError, TimeoutError } from '@nats-io/transport-node';
 
 import { limits } from '../limits.ts';
 
@@ -11,12 +19,24 @@ export interface NatsState {
   readonly connected: boolean;
   /** Since when `connected` is what it is. */
   readonly since: EpochMs;
-  /** What went wrong last, in words; gone when something worked again. */
+  /** What does not work now, in words with the remedy; absent: everything works as far as it was tried. */
   readonly lastError?: string;
 }
 
+/** What JetStream says of a message that it has. */
+export interface Acknowledgement {
+  /** Its place in the stream. */
+  readonly seq: number;
+}
+
+/** What can fail apart from the rest, the most important first. */
+const TRIED = ['connection', 'publish', 'subscribe'] as const;
+type Tried = (typeof TRIED)[number];
+
 /** How long a start waits for NATS, so that wrong credentials end it and a quick server is there from the first batch. */
 const FIRST_CONNECT_MS = 1_000;
+/** What a message may have besides its payload, as the server counts: one header. */
+const HEADER_BYTES_MAX = 256;
 
 /** One connection to NATS, made and kept in the background: the agent works without it. */
 export class NatsLink {
@@ -28,8 +48,10 @@ export class NatsLink {
   #jetstream: JetStreamClient | undefined;
   #connected = false;
   #since = epochMs(Date.now());
-  #lastError: string | undefined = 'not connected yet';
+  /** What does not work now, in words, by what was tried: what works again does not hide what does not. */
+  readonly #faults = new Map<Tried, string>([['connection', 'not connected yet']]);
   #attempt: Promise<void> = Promise.resolve();
+  readonly #listening: Promise<void>[] = [];
   readonly #changed = new Condition();
 
   /** @param name how the server's own lists call the connection. */
@@ -43,10 +65,14 @@ export class NatsLink {
   async connect(): Promise<void> {
     this.#attempt = this.#establish();
     // A failure is thrown to the caller below if it comes in time; the state tells of a later one.
-    this.#attempt.catch((error: unknown) => this.#fail(error));
+    this.#attempt.catch((error: unknown) => this.#fail('connection', error));
     const waited = new AbortController();
     await Promise.race([this.#attempt, pause(FIRST_CONNECT_MS, waited.signal)]);
     waited.abort();
+  }
+
+  get isConnected(): boolean {
+    return this.#connected;
   }
 
   /** Resolves when connected, or when `signal` aborts. */
@@ -54,92 +80,138 @@ export class NatsLink {
     await this.#changed.until(() => this.#connected, signal);
   }
 
+  /** What a batch may have: the contract's limit, or less if the server takes less. */
+  get batchBytesMax(): number {
+    const accepted = this.#connection?.info?.max_payload ?? Infinity;
+    return Math.min(contractLimits.batchBytesMax, accepted - HEADER_BYTES_MAX);
+  }
+
   /**
    * Publishes to the ingest stream and waits until JetStream says that it has the message.
    *
    * @throws whatever went wrong. The outcome is then unknown: the message may be in the stream all the same.
    */
-  async publish(subject: string, bytes: Uint8Array): Promise<void> {
+  async publish(subject: string, bytes: Uint8Array): Promise<Acknowledgement> {
     try {
       if (this.#jetstream === undefined) throw new Error('not connected to NATS');
-      await this.#jetstream.publish(subject, bytes, {
+      if (bytes.length > this.batchBytesMax) throw new Error(this.#tooLarge(bytes.length));
+      const { seq } = await this.#jetstream.publish(subject, bytes, {
         timeout: limits.publishMsMax,
         // Another stream that listens to the subject by mistake must not take the batch in its place.
         expect: { streamName: INGEST_STREAM.name },
       });
-      this.#lastError = undefined;
+      this.#faults.delete('publish');
+      return { seq };
     } catch (error) {
-      this.#fail(error);
+      this.#fail('publish', error);
       throw error;
     }
   }
 
+  /** Hears everything that is published to `subject` from now on, through lost connections and refused rights, until the link closes. */
+  subscribe(subject: string, onMessage: (bytes: Uint8Array) => void): void {
+    this.#listening.push(this.#listen(subject, onMessage));
+  }
+
   state(): NatsState {
-    return {
-      servers: this.#config.servers,
-      connected: this.#connected,
-      since: this.#since,
-      ...(this.#lastError === undefined ? {} : { lastError: this.#lastError }),
-    };
+    const { servers } = this.#config;
+    const [lastError] = TRIED.flatMap((what) => this.#faults.get(what) ?? []);
+    const state = { servers, connected: this.#connected, since: this.#since };
+    return lastError === undefined ? state : { ...state, lastError };
   }
 
   async close(): Promise<void> {
     this.#stop.abort(new Error('closed'));
     await this.#attempt.catch(() => undefined);
     await this.#connection?.close();
+    await Promise.all(this.#listening);
     this.#setConnected(false);
   }
 
   async #establish(): Promise<void> {
     const connection = await connectNats(this.#config, this.#name, this.#logger, this.#stop.signal, (error) =>
-      this.#fail(error),
+      this.#fail('connection', error),
     );
     this.#connection = connection;
     this.#jetstream = jetstream(connection);
-    this.#lastError = undefined;
     this.#setConnected(true);
-    const server = connection.getServer();
-    this.#logger.info({ server }, 'connected to NATS');
-    const accepted = connection.info?.max_payload;
-    if (accepted !== undefined && accepted < contractLimits.batchBytesMax) {
-      const remedy = `raise max_payload of the NATS server to at least ${contractLimits.batchBytesMax}`;
-      this.#lastError = `batches of up to ${contractLimits.batchBytesMax} bytes will not pass: ${remedy} (it is ${accepted})`;
-      this.#logger.error({ server, accepted }, this.#lastError);
-    }
+    this.#logger.info({ server: connection.getServer() }, 'connected to NATS');
     void this.#watch(connection);
   }
 
   async #watch(connection: NatsConnection): Promise<void> {
     for await (const status of connection.status()) {
       if (status.type === 'disconnect') {
-        this.#fail(new Error(`connection to ${status.server} lost`));
+        this.#fail('connection', new Error(`connection to ${status.server} lost`));
         this.#setConnected(false);
-      } else if (status.type === 'reconnect') {
-        this.#lastError = undefined;
-        this.#setConnected(true);
-      } else if (status.type === 'error') this.#fail(status.error);
+      } else if (status.type === 'reconnect') this.#setConnected(true);
+      else if (status.type === 'error') this.#refused(status.error);
     }
     this.#setConnected(false);
   }
 
-  #fail(error: unknown): void {
-    this.#lastError = describe(error);
+  /** The client keeps a subscription through lost connections; only a refusal ends it, and then it is asked for again. */
+  async #listen(subject: string, onMessage: (bytes: Uint8Array) => void): Promise<void> {
+    const { signal } = this.#stop;
+    for (;;) {
+      await this.whenConnected(signal);
+      const connection = this.#connection;
+      if (signal.aborted || connection === undefined) return;
+      try {
+        const subscription = connection.subscribe(subject, {
+          callback: (error, message) => {
+            if (error !== null) return;
+            this.#faults.delete('subscribe');
+            onMessage(message.data);
+          },
+        });
+        const ended = await unlessAborted(subscription.closed, signal);
+        if (ended instanceof Error) this.#fail('subscribe', ended);
+      } catch (error) {
+        if (!signal.aborted) this.#fail('subscribe', error);
+      }
+      await pause(limits.resubscribeMs, signal);
+    }
+  }
+
+  /** Errors that the server tells of on its own: a refused publish is one, and its request then only times out. */
+  #refused(error: Error): void {
+    const isSubscribe = error instanceof PermissionViolationError && error.operation === 'subscription';
+    this.#fail(isSubscribe ? 'subscribe' : this.#connected ? 'publish' : 'connection', error);
+  }
+
+  #fail(what: Tried, error: unknown): void {
+    const isRefused = this.#connected && this.#faults.get(what)?.startsWith(REFUSED) === true;
+    // That a request timed out says less than the refusal behind it.
+    if (isRefused && causes(error).some((one) => one instanceof TimeoutError)) return;
+    this.#faults.set(what, describe(error));
+  }
+
+  #tooLarge(bytes: number): string {
+    const remedy = `raise max_payload of the NATS server to at least ${contractLimits.batchBytesMax + HEADER_BYTES_MAX}`;
+    return `one record alone has ${bytes} bytes, more than the server takes (${this.batchBytesMax}): ${remedy}`;
   }
 
   #setConnected(connected: boolean): void {
     if (connected !== this.#connected) this.#since = epochMs(Date.now());
     this.#connected = connected;
+    // Rights may be others on another connection.
+    if (connected) this.#faults.clear();
     this.#changed.notify();
   }
 }
 
+const REFUSED = 'NATS refuses: ';
+
+const causes = (error: unknown): unknown[] => [error, error instanceof Error ? error.cause : undefined];
+
 /** An error of the NATS client in words that name the remedy where there is one. */
 function describe(error: unknown): string {
-  const chain = [error, error instanceof Error ? error.cause : undefined];
+  const chain = causes(error);
   const denied = chain.find((one) => one instanceof PermissionViolationError);
   if (denied !== undefined) {
     const right = denied.operation === 'publish' ? 'publish to' : 'subscribe to';
-    return `NATS refuses: ${denied.message}; give this user the right to ${right} ${denied.subject}`;
+    return `${REFUSED}${denied.message}; give this user the right to ${right} ${denied.subject}`;
   }
   // The client then says that JetStream is not enabled, but usually it is the stream that is missing.
   if (chain.some((one) => one instanceof RequestError && one.isNoResponders())) {

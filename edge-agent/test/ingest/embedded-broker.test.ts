@@ -14,7 +14,7 @@ import { connectDevice, silentLogger } from '../support/devices.ts';
 import { Reader, sourceContract, textOf } from './source-contract.ts';
 
 async function open(resources: Resources, config: Partial<EmbeddedBrokerConfig> = {}): Promise<EmbeddedBroker> {
-  const broker = new EmbeddedBroker({ host: '127.0.0.1', port: 0, ...config }, silentLogger);
+  const broker = new EmbeddedBroker({ host: '127.0.0.1', port: 0, inFlightMax: 1_000, ...config }, silentLogger);
   await broker.connect();
   resources.defer(async () => broker.close());
   return broker;
@@ -131,7 +131,7 @@ describe('the embedded broker', () => {
   });
 
   it('refuses to be reached from other machines without users', async () => {
-    const broker = new EmbeddedBroker({ host: '0.0.0.0', port: 0 }, silentLogger);
+    const broker = new EmbeddedBroker({ host: '0.0.0.0', port: 0, inFlightMax: 32 }, silentLogger);
     await expect(broker.connect()).rejects.toMatchObject({
       code: 'secret-missing',
       message: expect.stringMatching(/^broker.host: 0.0.0.0 .*broker.usersFile/),
@@ -143,7 +143,7 @@ describe('the embedded broker', () => {
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
     const address = other.address();
     const port = typeof address === 'object' && address !== null ? address.port : 0;
-    const broker = new EmbeddedBroker({ host: '127.0.0.1', port }, silentLogger);
+    const broker = new EmbeddedBroker({ host: '127.0.0.1', port, inFlightMax: 32 }, silentLogger);
     resources.defer(async () => broker.close());
     await expect(broker.connect()).rejects.toMatchObject({
       code: 'port-in-use',

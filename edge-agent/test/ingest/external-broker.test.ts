@@ -23,7 +23,11 @@ async function open(
   config: Partial<ExternalBrokerConfig> = {},
 ): Promise<ExternalBroker> {
   const url = `mqtt://127.0.0.1:${port}`;
-  const source = new ExternalBroker({ url, clientId: 'floorwatch-test', ...config }, ['sensors/+/+'], silentLogger);
+  const source = new ExternalBroker(
+    { url, clientId: 'floorwatch-test', inFlightMax: 1_000, ...config },
+    ['sensors/+/+'],
+    silentLogger,
+  );
   await source.connect();
   resources.defer(async () => source.close());
   return source;

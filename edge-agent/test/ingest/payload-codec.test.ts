@@ -13,6 +13,7 @@ describe('a payload that is an object', () => {
       value: -0.0015,
       ts: 1_700_000_000_000,
       unit: 'mm/s',
+      seq: 0,
       quality: 'uncertain',
     });
   });

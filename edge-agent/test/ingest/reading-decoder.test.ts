@@ -5,10 +5,10 @@ import { ReadingDecoder } from '../../src/ingest/reading-decoder.ts';
 import { limits } from '../../src/limits.ts';
 
 const NOW = epochMs(Date.UTC(2026, 0, 31, 12));
-const message = (topic: string, payload: string | Uint8Array, receivedAt = NOW) => ({
+const message = (topic: string, payload: string | Uint8Array) => ({
   topic,
   payload: typeof payload === 'string' ? new TextEncoder().encode(payload) : payload,
-  receivedAt,
+  receivedAt: NOW,
   retained: false,
 });
 
@@ -18,8 +18,10 @@ describe('the decoder of readings', () => {
     { topic: 'sensors/{device}/{metric}/raw', codec: 'number' },
     { topic: 'line/{metric}/{device}', codec: 'json' },
   ]);
-  const decode = (topic: string, payload: string | Uint8Array, receivedAt = NOW) =>
-    decoder.decode(message(topic, payload, receivedAt), NOW + 600_000);
+  const decode = (topic: string, payload: string | Uint8Array) => {
+    const decoded = decoder.decode(message(topic, payload));
+    return typeof decoded === 'string' ? decoded : decoded.reading;
+  };
 
   it('takes device and metric from the topic and the rest from the payload', () => {
     expect(decode('sensors/press/temp', '{"value":21,"ts":1700000000000,"unit":"°C"}')).toEqual({
@@ -42,8 +44,16 @@ describe('the decoder of readings', () => {
     });
   });
 
-  it('does not believe a gateway whose clock was never set', () => {
-    expect(decode('sensors/press/temp', '21', epochMs(5_000))).toBe('time-before-2000');
+  it('says whose time it is', () => {
+    const timedOf = (payload: string): unknown => decoder.decode(message('sensors/press/temp', payload));
+    expect(timedOf('{"value":21}')).toMatchObject({ timed: false });
+    expect(timedOf('{"value":21,"ts":null}')).toMatchObject({ timed: false });
+    expect(timedOf(`{"value":21,"ts":${NOW}}`)).toMatchObject({ timed: true });
+  });
+
+  it('hands on the sequence number', () => {
+    expect(decode('sensors/press/temp', '{"value":21,"seq":0}')).toMatchObject({ seq: 0 });
+    expect(decode('sensors/press/temp', '{"value":21,"seq":null}')).not.toHaveProperty('seq');
   });
 
   it('reads every template with its own codec', () => {

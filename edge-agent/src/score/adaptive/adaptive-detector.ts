@@ -13,7 +13,7 @@ import {
   SCALE_N,
   SCALE_READINGS_MIN,
 } from './parameters.ts';
-import { RowTable } from './row-table.ts';
+import { RowTable } from '../../stats/row-table.ts';
 import {
   clearTail,
   closeTailBlock,
@@ -109,7 +109,8 @@ export class AdaptiveDetector {
    */
   readonly features = new Float64Array(CHANNELS.length);
 
-  readonly #table: RowTable;
+  /** The state of all sensors. */
+  readonly table: RowTable;
   readonly #weights: readonly number[];
   /** The smallest difference of each feature that means something. */
   readonly #resolutions = new Float64Array(CHANNELS.length);
@@ -124,7 +125,7 @@ export class AdaptiveDetector {
    * @param weights of the channels, in the order of {@link CHANNELS}; 0 switches one off
    */
   constructor(slots: number, weights: readonly number[] = CHANNEL_WEIGHTS) {
-    this.#table = new RowTable(FIELDS, slots, clearRow);
+    this.table = new RowTable(FIELDS, slots, clearRow);
     this.#weights = weights;
   }
 
@@ -138,8 +139,8 @@ export class AdaptiveDetector {
    *   first readings of a sensor
    */
   accept(slot: number, times: Float64Array, values: Float64Array, index: number): number {
-    const o = this.#table.rowOf(slot);
-    const s = this.#table.state;
+    const o = this.table.rowOf(slot);
+    const s = this.table.state;
     const value = values[index]!;
     const count = s[o + COUNT]! + 1;
     if (!Number.isFinite(value) || (count > 1 && !(times[index]! >= s[o + LAST_TIME]!))) return NOT_SCORED;
@@ -182,8 +183,8 @@ export class AdaptiveDetector {
    * distance that a hundred readings usually reach once. `null` while too little is known.
    */
   expected(slot: number): { readonly low: number; readonly high: number } | null {
-    const o = this.#table.rowOf(slot);
-    const s = this.#table.state;
+    const o = this.table.rowOf(slot);
+    const s = this.table.state;
     const tail = o + TAILS + (OFF_AVERAGE - FIRST_TAIL) * TAIL_FIELDS;
     const margin = usualMaximum(s, tail, s[o + BLOCKS]!);
     if (Number.isNaN(margin)) return null;
@@ -193,17 +194,7 @@ export class AdaptiveDetector {
 
   /** Forgets the sensor in `slot`, so that the slot can be given to another one. */
   forget(slot: number): void {
-    this.#table.clear(slot);
-  }
-
-  /** The state of all sensors, byte for byte; {@link AdaptiveDetector.restore} takes it back. */
-  snapshot(): Uint8Array {
-    return this.#table.snapshot();
-  }
-
-  /** Replaces the state of all sensors. @throws RangeError when `bytes` does not consist of whole rows */
-  restore(bytes: Uint8Array): void {
-    this.#table.restore(bytes);
+    this.table.clear(slot);
   }
 
   /** The features of a reading, from the row as it was before it. */

@@ -1,6 +1,7 @@
 import { type EpochMs, minutes, type RollupSensor, type SensorName } from '@floorwatch/contracts';
 
-import { capacityFor, growFloat64 } from '../../stats/grow.ts';
+import { LearnedState } from '../../stats/learned-state.ts';
+import { RowTable } from '../../stats/row-table.ts';
 import type { Detector, Verdict } from '../detector.ts';
 import { findRule } from '../sensor-pattern.ts';
 import { nameOf, quantity } from '../wording.ts';
@@ -14,6 +15,11 @@ import {
   CHANNELS,
   FULL_HISTORY_READINGS,
 } from './parameters.ts';
+
+// One sensor's row: the time of its first reading, and how many there were.
+const FIRST_AT = 0;
+const COUNT = 1;
+const FIELDS = 2;
 
 /** A reading whose score before the gate is below this part of the warning threshold is normal again. */
 const NORMAL_SHARE = 0.5;
@@ -44,9 +50,12 @@ export class AdaptiveJudge implements Detector {
   /** The reading at hand, as the columns of one row that the detector takes. */
   readonly #time = new Float64Array(1);
   readonly #value = new Float64Array(1);
-  /** By slot: the time of the first reading, and how many there were. */
-  #firstAt = new Float64Array();
-  #count = new Float64Array();
+  readonly #history = new RowTable(FIELDS, 1);
+  readonly state = new LearnedState(
+    { version: 1, basis: {} },
+    { rows: this.#detector.table, history: this.#history },
+    (slot) => this.#rules[slot] !== undefined,
+  );
 
   constructor(config: AdaptiveConfig) {
     this.closeAfterReadings = config.closeAfterReadings;
@@ -56,12 +65,7 @@ export class AdaptiveJudge implements Detector {
   addSensor(slot: number, sensor: SensorName): void {
     const rule = findRule(this.#configured, sensor);
     this.#rules[slot] = rule?.enabled === true ? rule : undefined;
-    if (slot >= this.#count.length) {
-      const capacity = capacityFor(slot + 1, this.#count.length);
-      this.#firstAt = growFloat64(this.#firstAt, capacity);
-      this.#count = growFloat64(this.#count, capacity);
-    }
-    this.#count[slot] = 0;
+    this.#history.clear(slot);
     this.#detector.forget(slot);
   }
 
@@ -71,8 +75,10 @@ export class AdaptiveJudge implements Detector {
       verdict.judgement = 'off';
       return;
     }
-    if (this.#count[slot] === 0) this.#firstAt[slot] = at;
-    this.#count[slot] = this.#count[slot]! + 1;
+    const history = this.#history.state;
+    const o = slot * FIELDS;
+    if (history[o + COUNT] === 0) history[o + FIRST_AT] = at;
+    history[o + COUNT] = history[o + COUNT]! + 1;
     this.#time[0] = at;
     this.#value[0] = value;
     const score = this.#detector.accept(slot, this.#time, this.#value, 0);
@@ -85,12 +91,14 @@ export class AdaptiveJudge implements Detector {
 
   /** Whether the sensor's history is long enough that its scores count in full. */
   hasFullHistory(slot: number): boolean {
-    return this.#rules[slot] !== undefined && this.#count[slot]! >= FULL_HISTORY_READINGS;
+    return this.#rules[slot] !== undefined && this.#history.state[slot * FIELDS + COUNT]! >= FULL_HISTORY_READINGS;
   }
 
   /** See {@link CADENCE_DECADES}. */
   #warningScore(slot: number, at: EpochMs, { warningScore, criticalScore }: AdaptiveRule): number {
-    const interval = (at - this.#firstAt[slot]!) / (this.#count[slot]! - 1);
+    const history = this.#history.state;
+    const o = slot * FIELDS;
+    const interval = (at - history[o + FIRST_AT]!) / (history[o + COUNT]! - 1);
     const tenfolds = Math.log10(minutes(CADENCE_MINUTES) / interval);
     return Math.min(criticalScore, warningScore + CADENCE_DECADES * Math.max(0, tenfolds));
   }

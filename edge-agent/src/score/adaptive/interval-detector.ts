@@ -1,6 +1,6 @@
 import { BLOCKS_MIN, maximumDecades, sizeAbove } from './block-maxima.ts';
 import { BLOCK_READINGS, INTERVAL_DECADES_MIN } from './parameters.ts';
-import { RowTable } from './row-table.ts';
+import { RowTable } from '../../stats/row-table.ts';
 
 // One sensor's row.
 const COUNT = 0;
@@ -34,18 +34,19 @@ const MEAN_N = 100;
 export class IntervalDetector {
   static readonly bytesPerSensor = FIELDS * Float64Array.BYTES_PER_ELEMENT;
 
-  readonly #table: RowTable;
+  /** The state of all sensors. */
+  readonly table: RowTable;
 
   /** `slots`: how many sensors to make room for at first. */
   constructor(slots: number) {
-    this.#table = new RowTable(FIELDS, slots, clearRow);
+    this.table = new RowTable(FIELDS, slots, clearRow);
   }
 
   /** Decades of improbability of the interval that the reading at `times[index]` (epoch ms) ends, 0 if usual. */
   accept(slot: number, times: Float64Array, index: number): number {
     const timeMs = times[index]!;
-    const o = this.#table.rowOf(slot);
-    const s = this.#table.state;
+    const o = this.table.rowOf(slot);
+    const s = this.table.state;
     const interval = timeMs - s[o + LAST_TIME]!;
     const first = s[o + COUNT] === 0;
     // Several values of one time are one arrival.
@@ -72,37 +73,27 @@ export class IntervalDetector {
 
   /** The instant after which the sensor is silent if no reading comes, epoch ms; Infinity while its cadence is unknown. */
   silentAfter(slot: number): number {
-    const o = this.#table.rowOf(slot);
-    const s = this.#table.state;
+    const o = this.table.rowOf(slot);
+    const s = this.table.state;
     if (s[o + COUNT]! - 1 <= INTERVALS_MIN) return Infinity;
     return s[o + LAST_TIME]! + s[o + RATIO_MAX]! * s[o + INTERVAL_MEAN]!;
   }
 
   /** Event time of the sensor's newest reading, epoch ms; 0 before the first. */
   newestAt(slot: number): number {
-    const o = this.#table.rowOf(slot);
-    return this.#table.state[o + LAST_TIME]!;
+    const o = this.table.rowOf(slot);
+    return this.table.state[o + LAST_TIME]!;
   }
 
   /** The usual interval between readings in milliseconds; 0 before the second reading. */
   usualInterval(slot: number): number {
-    const o = this.#table.rowOf(slot);
-    return this.#table.state[o + INTERVAL_MEAN]!;
+    const o = this.table.rowOf(slot);
+    return this.table.state[o + INTERVAL_MEAN]!;
   }
 
   /** Forgets the sensor in `slot`, so that the slot can be given to another one. */
   forget(slot: number): void {
-    this.#table.clear(slot);
-  }
-
-  /** The state of all sensors, byte for byte. */
-  snapshot(): Uint8Array {
-    return this.#table.snapshot();
-  }
-
-  /** Replaces the state of all sensors. @throws RangeError when `bytes` does not consist of whole rows */
-  restore(bytes: Uint8Array): void {
-    this.#table.restore(bytes);
+    this.table.clear(slot);
   }
 }
 

@@ -1,6 +1,6 @@
 import { BLOCKS_MIN, maximumDecades, sizeAbove } from './block-maxima.ts';
 import { BLOCK_READINGS, STUCK_DECADES_MIN } from './parameters.ts';
-import { RowTable } from './row-table.ts';
+import { RowTable } from '../../stats/row-table.ts';
 
 // One sensor's row.
 const COUNT = 0;
@@ -44,18 +44,19 @@ const QUIET_READINGS = 500;
 export class StuckDetector {
   static readonly bytesPerSensor = FIELDS * Float64Array.BYTES_PER_ELEMENT;
 
-  readonly #table: RowTable;
+  /** The state of all sensors. */
+  readonly table: RowTable;
 
   /** `slots`: how many sensors to make room for at first. */
   constructor(slots: number) {
-    this.#table = new RowTable(FIELDS, slots, clearRow);
+    this.table = new RowTable(FIELDS, slots, clearRow);
   }
 
   /** Decades of improbability when the run that `values[index]` extends has just become improbable, else 0. */
   accept(slot: number, values: Float64Array, index: number): number {
     const value = values[index]!;
-    const o = this.#table.rowOf(slot);
-    const s = this.#table.state;
+    const o = this.table.rowOf(slot);
+    const s = this.table.state;
     const count = s[o + COUNT]! + 1;
     s[o + COUNT] = count;
     let decades = 0;
@@ -78,29 +79,19 @@ export class StuckDetector {
 
   /** Repetitions of the sensor's last value, 0 if it came once. */
   run(slot: number): number {
-    const o = this.#table.rowOf(slot);
-    return this.#table.state[o + RUN]!;
+    const o = this.table.rowOf(slot);
+    return this.table.state[o + RUN]!;
   }
 
   /** The longest run that the sensor's history makes probable, in repetitions. */
   longestExpected(slot: number): number {
-    const o = this.#table.rowOf(slot);
-    return Math.floor(this.#table.state[o + RUN_MAX]!);
+    const o = this.table.rowOf(slot);
+    return Math.floor(this.table.state[o + RUN_MAX]!);
   }
 
   /** Forgets the sensor in `slot`, so that the slot can be given to another one. */
   forget(slot: number): void {
-    this.#table.clear(slot);
-  }
-
-  /** The state of all sensors, byte for byte. */
-  snapshot(): Uint8Array {
-    return this.#table.snapshot();
-  }
-
-  /** Replaces the state of all sensors. @throws RangeError when `bytes` does not consist of whole rows */
-  restore(bytes: Uint8Array): void {
-    this.#table.restore(bytes);
+    this.table.clear(slot);
   }
 }
 

@@ -1,5 +1,6 @@
 import type { EpochMs, RollupSensor, SensorName } from '@floorwatch/contracts';
 
+import { LearnedState } from '../../stats/learned-state.ts';
 import type { Detector, Verdict } from '../detector.ts';
 import { findRule } from '../sensor-pattern.ts';
 import type { SwitchConfig } from '../switch-config.ts';
@@ -17,6 +18,11 @@ export class StuckJudge implements Detector {
   readonly #value = new Float64Array(1);
   readonly #config: SwitchConfig;
   readonly #off: boolean[] = [];
+  readonly state = new LearnedState(
+    { version: 1, basis: {} },
+    { rows: this.#detector.table },
+    (slot) => this.#off[slot] !== true,
+  );
 
   constructor(config: SwitchConfig) {
     this.#config = config;

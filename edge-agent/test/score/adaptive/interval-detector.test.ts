@@ -39,7 +39,7 @@ it('the clock and the next reading agree when silence begins', () => {
       const silentAfter = detector.silentAfter(0);
       expect(silentAfter).toBeGreaterThan(last);
       const other = new IntervalDetector(1);
-      other.restore(detector.snapshot());
+      other.table.restore(detector.table.snapshot());
       expect(accept(detector, Math.floor(silentAfter) - 1)).toBe(0);
       expect(accept(other, Math.ceil(silentAfter) + 2)).toBeGreaterThan(0);
     }),
@@ -54,8 +54,8 @@ it('there is no silence before the cadence is known', () => {
 
 it('several values of one time are one arrival', () => {
   const { detector, last } = after(regular(100, 1000));
-  const before = detector.snapshot();
+  const before = detector.table.snapshot();
   expect(accept(detector, last)).toBe(0);
-  expect(detector.snapshot()).toEqual(before);
+  expect(detector.table.snapshot()).toEqual(before);
   expect(detector.usualInterval(0)).toBeCloseTo(1000, 6);
 });

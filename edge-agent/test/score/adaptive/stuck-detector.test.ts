@@ -48,7 +48,7 @@ it('tells the run and what would have been usual, and goes on from a snapshot', 
   expect(detector.run(0)).toBe(2);
   expect(detector.longestExpected(0)).toBeGreaterThanOrEqual(4);
   const other = new StuckDetector(1);
-  other.restore(detector.snapshot());
+  other.table.restore(detector.table.snapshot());
   expect(other.run(0)).toBe(2);
   other.forget(0);
   expect(other.run(0)).toBe(0);

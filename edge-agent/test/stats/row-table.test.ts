@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 
-import { RowTable } from '../../../src/score/adaptive/row-table.ts';
+import { RowTable } from '../../src/stats/row-table.ts';
 
 const FIELDS = 3;
 const startRow = (state: Float64Array, offset: number): void => void state.fill(-1, offset, offset + FIELDS);

@@ -1,0 +1,173 @@
+import type { StateSection } from '../state-section.ts';
+import { capacityFor, growFloat64, growUint32 } from '../stats/grow.ts';
+import type { ReadingKey } from './reading-key.ts';
+
+/** Keys for which a sensor's first ring has room. */
+const RING_KEYS_MIN = 8;
+const SECTION = 'duplicates';
+const EMPTY = new Uint32Array();
+
+/**
+ * The keys of the last readings of every sensor, by which repeats are recognised. Sensors are numbered from 0.
+ *
+ * A sensor's ring holds, oldest first, its safe keys and behind them those whose readings are not safe yet. The latter are forgotten if their
+ * readings are not kept, and do not push safe ones out before they are safe themselves: with room for 3, `[a b c | d]` becomes `[b c d |]`
+ * when d is safe, and `[a b c |]` when it is refused.
+ */
+export class DuplicateMemory {
+  readonly #keysMax: number;
+  /** Halves of keys, two elements each; allocated with the first key and grown as needed. */
+  readonly #rings: Uint32Array[] = [];
+  /** Index of a ring's oldest key. */
+  #start = new Uint32Array();
+  #safe = new Uint32Array();
+  #pending = new Uint32Array();
+  /** No event time among a sensor's keys is later. Nearly every reading is newer than all before it, and need not be compared. */
+  #newest = new Float64Array();
+
+  /** @param keysMax safe keys per sensor. */
+  constructor(keysMax: number) {
+    this.#keysMax = keysMax;
+  }
+
+  /** @param eventTime NaN if the key was made without one. */
+  has(sensor: number, eventTime: number, { high, low }: ReadingKey): boolean {
+    const ring = this.#rings[sensor];
+    if (ring === undefined || eventTime > this.#newest[sensor]!) return false;
+    const count = this.#safe[sensor]! + this.#pending[sensor]!;
+    // From the newest to the oldest: repeats are repeats of late readings.
+    let at = 2 * this.#start[sensor]! + 2 * count;
+    if (at > ring.length) at -= ring.length;
+    for (let i = 0; i < count; i++) {
+      if (at === 0) at = ring.length;
+      at -= 2;
+      if (ring[at] === low && ring[at + 1] === high) return true;
+    }
+    return false;
+  }
+
+  /** Adds a key of a reading that is not safe yet. */
+  add(sensor: number, eventTime: number, { high, low }: ReadingKey): void {
+    this.#makeRoom(sensor);
+    const ring = this.#rings[sensor]!;
+    let at = 2 * (this.#start[sensor]! + this.#safe[sensor]! + this.#pending[sensor]!);
+    if (at >= ring.length) at -= ring.length;
+    ring[at] = low;
+    ring[at + 1] = high;
+    this.#pending[sensor]! += 1;
+    if (eventTime > this.#newest[sensor]!) this.#newest[sensor] = eventTime;
+  }
+
+  /** The sensor's oldest key that is not safe yet has become safe, or is forgotten. */
+  settle(sensor: number, kept: boolean): void {
+    this.#pending[sensor]! -= 1;
+    if (!kept) {
+      this.#removeAt(sensor, this.#safe[sensor]!);
+    } else if (this.#safe[sensor]! < this.#keysMax) {
+      this.#safe[sensor]! += 1;
+    } else {
+      const next = this.#start[sensor]! + 1;
+      this.#start[sensor] = 2 * next === this.#rings[sensor]!.length ? 0 : next;
+    }
+  }
+
+  /** Closes the gap of the key at `index`, of which the count of pending ones does not know any more. */
+  #removeAt(sensor: number, index: number): void {
+    const ring = this.#rings[sensor]!;
+    const end = this.#safe[sensor]! + this.#pending[sensor]!;
+    const placeOf = (i: number): number => (2 * (this.#start[sensor]! + i)) % ring.length;
+    for (let i = index; i < end; i++) {
+      const [to, from] = [placeOf(i), placeOf(i + 1)];
+      ring[to] = ring[from]!;
+      ring[to + 1] = ring[from + 1]!;
+    }
+  }
+
+  #makeRoom(sensor: number): void {
+    if (sensor >= this.#start.length) this.#addSensors(sensor + 1);
+    const ring = this.#rings[sensor]!;
+    const count = this.#safe[sensor]! + this.#pending[sensor]!;
+    if (2 * count < ring.length) return;
+    // Doubled up to what is always needed; beyond that there are only keys that are not safe yet.
+    const keys = count < this.#keysMax ? Math.min(2 * count, this.#keysMax) : count + RING_KEYS_MIN;
+    const larger = new Uint32Array(2 * Math.max(keys, RING_KEYS_MIN));
+    const first = 2 * this.#start[sensor]!;
+    larger.set(ring.subarray(first));
+    larger.set(ring.subarray(0, first), ring.length - first);
+    this.#rings[sensor] = larger;
+    this.#start[sensor] = 0;
+  }
+
+  #addSensors(count: number): void {
+    const capacity = capacityFor(count, this.#start.length);
+    while (this.#rings.length < capacity) this.#rings.push(EMPTY);
+    this.#start = growUint32(this.#start, capacity);
+    this.#safe = growUint32(this.#safe, capacity);
+    this.#pending = growUint32(this.#pending, capacity);
+    this.#newest = growFloat64(this.#newest, capacity, -Infinity);
+  }
+
+  /** A copy of the safe keys. @param names device and metric of every sensor, one after the other, in the order of their numbers. */
+  snapshot(names: readonly string[]): StateSection {
+    const sensors = names.length / 2;
+    const counts = new Uint32Array(sensors);
+    counts.set(this.#safe.subarray(0, sensors));
+    const keys = new Uint32Array(2 * counts.reduce((sum, count) => sum + count, 0));
+    let at = 0;
+    for (const [sensor, count] of counts.entries()) {
+      if (count === 0) continue;
+      const ring = this.#rings[sensor]!;
+      const first = 2 * this.#start[sensor]!;
+      const straight = ring.subarray(first, Math.min(ring.length, first + 2 * count));
+      keys.set(straight, at);
+      keys.set(ring.subarray(0, 2 * count - straight.length), at + straight.length);
+      at += 2 * count;
+    }
+    const newest = new Float64Array(sensors).fill(-Infinity);
+    newest.set(this.#newest.subarray(0, sensors));
+    return { name: SECTION, version: 1, values: { names }, arrays: { counts, keys, newest } };
+  }
+
+  /**
+   * Takes up what a snapshot holds.
+   *
+   * @param sensorOf the number of a sensor that is to be known from now on.
+   * @throws TypeError if the section is not what {@link snapshot} makes.
+   */
+  restore(section: StateSection, sensorOf: (device: string, metric: string) => number): void {
+    const { names, counts, keys, newest } = checked(section);
+    let at = 0;
+    for (const [index, count] of counts.entries()) {
+      const sensor = sensorOf(names[2 * index]!, names[2 * index + 1]!);
+      for (const end = at + 2 * count; at < end; at += 2) {
+        this.add(sensor, newest[index]!, { low: keys[at]!, high: keys[at + 1]! });
+        this.settle(sensor, true);
+      }
+    }
+  }
+
+  /** Whether a section is of this memory. */
+  static owns({ name }: StateSection): boolean {
+    return name === SECTION;
+  }
+}
+
+interface Content {
+  readonly names: readonly string[];
+  readonly counts: Uint32Array;
+  readonly keys: Uint32Array;
+  readonly newest: Float64Array;
+}
+
+function checked({ name, version, values, arrays: { counts, keys, newest } }: StateSection): Content {
+  const { names } = (values ?? {}) as { readonly names?: unknown };
+  const wrong = (what: string): TypeError => new TypeError(`section ${name} of version ${version}: ${what}`);
+  if (version !== 1) throw wrong('is not of version 1');
+  if (!Array.isArray(names) || !names.every((text) => typeof text === 'string'))
+    throw wrong('names is no list of text');
+  if (!(counts instanceof Uint32Array) || !(keys instanceof Uint32Array) || !(newest instanceof Float64Array))
+    throw wrong('an array is missing');
+  if (names.length !== 2 * counts.length || newest.length !== counts.length) throw wrong('arrays do not fit together');
+  if (keys.length !== 2 * counts.reduce((sum, count) => sum + count, 0)) throw wrong('keys do not fit counts');
+  return { names, counts, keys, newest };
+}

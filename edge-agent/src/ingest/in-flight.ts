@@ -1,0 +1,93 @@
+import type { Settle } from './message-queue.ts';
+import type { RawMessage } from './raw-message.ts';
+
+interface Parked {
+  readonly message: RawMessage;
+  readonly gated: boolean;
+  readonly settle: Settle;
+}
+
+/** What became of a message that was still waiting when its connection ended: nothing, and nobody is there to be told. */
+export const CONNECTION_ENDED = new Error('the connection has ended');
+
+/**
+ * Lets only so many messages of each topic of one connection through before they are settled; the rest waits here, in order. What the sender
+ * repeats when the connection ends is thereby never more than the duplicate memory remembers. It takes whatever it is given: while it
+ * is {@link holding}, nothing more should be read.
+ */
+export class InFlight {
+  readonly #max: number;
+  readonly #push: (message: RawMessage, settle: Settle) => void;
+  readonly #onRoom: () => void;
+  readonly #byTopic = new Map<string, number>();
+  #parked: Parked[] = [];
+
+  /**
+   * @param max messages of one topic.
+   * @param push takes what is let through.
+   * @param onRoom called when nothing waits any more.
+   */
+  constructor(max: number, push: (message: RawMessage, settle: Settle) => void, onRoom: () => void) {
+    this.#max = max;
+    this.#push = push;
+    this.#onRoom = onRoom;
+  }
+
+  /** Whether messages wait here. */
+  get holding(): boolean {
+    return this.#parked.length > 0;
+  }
+
+  /** @param gated whether its sender repeats it until it is acknowledged. */
+  accept(message: RawMessage, gated: boolean, settle: Settle): void {
+    if (this.#parked.length === 0 && (!gated || this.#hasRoom(message.topic))) this.#pass(message, gated, settle);
+    else this.#parked.push({ message, gated, settle });
+  }
+
+  /**
+   * The connection has ended. What waits and will be repeated is forgotten: it was neither taken nor acknowledged. What will not be is let
+   * through.
+   */
+  close(): void {
+    const parked = this.#parked;
+    this.#parked = [];
+    for (const { message, gated, settle } of parked) {
+      if (gated) settle(CONNECTION_ENDED);
+      else this.#push(message, settle);
+    }
+  }
+
+  #hasRoom(topic: string): boolean {
+    return (this.#byTopic.get(topic) ?? 0) < this.#max;
+  }
+
+  #pass(message: RawMessage, gated: boolean, settle: Settle): void {
+    if (!gated) {
+      this.#push(message, settle);
+      return;
+    }
+    const { topic } = message;
+    this.#byTopic.set(topic, (this.#byTopic.get(topic) ?? 0) + 1);
+    this.#push(message, (error) => {
+      // A refusal ends the connection; nothing of it must get ahead of the repeats.
+      if (error !== undefined) this.close();
+      const rest = (this.#byTopic.get(topic) ?? 1) - 1;
+      if (rest === 0) this.#byTopic.delete(topic);
+      else this.#byTopic.set(topic, rest);
+      settle(error);
+      this.#letThrough();
+    });
+  }
+
+  #letThrough(): void {
+    if (this.#parked.length === 0) return;
+    let count = 0;
+    for (const { message, gated, settle } of this.#parked) {
+      if (gated && !this.#hasRoom(message.topic)) break;
+      count += 1;
+      this.#pass(message, gated, settle);
+    }
+    this.#parked.splice(0, count);
+    if (this.#parked.length === 0) this.#onRoom();
+  }
+}

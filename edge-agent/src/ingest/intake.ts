@@ -1,0 +1,275 @@
+import type { ClockQuality, EpochMs, Reading } from '@floorwatch/contracts';
+
+import type { StateSection } from '../state-section.ts';
+import { DuplicateMemory } from './duplicate-memory.ts';
+import { faultOfTime, type QuarantinedReading, type QuarantineReason } from './quarantined-reading.ts';
+import type { RawMessage } from './raw-message.ts';
+import { ReadingDecoder, type TopicConfig } from './reading-decoder.ts';
+import { key, makeKey } from './reading-key.ts';
+import { RejectLog, type RejectView } from './reject-log.ts';
+import type { RejectReason } from './reject.ts';
+import { SensorRegistry } from './sensor-registry.ts';
+
+export interface IntakeConfig {
+  readonly topics: readonly TopicConfig[];
+  readonly sensorsMax: number;
+  readonly readings: {
+    /** How far ahead of the gateway's clock an event time may be, in milliseconds. */
+    readonly futureMsMax: number;
+    /** Readings of each sensor among which repeats are recognised. */
+    readonly duplicatesRemembered: number;
+  };
+  /** Largest absolute value of a reading. */
+  readonly valueAbsMax: number;
+}
+
+/** The gateway's clock, and how far it can be trusted. */
+export interface IntakeClock {
+  readonly now: EpochMs;
+  readonly quality: ClockQuality;
+}
+
+/** A reading as the journal keeps it. */
+export interface AcceptedReading {
+  readonly reading: Reading;
+  /** The gateway's clock when it arrived. */
+  readonly receivedAt: EpochMs;
+}
+
+/** What the messages of a delivery are, until it is settled. */
+export interface Taken {
+  /** To be journaled, in this order. */
+  readonly readings: readonly AcceptedReading[];
+  /** To be put in quarantine. */
+  readonly quarantined: readonly QuarantinedReading[];
+}
+
+/**
+ * What has become of the messages that were settled since the start. They add up:
+ * received = accepted + rejected + duplicates + quarantined + retainedCopies.
+ */
+export interface IntakeCounts {
+  readonly received: number;
+  readonly accepted: number;
+  readonly rejected: number;
+  readonly rejectedByReason: Readonly<Record<RejectReason, number>>;
+  readonly duplicates: number;
+  readonly quarantined: number;
+  readonly quarantinedByReason: Readonly<Record<QuarantineReason, number>>;
+  /** Copies that an external broker kept from earlier. */
+  readonly retainedCopies: number;
+  /** Of those received: readings that were released from quarantine, and so came a second time. */
+  readonly released: number;
+  /** Messages that were refused because they could not be kept, by why. They are in no other count; they come again, and count then. */
+  readonly refusedByReason: Readonly<Record<string, number>>;
+}
+
+/** Knows what is in quarantine already. */
+export interface KnownQuarantine {
+  has(quarantined: QuarantinedReading): boolean;
+}
+
+/** A delivery between `take` and `settled`. */
+class OpenDelivery implements Taken {
+  readonly readings: AcceptedReading[] = [];
+  readonly quarantined: QuarantinedReading[] = [];
+  /** The sensor of each of `readings`. */
+  readonly sensors: number[] = [];
+  readonly rejects: { readonly message: RawMessage; readonly reason: RejectReason }[] = [];
+  readonly messages: number;
+  duplicates = 0;
+  retainedCopies = 0;
+  released = 0;
+  /** Why a delivery before it was refused, so that this one is too, whatever became of its readings. */
+  behindRefused: string | undefined;
+
+  constructor(messages: number) {
+    this.messages = messages;
+  }
+}
+
+/**
+ * Sorts what arrives: readings to accept, readings for the quarantine, and the rest, which is counted. Deliveries are taken and settled in
+ * the same order, and several may be open at a time. Nothing is counted before it is settled, so that what is refused and comes again is
+ * counted once.
+ *
+ * A repeat is the same event time, value and sequence number (if there is one) among the last readings of its sensor. Without an event time
+ * of the device the sequence number and the value decide; without both nothing tells a repeat from an equal reading, and all are accepted.
+ */
+export class Intake {
+  readonly #config: IntakeConfig;
+  readonly #quarantine: KnownQuarantine;
+  readonly #decoder: ReadingDecoder;
+  readonly #registry: SensorRegistry;
+  readonly #memory: DuplicateMemory;
+  readonly #rejects = new RejectLog();
+  readonly #open: OpenDelivery[] = [];
+  readonly #counts = { received: 0, accepted: 0, duplicates: 0, retainedCopies: 0, released: 0 };
+  readonly #refused: Record<string, number> = {};
+  readonly #quarantined: Record<QuarantineReason, number> = { 'time-in-future': 0, 'time-before-2000': 0 };
+
+  /** @param quarantine what is in it must not go there again. */
+  constructor(config: IntakeConfig, quarantine: KnownQuarantine) {
+    this.#config = config;
+    this.#quarantine = quarantine;
+    this.#decoder = new ReadingDecoder(config.topics);
+    this.#registry = new SensorRegistry(config.sensorsMax);
+    this.#memory = new DuplicateMemory(config.readings.duplicatesRemembered);
+  }
+
+  /** Subscriptions that cover every topic of the configuration. */
+  get filters(): readonly string[] {
+    return this.#decoder.filters;
+  }
+
+  /** Sensors seen. */
+  get sensors(): number {
+    return this.#registry.size;
+  }
+
+  /** What lies behind it is in the future; infinite while the gateway's own clock is known to be wrong. */
+  latest({ now, quality }: IntakeClock): number {
+    return quality === 'unsynchronised' ? Infinity : now + this.#config.readings.futureMsMax;
+  }
+
+  /** Sorts the messages of a delivery. Never throws. */
+  take(messages: readonly RawMessage[], clock: IntakeClock): Taken {
+    const delivery = new OpenDelivery(messages.length);
+    const latest = this.latest(clock);
+    for (const message of messages) this.#sort(message, latest, delivery);
+    this.#open.push(delivery);
+    return delivery;
+  }
+
+  #sort(message: RawMessage, latest: number, delivery: OpenDelivery): void {
+    if (message.released !== undefined) {
+      delivery.released += 1;
+      this.#admit(message, message.released, true, delivery);
+      return;
+    }
+    if (message.retained) {
+      delivery.retainedCopies += 1;
+      return;
+    }
+    const decoded = this.#decoder.decode(message);
+    if (typeof decoded === 'string') {
+      delivery.rejects.push({ message, reason: decoded });
+      return;
+    }
+    const { reading, timed } = decoded;
+    if (Math.abs(reading.value) > this.#config.valueAbsMax) {
+      delivery.rejects.push({ message, reason: 'value-too-large' });
+      return;
+    }
+    // The gateway's own time may lie ahead of what its clock shows now; that says nothing against the reading.
+    const reason = faultOfTime(reading.eventTime, timed ? latest : Infinity);
+    if (reason === undefined) this.#admit(message, reading, timed, delivery);
+    else this.#setAside({ reading, receivedAt: message.receivedAt, reason }, delivery);
+  }
+
+  #setAside(quarantined: QuarantinedReading, delivery: OpenDelivery): void {
+    if (this.#quarantine.has(quarantined)) delivery.duplicates += 1;
+    else delivery.quarantined.push(quarantined);
+  }
+
+  #admit(message: RawMessage, reading: Reading, timed: boolean, delivery: OpenDelivery): void {
+    const sensor = this.#registry.admit(reading.device, reading.metric);
+    if (sensor === undefined) {
+      delivery.rejects.push({ message, reason: 'too-many-sensors' });
+      return;
+    }
+    const tellsRepeats = timed || reading.seq !== undefined;
+    const time = timed ? reading.eventTime : NaN;
+    makeKey(time, reading.value, reading.seq);
+    if (tellsRepeats && this.#memory.has(sensor, time, key)) {
+      delivery.duplicates += 1;
+      return;
+    }
+    if (tellsRepeats) this.#memory.add(sensor, time, key);
+    delivery.readings.push({ reading, receivedAt: message.receivedAt });
+    delivery.sensors.push(tellsRepeats ? sensor : -1);
+  }
+
+  /**
+   * The oldest open delivery has been settled.
+   *
+   * @param kept whether its readings are safe, in the journal and in the quarantine. If not, it is refused, and so is every delivery that is
+   * open now: it may hold repeats of readings that were not kept.
+   * @param why they could not be kept, in a word or two: one of a few, for it becomes a metric's label.
+   * @throws Error if `taken` is not the oldest open delivery.
+   */
+  settled(taken: Taken, kept: boolean, why = 'disk'): void {
+    const delivery = this.#open.shift();
+    if (delivery === undefined || delivery !== taken)
+      throw new Error('deliveries are settled in the order they were taken in');
+    for (const sensor of delivery.sensors) if (sensor !== -1) this.#memory.settle(sensor, kept);
+    if (!kept) for (const later of this.#open) later.behindRefused ??= why;
+    const counts = this.#counts;
+    const accepted = kept ? delivery.readings.length : 0;
+    const quarantined = kept ? delivery.quarantined : [];
+    counts.accepted += accepted;
+    for (const { reason } of quarantined) this.#quarantined[reason] += 1;
+    const refusedFor = kept ? delivery.behindRefused : why;
+    if (refusedFor !== undefined) {
+      const taking = accepted + quarantined.length;
+      counts.received += taking;
+      this.#refused[refusedFor] = (this.#refused[refusedFor] ?? 0) + delivery.messages - taking;
+      return;
+    }
+    counts.received += delivery.messages;
+    counts.duplicates += delivery.duplicates;
+    counts.retainedCopies += delivery.retainedCopies;
+    counts.released += delivery.released;
+    for (const { message, reason } of delivery.rejects) this.#rejects.add(message, reason);
+  }
+
+  /** A reading that the journal holds: its sensor is known from now on, and so are its repeats. */
+  replay({ reading, receivedAt }: AcceptedReading): void {
+    const sensor = this.#registry.readmit(reading.device, reading.metric);
+    const { eventTime, value, seq } = reading;
+    this.#remember(sensor, eventTime, value, seq);
+    // The journal does not say whose clock it was; where it can have been the gateway's, its repeat would come with another time.
+    if (eventTime === receivedAt && seq !== undefined) this.#remember(sensor, NaN, value, seq);
+  }
+
+  #remember(sensor: number, time: number, value: number, seq: number | undefined): void {
+    makeKey(time, value, seq);
+    // What the snapshot holds already.
+    if (this.#memory.has(sensor, time, key)) return;
+    this.#memory.add(sensor, time, key);
+    this.#memory.settle(sensor, true);
+  }
+
+  /** What must be known after a restart: sensors and the keys of their last readings that are safe. */
+  snapshot(): readonly StateSection[] {
+    return [this.#memory.snapshot([...this.#registry.names])];
+  }
+
+  /**
+   * Takes up what {@link snapshot} gave, on a fresh intake; sections of others are passed over.
+   *
+   * @throws TypeError if a section can't be read.
+   */
+  restore(sections: readonly StateSection[]): void {
+    const section = sections.find((one) => DuplicateMemory.owns(one));
+    if (section === undefined) return;
+    this.#memory.restore(section, (device, metric) => this.#registry.readmit(device, metric));
+  }
+
+  get counts(): IntakeCounts {
+    const quarantined = this.#quarantined['time-in-future'] + this.#quarantined['time-before-2000'];
+    return {
+      ...this.#counts,
+      rejected: this.#rejects.total,
+      rejectedByReason: Object.fromEntries(this.#rejects.counts) as Record<RejectReason, number>,
+      quarantined,
+      quarantinedByReason: { ...this.#quarantined },
+      refusedByReason: { ...this.#refused },
+    };
+  }
+
+  /** The last rejects, newest first. */
+  lastRejects(): readonly RejectView[] {
+    return this.#rejects.last();
+  }
+}

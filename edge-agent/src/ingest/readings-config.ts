@@ -1,0 +1,24 @@
+import { z } from 'zod';
+
+import { limits } from '../limits.ts';
+
+const MIB = 1024 * 1024;
+
+/** The section `readings` of the configuration: which times are believed, and what is taken for a repeat. */
+export const readingsConfigSchema = z.strictObject({
+  futureMsMax: z.number().int().min(0).max(limits.futureMsMax).default(600_000),
+  duplicatesRemembered: z.number().int().min(16).max(4_096).default(64),
+  quarantineBytesMax: z
+    .number()
+    .int()
+    .min(MIB)
+    .max(1024 * MIB)
+    .default(16 * MIB),
+});
+
+/**
+ * Messages of one topic that a device (or an external broker) may have with us unacknowledged: half of the readings among which repeats are
+ * recognised. When a connection ends the sender repeats these, and those whose acknowledgement was on its way; the other half is for the latter.
+ */
+export const inFlightMax = (readings: { readonly duplicatesRemembered: number }): number =>
+  Math.floor(readings.duplicatesRemembered / 2);

@@ -1,0 +1,281 @@
+import { epochMs } from '@floorwatch/contracts';
+import { describe, expect, it } from 'vitest';
+
+import { Intake, type IntakeConfig, type Taken } from '../../src/ingest/intake.ts';
+import type { RawMessage } from '../../src/ingest/raw-message.ts';
+
+const NOW = epochMs(Date.UTC(2026, 0, 31, 12));
+const YEAR_2000 = Date.UTC(2000, 0, 1);
+const clock = { now: NOW, quality: 'synchronised' } as const;
+const config: IntakeConfig = {
+  topics: [{ topic: 'sensors/{device}/{metric}', codec: 'auto' }],
+  sensorsMax: 100,
+  readings: { futureMsMax: 600_000, duplicatesRemembered: 16 },
+  valueAbsMax: 1e150,
+};
+const nothingThere = { has: () => false };
+
+const intakeOf = (options: Partial<IntakeConfig> = {}, quarantine = nothingThere): Intake =>
+  new Intake({ ...config, ...options }, quarantine);
+
+interface Fields {
+  readonly sensor?: string;
+  readonly value?: number;
+  readonly ts?: number;
+  readonly seq?: number;
+  readonly at?: number;
+}
+
+function message({ sensor = 'a/b', at = NOW, ...fields }: Fields): RawMessage {
+  const payload = new TextEncoder().encode(JSON.stringify({ value: 1, ...fields }));
+  return { topic: `sensors/${sensor}`, payload, receivedAt: epochMs(at), retained: false };
+}
+
+/** Takes messages and settles them as kept; gives the values that were accepted. */
+function accept(intake: Intake, ...messages: readonly Fields[]): number[] {
+  const taken = intake.take(messages.map(message), clock);
+  intake.settled(taken, true);
+  return valuesOf(taken);
+}
+
+const valuesOf = ({ readings }: Taken): number[] => readings.map(({ reading }) => reading.value);
+
+const addsUp = ({ counts }: Intake): boolean =>
+  counts.received ===
+  counts.accepted + counts.rejected + counts.duplicates + counts.quarantined + counts.retainedCopies;
+
+describe('the intake', () => {
+  it('sorts the messages of a delivery, and counts them when they are settled', () => {
+    const intake = intakeOf();
+    const taken = intake.take(
+      [
+        message({ value: 1, ts: NOW }),
+        message({ value: 1, ts: NOW }),
+        message({ value: 2, ts: NOW }),
+        { ...message({ value: 3 }), retained: true },
+        message({ value: 4, ts: 0 }),
+        message({ value: 1e200 }),
+        { ...message({}), topic: 'elsewhere' },
+      ],
+      clock,
+    );
+    expect(intake.counts.received).toBe(0);
+    expect(intake.lastRejects()).toEqual([]);
+    intake.settled(taken, true);
+    expect(valuesOf(taken)).toEqual([1, 2]);
+    expect(taken.quarantined.map(({ reading, reason }) => [reading.value, reason])).toEqual([[4, 'time-before-2000']]);
+    expect(intake.counts).toMatchObject({
+      received: 7,
+      accepted: 2,
+      duplicates: 1,
+      retainedCopies: 1,
+      quarantined: 1,
+      quarantinedByReason: { 'time-before-2000': 1, 'time-in-future': 0 },
+      rejected: 2,
+      rejectedByReason: { 'value-too-large': 1, 'topic-unknown': 1 },
+      refusedByReason: {},
+    });
+    expect(addsUp(intake)).toBe(true);
+    expect(intake.lastRejects().map(({ reason }) => reason)).toEqual(['topic-unknown', 'value-too-large']);
+  });
+
+  it('hands on time of arrival and sequence number', () => {
+    const taken = intakeOf().take([message({ value: 5, ts: NOW - 1, seq: 7 })], clock);
+    expect(taken.readings).toEqual([
+      {
+        reading: { device: 'a', metric: 'b', eventTime: NOW - 1, value: 5, quality: 'good', seq: 7 },
+        receivedAt: NOW,
+      },
+    ]);
+  });
+
+  it('takes no more sensors than it may', () => {
+    const intake = intakeOf({ sensorsMax: 2 });
+    expect(
+      accept(intake, { sensor: 'a/1' }, { sensor: 'a/2', value: 2 }, { sensor: 'a/3' }, { sensor: 'a/1', value: 3 }),
+    ).toEqual([1, 2, 3]);
+    expect(intake.counts.rejectedByReason['too-many-sensors']).toBe(1);
+    expect(intake.sensors).toBe(2);
+  });
+});
+
+describe('a repeat', () => {
+  it.each([
+    ['the same time and value', { ts: NOW, value: 1 }, { ts: NOW, value: 1 }, true],
+    ['another value', { ts: NOW, value: 1 }, { ts: NOW, value: 2 }, false],
+    ['another time', { ts: NOW, value: 1 }, { ts: NOW + 1, value: 1 }, false],
+    ['another sensor', { ts: NOW, value: 1, sensor: 'a/b' }, { ts: NOW, value: 1, sensor: 'a/c' }, false],
+    ['the same sequence number', { ts: NOW, value: 1, seq: 0 }, { ts: NOW, value: 1, seq: 0 }, true],
+    ['another sequence number', { ts: NOW, value: 1, seq: 0 }, { ts: NOW, value: 1, seq: 1 }, false],
+    ['a sequence number and none', { ts: NOW, value: 1, seq: 0 }, { ts: NOW, value: 1 }, false],
+    ['no time, the same sequence number later', { value: 1, seq: 3 }, { value: 1, seq: 3, at: NOW + 5 }, true],
+    ['no time, another sequence number', { value: 1, seq: 3 }, { value: 1, seq: 4 }, false],
+    ['neither time nor sequence number', { value: 1 }, { value: 1 }, false],
+  ])('%s: %j, %j', (_name, first, second, isRepeat) => {
+    const intake = intakeOf();
+    accept(intake, first);
+    expect(accept(intake, second)).toHaveLength(isRepeat ? 0 : 1);
+    expect(intake.counts.duplicates).toBe(isRepeat ? 1 : 0);
+    expect(addsUp(intake)).toBe(true);
+  });
+
+  it.each([
+    [15, 1],
+    [16, 1],
+    [17, 0],
+  ])('is recognised among the last 16 readings of its sensor: the %dth last', (back, duplicates) => {
+    const intake = intakeOf();
+    for (let i = 0; i < 100; i++)
+      accept(intake, { ts: NOW - 1_000 + i, value: i }, { sensor: 'other/one', ts: NOW + i });
+    accept(intake, { ts: NOW - 1_000 + 100 - back, value: 100 - back });
+    expect(intake.counts.duplicates).toBe(duplicates);
+  });
+
+  it('does not push out what it repeats', () => {
+    const intake = intakeOf();
+    const sent = Array.from({ length: 16 }, (_, i) => ({ ts: NOW + i, value: i }));
+    accept(intake, ...sent);
+    for (let round = 0; round < 5; round++) expect(accept(intake, ...sent)).toEqual([]);
+  });
+
+  it('of a reading that is not safe yet is one, unless that is refused', () => {
+    const intake = intakeOf();
+    const first = intake.take([message({ ts: NOW })], clock);
+    const second = intake.take([message({ ts: NOW }), message({ ts: NOW + 1, value: 9 })], clock);
+    expect(valuesOf(second)).toEqual([9]);
+    // The disk refuses the first; what the second appended is safe all the same, but it is not answered either.
+    intake.settled(first, false, 'disk-full');
+    intake.settled(second, true);
+    expect(intake.counts).toMatchObject({
+      received: 1,
+      accepted: 1,
+      duplicates: 0,
+      refusedByReason: { 'disk-full': 2 },
+    });
+    // So both come again.
+    expect(accept(intake, { ts: NOW }, { ts: NOW }, { ts: NOW + 1, value: 9 })).toEqual([1]);
+    expect(intake.counts).toMatchObject({ received: 4, accepted: 2, duplicates: 2 });
+    expect(addsUp(intake)).toBe(true);
+  });
+
+  it('is counted once, however often a delivery is refused', () => {
+    const intake = intakeOf();
+    const sent = [{ ts: NOW }, { ts: NOW }, { ts: 1 }, { value: 1e200 }].map(message);
+    for (let i = 0; i < 3; i++) intake.settled(intake.take(sent, clock), false);
+    expect(intake.counts).toMatchObject({ received: 0, refusedByReason: { disk: 12 } });
+    expect(intake.lastRejects()).toEqual([]);
+    intake.settled(intake.take(sent, clock), true);
+    expect(intake.counts).toMatchObject({ received: 4, accepted: 1, duplicates: 1, quarantined: 1, rejected: 1 });
+  });
+
+  it('is recognised although readings behind it were refused while others of its sensor were on their way', () => {
+    const intake = intakeOf();
+    const safe = Array.from({ length: 16 }, (_, i) => ({ ts: NOW + i, value: i }));
+    accept(intake, ...safe);
+    const later = [100, 200].map((from) =>
+      intake.take(
+        Array.from({ length: 40 }, (_, i) => message({ ts: NOW + from + i, value: from + i })),
+        clock,
+      ),
+    );
+    // Nothing that is not safe has pushed out what is.
+    expect(valuesOf(intake.take(safe.map(message), clock))).toEqual([]);
+    intake.settled(later[0]!, false);
+    intake.settled(later[1]!, true);
+    const again = intake.take([message({ ts: NOW + 239, value: 239 }), message({ ts: NOW + 139, value: 139 })], clock);
+    expect(valuesOf(again)).toEqual([139]);
+  });
+
+  it('is told by whoever settles out of order', () => {
+    const intake = intakeOf();
+    intake.take([], clock);
+    const second = intake.take([], clock);
+    expect(() => intake.settled(second, true)).toThrow('in the order');
+  });
+});
+
+describe('a time that cannot be right', () => {
+  it.each([
+    [NOW + 600_000, undefined],
+    [NOW + 600_001, 'time-in-future'],
+    [NOW * 1_000, 'time-in-future'],
+    [YEAR_2000, undefined],
+    [YEAR_2000 - 1, 'time-before-2000'],
+    [-5, 'time-before-2000'],
+  ])('%d: %s', (ts, reason) => {
+    const taken = intakeOf().take([message({ ts })], clock);
+    expect([taken.readings.length, taken.quarantined[0]?.reason]).toEqual([reason === undefined ? 1 : 0, reason]);
+  });
+
+  it('can lie in the future while the gateway does not know the time itself', () => {
+    const unsure = { now: NOW, quality: 'unsynchronised' } as const;
+    expect(intakeOf().take([message({ ts: NOW * 2 })], unsure).readings).toHaveLength(1);
+    // Not before 2000: no clock that was ever set shows that, the gateway's neither.
+    expect(intakeOf().take([message({ ts: 0 })], unsure).quarantined).toHaveLength(1);
+    expect(intakeOf().take([message({ at: 60_000 })], unsure).quarantined).toHaveLength(1);
+  });
+
+  it('is a repeat when it is in quarantine already', () => {
+    const intake = intakeOf({}, { has: () => true });
+    const taken = intake.take([message({ ts: 0 })], clock);
+    expect(taken.quarantined).toEqual([]);
+    intake.settled(taken, true);
+    expect(intake.counts).toMatchObject({ received: 1, duplicates: 1, quarantined: 0 });
+  });
+
+  it('is taken as it is when a person has released it, and not twice', () => {
+    const intake = intakeOf();
+    const [held] = intake.take([message({ ts: NOW * 2 })], clock).quarantined;
+    const released = { ...message({}), topic: '', payload: new Uint8Array(), released: held!.reading };
+    const taken = intake.take([released, released], clock);
+    expect(taken.readings.map(({ reading }) => reading)).toEqual([held!.reading]);
+  });
+});
+
+describe('after a restart the intake', () => {
+  const sent = Array.from({ length: 40 }, (_, i) => ({ ts: NOW + i, value: i, sensor: `a/${i % 3}`, seq: i }));
+
+  it('recognises repeats of what the snapshot held and of what was replayed', () => {
+    const before = intakeOf();
+    accept(before, ...sent.slice(0, 30));
+    const open = before.take(sent.slice(30).map(message), clock);
+    const sections = structuredClone(before.snapshot());
+    const after = intakeOf();
+    after.restore(sections);
+    expect(after.sensors).toBe(3);
+    // Those that were not safe when the snapshot was taken come from the journal, with some that it holds.
+    const untimed = message({ value: 5, seq: 99, sensor: 'new/one' });
+    const journaled = [...before.take([untimed], clock).readings, ...open.readings.slice(0, 5)];
+    for (const item of journaled) after.replay(item);
+    expect(accept(after, ...sent)).toEqual([35, 36, 37, 38, 39]);
+    expect(accept(after, { value: 5, seq: 99, sensor: 'new/one', at: NOW + 9 })).toEqual([]);
+    expect(after.sensors).toBe(4);
+  });
+
+  it('knows sensors beyond a limit that has become smaller', () => {
+    const before = intakeOf();
+    accept(before, ...sent);
+    const after = intakeOf({ sensorsMax: 1 });
+    after.restore(before.snapshot());
+    expect(after.sensors).toBe(3);
+    expect(accept(after, { ts: NOW + 100, sensor: 'a/2' }, { sensor: 'a/new' })).toEqual([1]);
+  });
+
+  it('keeps the newest keys where it may keep fewer', () => {
+    const before = intakeOf({ readings: { ...config.readings, duplicatesRemembered: 64 } });
+    const many = Array.from({ length: 50 }, (_, i) => ({ ts: NOW + i, value: i }));
+    accept(before, ...many);
+    const after = intakeOf();
+    after.restore(before.snapshot());
+    expect(accept(after, ...many)).toEqual(Array.from({ length: 34 }, (_, i) => i));
+  });
+
+  it('knows nothing when there is no snapshot, and refuses one that it cannot read', () => {
+    const intake = intakeOf();
+    intake.restore([{ name: 'other', version: 7, values: {}, arrays: {} }]);
+    expect(intake.sensors).toBe(0);
+    const [section] = intakeOf().snapshot();
+    expect(() => intake.restore([{ ...section!, version: 2 }])).toThrow('version');
+    expect(() => intake.restore([{ ...section!, values: { names: ['a', 'b'] } }])).toThrow('fit together');
+  });
+});

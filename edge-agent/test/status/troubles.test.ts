@@ -1,0 +1,127 @@
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { epochMs } from '@floorwatch/contracts';
+import { describe, expect, it } from 'vitest';
+
+import { repositoryRoot } from '../../../tests/support/index.ts';
+import { limits } from '../../src/limits.ts';
+import type { AgentView } from '../../src/status/agent-view.ts';
+import type { DurableViews } from '../../src/status/durable-views.ts';
+import { runbookPath } from '../../src/status/runbooks.ts';
+import { findTroubles, troubleText } from '../../src/status/troubles.ts';
+import { at, healthyView, laneOf, progressOf } from './views.ts';
+
+type Changes = Partial<AgentView & DurableViews>;
+
+const MIB = 1024 * 1024;
+const { journal, snapshot, quarantine, broker, nats } = healthyView();
+const telemetry = (changes: Parameters<typeof progressOf>[0], lane: Parameters<typeof laneOf>[0] = {}): Changes => ({
+  lanes: { anomaly: laneOf(), telemetry: laneOf({ progress: progressOf(changes), ...lane }) },
+});
+const counts = { ...journal.counts, syncFailures: 2 };
+const alarm = (kind: 'identity' | 'trimmed' | 'stuck'): Changes =>
+  telemetry({ alarms: [{ kind, what: 'what was seen', since: epochMs(at - 7_200_000) }] });
+
+/** Each kind of trouble, and the words that a person reads. */
+const CASES: readonly (readonly [code: string, severity: string, changes: Changes, text: RegExp])[] = [
+  [
+    'broker',
+    'critical',
+    { broker: { ...broker, ready: false, lastError: 'gone' } },
+    /127\.0\.0\.1:1883 cannot be used: gone/,
+  ],
+  [
+    'refusing',
+    'critical',
+    { refusing: { log: 'journal', why: 'no space left', since: epochMs(at - 120_000) } },
+    /no readings are taken.*for 2 min.*journal: no space left/,
+  ],
+  ['sensors', 'critical', { sensors: 20_000 }, /20000 sensors.*raise sensorsMax/],
+  [
+    'sync-failed',
+    'critical',
+    { journal: { ...journal, counts } },
+    /failed 2 times to keep what was written to the journal/,
+  ],
+  ['sync-failed', 'critical', telemetry({ counts }), /spool lane telemetry; replace the disk/],
+  ['damaged', 'critical', { journal: { ...journal, damaged: 7 } }, /journal is damaged: 7 accepted items/],
+  ['damaged', 'critical', telemetry({ recordsDamaged: 7 }), /lane telemetry is damaged: 7 records/],
+  ['journal-full', 'warning', { journal: { ...journal, bytes: 60 * MIB } }, /nearly full: 60 MiB of 64 MiB/],
+  ['lane-full', 'warning', telemetry({}, { bytes: 60 * MIB }), /lane telemetry is nearly full: 60 MiB of 64 MiB/],
+  ['lane-full', 'critical', telemetry({}, { bytes: 64 * MIB }), /lane telemetry is full/],
+  ['lane-unreadable', 'critical', telemetry({ fault: 'EIO' }), /lane telemetry can't be sent: EIO/],
+  ['dropped', 'critical', telemetry({ recordsDropped: 31 }), /dropped 31 records/],
+  ['identity', 'critical', alarm('identity'), /what was seen \(lane telemetry, for 2 h\).*another machine/],
+  ['trimmed', 'critical', alarm('trimmed'), /the cloud lost what it had/],
+  ['stuck', 'critical', alarm('stuck'), /what the processor says/],
+  [
+    'nats-unreachable',
+    'warning',
+    { nats: { ...nats, connected: false, since: epochMs(at - 600_000), lastError: 'refused' } },
+    /^NATS cannot be reached \(for 10 min\): refused; see whether nats:\/\/127\.0\.0\.1:4222 runs/,
+  ],
+  ['nats-refuses', 'warning', { nats: { ...nats, lastError: 'no right' } }, /NATS does not take data: no right/],
+  [
+    'processor-silent',
+    'warning',
+    telemetry({ uncommittedBytes: 5, floor: null }, {}),
+    /no cloud processor has said for .* how far it has come/,
+  ],
+  ['uncommitted', 'warning', telemetry({ uncommittedBytes: 64 * MIB }), /lane telemetry waits: 64 MiB are sent/],
+  ['clock', 'warning', { clock: 'unsynchronised' }, /not synchronised; set up a time service/],
+  ['snapshot', 'warning', { snapshot: { ...snapshot, failures: 3, lastError: 'disk full' } }, /3 times.*disk full/],
+  ['quarantine', 'warning', { quarantine: { ...quarantine, items: 4 } }, /4 readings wait in the quarantine/],
+];
+
+describe('troubles', () => {
+  it('there are none of an agent that is well', () => {
+    expect(findTroubles(healthyView())).toEqual([]);
+  });
+
+  it.each(CASES)('%s (%s) is told in words', async (code, severity, changes, text) => {
+    const silent = code === 'processor-silent' ? quietSince(changes) : changes;
+    const troubles = findTroubles(healthyView(silent));
+    expect(troubles).toMatchObject([{ code, severity }]);
+    const [trouble] = troubles;
+    if (trouble === undefined) return;
+    expect(troubleText(trouble)).toMatch(text);
+    await access(join(repositoryRoot, runbookPath(trouble.runbook)));
+  });
+
+  it('what is critical comes first', () => {
+    const troubles = findTroubles(
+      healthyView({ clock: 'unsynchronised', sensors: 20_000, nats: { ...nats, connected: false } }),
+    );
+    expect(troubles.map(({ code }) => code)).toEqual(['sensors', 'nats-unreachable', 'clock']);
+  });
+
+  it.each([
+    [limits.floorSilentMsMax, []],
+    [limits.floorSilentMsMax + 1, ['processor-silent']],
+  ])('a processor that was heard %i ms ago: %j', (ago, codes) => {
+    const floor = { epoch: null, floor: 0, highest: 0, heardAt: epochMs(at - ago) };
+    const progress = progressOf({ uncommittedBytes: 5, floor });
+    const view = healthyView({ lanes: { anomaly: laneOf({ progress }), telemetry: laneOf({ progress }) } });
+    expect(findTroubles(view).map(({ code }) => code)).toEqual(codes);
+  });
+
+  it('nothing is expected of the processor while nothing is on its way', () => {
+    const progress = progressOf({ floor: null });
+    expect(
+      findTroubles(healthyView({ lanes: { anomaly: laneOf({ progress }), telemetry: laneOf({ progress }) } })),
+    ).toEqual([]);
+  });
+
+  it('an agent without what is kept on disk can be asked too', () => {
+    const { journal: _j, snapshot: _s, quarantine: _q, refusing: _r, ...view } = healthyView();
+    const { progress: _p, ...lane } = laneOf();
+    expect(findTroubles({ ...view, lanes: { anomaly: lane, telemetry: lane } })).toEqual([]);
+  });
+});
+
+/** The same, where neither lane has heard a processor. */
+function quietSince(changes: Changes): Changes {
+  const lanes = changes.lanes ?? healthyView().lanes;
+  return { lanes: { ...lanes, anomaly: laneOf({ progress: progressOf({ floor: null }) }) } };
+}

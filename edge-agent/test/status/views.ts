@@ -1,0 +1,97 @@
+import { epochMs } from '@floorwatch/contracts';
+
+import { REJECT_REASON_NAMES, type RejectReason } from '../../src/ingest/reject.ts';
+import type { AgentView, LaneView } from '../../src/status/agent-view.ts';
+import type { DurableViews, LaneProgress } from '../../src/status/durable-views.ts';
+
+const at = epochMs(Date.UTC(2026, 5, 1, 12));
+const startedAt = epochMs(at - 3_600_000);
+const MIB = 1024 * 1024;
+
+const counts = { items: 10, commits: 4, refused: 0, syncFailures: 0, dropped: 0 };
+
+/** A lane of which everything is sent and nothing is wrong. */
+export const progressOf = (changes: Partial<LaneProgress> = {}): LaneProgress => ({
+  epoch: '3-00112233aabbccdd',
+  lastNumber: 10,
+  oldestUnsentAt: null,
+  recordsDropped: 0,
+  recordsDamaged: 0,
+  floor: { epoch: '3-00112233aabbccdd', floor: 10, highest: 10, heardAt: epochMs(at - 2_000) },
+  uncommittedBytes: 0,
+  uncommittedBytesMax: 64 * MIB,
+  rewinds: 0,
+  gapsSent: 0,
+  counts,
+  alarms: [],
+  ...changes,
+});
+
+export const laneOf = (changes: Partial<LaneView> = {}): LaneView => ({
+  recordsSpooled: 10,
+  recordsWaiting: 0,
+  recordsAcknowledged: 10,
+  batchesAcknowledged: 2,
+  bytesAcknowledged: 4_000,
+  failures: 0,
+  bytes: MIB,
+  bytesMax: 64 * MIB,
+  progress: progressOf(),
+  ...changes,
+});
+
+/** An agent that is well. */
+export function healthyView(changes: Partial<AgentView & DurableViews> = {}): AgentView & DurableViews {
+  return {
+    site: 'Leipzig',
+    gateway: 'hall-2',
+    version: '0.1.0',
+    configHash: '0123456789abcdef',
+    epoch: '3-00112233aabbccdd',
+    startedAt,
+    at,
+    clock: 'synchronised',
+    sensors: 12,
+    sensorsMax: 20_000,
+    episodes: { opened: 1, closed: 1 },
+    readings: {
+      received: 1_000,
+      accepted: 1_000,
+      rejected: 0,
+      rejectedByReason: Object.fromEntries(REJECT_REASON_NAMES.map((name) => [name, 0])) as Record<
+        RejectReason,
+        number
+      >,
+      retainedCopies: 0,
+      outOfOrder: 0,
+    },
+    broker: {
+      kind: 'embedded',
+      address: '127.0.0.1:1883',
+      ready: true,
+      since: startedAt,
+      connections: 3,
+      pending: 0,
+      held: false,
+    },
+    nats: { servers: ['nats://127.0.0.1:4222'], connected: true, since: startedAt },
+    lanes: { anomaly: laneOf(), telemetry: laneOf() },
+    journal: {
+      durability: 'power',
+      bytes: MIB,
+      bytesMax: 64 * MIB,
+      items: 500,
+      oldestAt: epochMs(at - 60_000),
+      counts,
+      damaged: 0,
+      replay: { state: 'done', items: 200, itemsTotal: 200, durationMs: 40 },
+    },
+    snapshot: { at: epochMs(at - 30_000), bytes: 5_000, durationMs: 120, pauseMs: 3, failures: 0 },
+    quarantine: { items: 0, bytes: 64, bytesMax: 16 * MIB, oldestAt: null },
+    refusing: null,
+    troubles: [],
+    ...changes,
+  };
+}
+
+export { at };

@@ -1,0 +1,135 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+
+import type { GatewayName } from '@floorwatch/contracts';
+import { freePort } from '@floorwatch/servers';
+import { stringify } from 'yaml';
+
+import { type ChildProgram, programs, type Resources, waitFor } from '../../support/index.ts';
+
+export const GATEWAY: GatewayName = { site: 'Werk Süd', gateway: 'gateway 1' };
+
+/** Parts of the agent's configuration, each laid over the harness's own. */
+export interface AgentOverrides {
+  readonly storage?: Readonly<Record<string, unknown>>;
+  readonly engine?: Readonly<Record<string, unknown>>;
+  readonly [field: string]: unknown;
+}
+
+/** The built agent on ports of its own, which stay the same from start to start, like its folder. */
+export class AgentProcess {
+  readonly mqttPort: number;
+  readonly dataDir: string;
+  readonly url: string;
+  readonly #resources: Resources;
+  readonly #folder: string;
+  readonly #config: AgentOverrides;
+  #overrides: AgentOverrides = {};
+  #program: ChildProgram | undefined;
+
+  private constructor(
+    resources: Resources,
+    folder: string,
+    dataDir: string,
+    ports: { mqtt: number; http: number },
+    config: AgentOverrides,
+  ) {
+    this.#resources = resources;
+    this.#folder = folder;
+    this.dataDir = dataDir;
+    this.mqttPort = ports.mqtt;
+    this.url = `http://127.0.0.1:${ports.http}`;
+    this.#config = config;
+  }
+
+  /** @param options.dataDir default: a folder of its own. */
+  static async create(
+    resources: Resources,
+    natsUrl: string,
+    options: { readonly dataDir?: string; readonly config?: AgentOverrides } = {},
+  ): Promise<AgentProcess> {
+    const folder = await resources.directory();
+    const dataDir = options.dataDir ?? path.join(folder, 'agent');
+    const ports = { mqtt: await freePort(), http: await freePort() };
+    const config = merge(
+      {
+        ...GATEWAY,
+        logLevel: 'info',
+        nats: { servers: [natsUrl] },
+        broker: { kind: 'embedded', port: ports.mqtt },
+        http: { port: ports.http },
+        storage: { dataDir },
+      },
+      options.config ?? {},
+    );
+    return new AgentProcess(resources, folder, dataDir, ports, config);
+  }
+
+  /** Laid over the configuration from the next start on. */
+  configure(overrides: AgentOverrides): void {
+    this.#overrides = overrides;
+  }
+
+  /** Starts it, without waiting until it is ready. */
+  async spawn(): Promise<ChildProgram> {
+    const file = path.join(this.#folder, 'agent.yaml');
+    await writeFile(file, stringify(merge(this.#config, this.#overrides)));
+    this.#program = this.#resources.program(programs.agent, ['run', '--config', file]);
+    return this.#program;
+  }
+
+  /** Starts it and waits until it answers. @returns milliseconds until then. */
+  async start(timeoutMs = 60_000): Promise<number> {
+    const began = performance.now();
+    const program = await this.spawn();
+    await waitFor(
+      'the agent answers or has ended',
+      async () => !program.isRunning || (await fetch(`${this.url}/status`)).ok,
+      { timeoutMs, intervalMs: 20 },
+    );
+    if (!program.isRunning) throw new Error(`the agent has ended:\n${program.output()}`);
+    return performance.now() - began;
+  }
+
+  get program(): ChildProgram {
+    if (this.#program === undefined) throw new Error('the agent was not started');
+    return this.#program;
+  }
+
+  async kill9(): Promise<void> {
+    await this.program.kill9();
+  }
+
+  /** What `/status` says. */
+  async status(): Promise<AgentStatus> {
+    return (await (await fetch(`${this.url}/status`)).json()) as AgentStatus;
+  }
+
+  /** Resident memory in bytes, as the system counts it. */
+  async residentBytes(): Promise<number> {
+    const status = await readFile(`/proc/${this.program.pid ?? 0}/status`, 'utf8');
+    return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? Number.NaN) * 1_024;
+  }
+}
+
+/** The part of `/status` that tests rely on. */
+export interface AgentStatus {
+  readonly [field: string]: unknown;
+  readonly epoch: string;
+  readonly readings: Readonly<Record<string, unknown>> & { readonly accepted: number };
+  readonly lanes: Readonly<Record<'anomaly' | 'telemetry', Readonly<Record<string, unknown>>>>;
+  readonly troubles: readonly unknown[];
+}
+
+/** Lays `over` over `base`, object by object; lists are replaced. */
+function merge(base: AgentOverrides, over: AgentOverrides): AgentOverrides {
+  const merged: Record<string, unknown> = { ...base };
+  for (const [key, value] of Object.entries(over)) {
+    const below = merged[key];
+    merged[key] = isObject(below) && isObject(value) ? merge(below, value) : value;
+  }
+  return merged;
+}
+
+const isObject = (value: unknown): value is AgentOverrides =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -1,0 +1,73 @@
+import { epochMs, hours } from '@floorwatch/contracts';
+import type { LoopbackServer } from '@floorwatch/servers';
+
+import type { Resources } from '../../support/index.ts';
+import { AgentProcess, type AgentOverrides } from './agent-process.ts';
+import { Ledger } from './ledger.ts';
+import { Load } from './load.ts';
+import { ProcessorProcess } from './processor-process.ts';
+import { Series } from './series.ts';
+import { StreamOracle } from './stream-oracle.ts';
+import { createIngestStream, StreamReader } from './stream-reader.ts';
+import { ENGINE, IGNORED_SENSORS } from './verdict.ts';
+
+export interface ChaosFloorOptions {
+  readonly seed: number;
+  readonly sensors: number;
+  readonly readingsPerSecond: number;
+  /** Event time between two readings of a sensor. Default: 1 s. */
+  readonly stepMs?: number;
+  /** How long ago event time begins, in hours; all that is sent must fit in between. Default: 36. */
+  readonly backHours?: number;
+  /** Every so many readings of a sensor a fault begins. Default: 80. */
+  readonly faultEvery?: number;
+  /** Laid over the agent's configuration. */
+  readonly agent?: AgentOverrides;
+  /** Where the agent keeps its data. Default: a folder of its own. */
+  readonly dataDir?: string;
+  /** How long the processor keeps windows open, in seconds; without it there is none, and the stream is made by hand. */
+  readonly processorLatenessSeconds?: number;
+  readonly dropsPerSecond?: number;
+}
+
+/** A gateway, what sends to it, and what it sends to, each a process of its own; none has sent anything yet. */
+export class ChaosFloor {
+  readonly nats: LoopbackServer;
+  readonly agent: AgentProcess;
+  readonly processor: ProcessorProcess | undefined;
+  readonly ledger: Ledger;
+  readonly load: Load;
+  readonly reader: StreamReader;
+
+  private constructor(parts: Pick<ChaosFloor, keyof ChaosFloor>) {
+    this.nats = parts.nats;
+    this.agent = parts.agent;
+    this.processor = parts.processor;
+    this.ledger = parts.ledger;
+    this.load = parts.load;
+    this.reader = parts.reader;
+  }
+
+  /** The agent does not run yet, and the load has not begun. */
+  static async create(resources: Resources, options: ChaosFloorOptions): Promise<ChaosFloor> {
+    const { seed, sensors, readingsPerSecond, stepMs = 1_000, dropsPerSecond = 0, backHours = 36, dataDir } = options;
+    const nats = await resources.nats();
+    const lateness = options.processorLatenessSeconds;
+    const processor = lateness === undefined ? undefined : await ProcessorProcess.start(resources, nats.url, lateness);
+    if (processor === undefined) await createIngestStream(nats.url);
+    const reader = await StreamReader.connect(nats.url, new StreamOracle(IGNORED_SENSORS));
+    resources.defer(async () => reader.close());
+    const agent = await AgentProcess.create(resources, nats.url, {
+      config: { engine: ENGINE, ...options.agent },
+      ...(dataDir === undefined ? {} : { dataDir }),
+    });
+    const { faultEvery } = options;
+    const from = epochMs(Date.now() - hours(backHours));
+    const ledger = new Ledger(
+      new Series({ seed, sensors, from, stepMs, ...(faultEvery === undefined ? {} : { faultEvery }) }),
+    );
+    const load = new Load(ledger, { port: agent.mqttPort, readingsPerSecond, seed, dropsPerSecond });
+    resources.defer(() => load.close());
+    return new ChaosFloor({ nats, agent, processor, ledger, load, reader });
+  }
+}

@@ -1,0 +1,79 @@
+import { type EpochMs, epochMs, type Reading } from '@floorwatch/contracts';
+
+import { fraction } from './random.ts';
+
+/** What differs between the series that scenarios need. */
+export interface SeriesOptions {
+  readonly seed: number;
+  readonly sensors: number;
+  /** Event time of the first readings. */
+  readonly from: EpochMs;
+  /** Event time between two readings of a sensor, in milliseconds. */
+  readonly stepMs: number;
+  /** Every so many readings of a sensor a fault begins. Default: 80. */
+  readonly faultEvery?: number;
+  /** How its devices' names begin. Default: `machine`. */
+  readonly prefix?: string;
+}
+
+/** Sensors of one device, which share its connection. */
+const SENSORS_PER_DEVICE = 5;
+const FAULT_EVERY = 80;
+/** Readings of a sensor before its first fault. */
+const HEALTHY_READINGS = 40;
+/** Readings that a fault lasts. */
+const FAULT_READINGS = 15;
+/** What a fault adds to a value: far beyond {@link HIGH}. */
+const FAULT_OFFSET = 500;
+/** The limit that faults break, and nothing else does. */
+export const HIGH = 300;
+
+/**
+ * The readings of every sensor, each a pure function of the seed, the sensor and its place: what was sent can be made again when it is
+ * judged, and no second copy has to be trusted.
+ *
+ * A value is a level of tens, noise around it and six decimals, so that one reading more, less or in another's place moves the sum of a
+ * minute by more than 1e-6.
+ */
+export class Series {
+  readonly options: SeriesOptions;
+
+  constructor(options: SeriesOptions) {
+    this.options = options;
+  }
+
+  get sensors(): number {
+    return this.options.sensors;
+  }
+
+  get devices(): number {
+    return Math.ceil(this.sensors / SENSORS_PER_DEVICE);
+  }
+
+  /** Which device a sensor belongs to. */
+  deviceOf(sensor: number): number {
+    return Math.floor(sensor / SENSORS_PER_DEVICE);
+  }
+
+  /** Reading number `index`, from 0, of a sensor, from 0. Event times rise with the index. */
+  reading(sensor: number, index: number): Reading {
+    return {
+      device: `${this.options.prefix ?? 'machine'}-${this.deviceOf(sensor)}`,
+      metric: `metric-${sensor % SENSORS_PER_DEVICE}`,
+      eventTime: epochMs(this.options.from + index * this.options.stepMs + sensor),
+      value: this.#value(sensor, index),
+      quality: 'good',
+      // Half of the devices count what they send.
+      ...(this.deviceOf(sensor) % 2 === 0 ? {} : { seq: index }),
+    };
+  }
+
+  #value(sensor: number, index: number): number {
+    const { seed, faultEvery = FAULT_EVERY } = this.options;
+    let noise = 0;
+    for (let part = 0; part < 4; part++) noise += fraction(seed, sensor, index, part) - 0.5;
+    const sinceFault = (index + Math.floor(fraction(seed, sensor) * faultEvery)) % faultEvery;
+    const fault = index >= HEALTHY_READINGS && sinceFault < FAULT_READINGS ? FAULT_OFFSET : 0;
+    return Number((20 + sensor + noise + fault).toFixed(6));
+  }
+}

@@ -1,0 +1,178 @@
+import path from 'node:path';
+import { setTimeout as pauseMs } from 'node:timers/promises';
+
+import { inspectLog } from '@floorwatch/segment-log';
+import { describe, expect, it } from 'vitest';
+
+import { resourcesPerTest, waitFor } from '../support/index.ts';
+import type { AgentProcess } from './harness/agent-process.ts';
+import { ChaosFloor } from './harness/chaos-floor.ts';
+import { chaosOptions, percentile, progress, repeatCommand, report } from './harness/chaos-options.ts';
+import { Random } from './harness/random.ts';
+import { expectClean, judge, judgeProcessor } from './harness/verdict.ts';
+
+const ROUNDS = 10;
+const SENSORS = 50;
+const READINGS_PER_SECOND = 1_000;
+/** Time from ready to kill. */
+const LIFE_MS = { from: 50, to: 2_000 };
+const READY_P95_MS_MAX = 5_000;
+/** Windows stay open so long that what devices send again after a kill still finds them so. */
+const LATENESS_SECONDS = 7_200;
+
+const { rounds = ROUNDS, seed } = chaosOptions();
+const TIMEOUT_MS = 180_000 + rounds * 10_000;
+
+describe('an agent that is killed with SIGKILL at random moments under load', () => {
+  const resources = resourcesPerTest();
+
+  it(
+    'loses no acknowledged reading, counts none twice, and finds the same episodes as one that is never disturbed',
+    async () => {
+      progress(`seed ${seed}, ${rounds} rounds`);
+      const random = new Random(seed);
+      const floor = await ChaosFloor.create(resources, {
+        seed,
+        sensors: SENSORS,
+        readingsPerSecond: READINGS_PER_SECOND,
+        processorLatenessSeconds: LATENESS_SECONDS,
+      });
+      const { agent, ledger, load, reader, processor } = floor;
+      const kills = new Kills();
+      const readyMs: number[] = [];
+      await agent.start();
+      load.start();
+      for (let round = 1; round <= rounds; round++) {
+        await pauseMs(random.between(LIFE_MS.from, LIFE_MS.to));
+        await kills.look(agent);
+        await agent.kill9();
+        await kills.count(agent, load.pending);
+        readyMs.push(await restart(floor));
+        await reader.read();
+        if (round % 10 === 0)
+          progress(`round ${round} of ${rounds}: ${ledger.acknowledged} acknowledged, ${kills.midCommit} hit a commit`);
+      }
+      load.pause();
+      await load.acknowledged();
+      await kills.look(agent);
+      const verdict = await judge(ledger, agent, reader);
+      const stored = processor === undefined ? undefined : await judgeProcessor(ledger, agent, processor);
+      report('kill-9', {
+        rounds,
+        seed,
+        'readings acknowledged': verdict.readings,
+        'readings sent again': ledger.repeats,
+        'windows compared': verdict.windows,
+        'lost in the stream': verdict.lost,
+        'doubled in the stream': verdict.doubled,
+        'lost in the store': stored?.lost ?? 0,
+        'doubled in the store': stored?.doubled ?? 0,
+        episodes: verdict.episodes,
+        'stream violations': verdict.violations,
+        'episode differences': verdict.episodeDifferences,
+        'ready again p50 ms': Math.round(percentile(readyMs, 0.5)),
+        'ready again p95 ms': Math.round(percentile(readyMs, 0.95)),
+        'kills with readings in flight': kills.inFlight,
+        'kills in the middle of a commit': kills.midCommit,
+        'of these with a torn frame': kills.torn,
+        'of these written and not yet acknowledged': kills.written,
+        repeat: repeatCommand('kill-9', seed, rounds),
+      });
+      expectClean(verdict);
+      if (stored !== undefined) expectClean(stored);
+      expect(verdict.episodes).toBeGreaterThan(SENSORS);
+      expect(percentile(readyMs, 0.95)).toBeLessThan(READY_P95_MS_MAX);
+    },
+    TIMEOUT_MS,
+  );
+
+  it(
+    'loses and doubles nothing either where a commit takes a second and devices lose their connections meanwhile',
+    async () => {
+      const few = Math.max(2, Math.ceil(rounds / 5));
+      const random = new Random(seed + 1);
+      const floor = await ChaosFloor.create(resources, {
+        seed,
+        sensors: SENSORS,
+        readingsPerSecond: READINGS_PER_SECOND,
+        dropsPerSecond: 0.5,
+        agent: { storage: { profile: 'sd-card' } },
+      });
+      const { agent, ledger, load, reader } = floor;
+      await agent.start();
+      load.start();
+      for (let round = 1; round <= few; round++) {
+        await pauseMs(random.between(500, 3_000));
+        await agent.kill9();
+        await restart(floor);
+        await reader.read();
+      }
+      load.pause();
+      await load.acknowledged();
+      const verdict = await judge(ledger, agent, reader);
+      report('kill-9, slow commits and flaky devices', {
+        rounds: few,
+        seed,
+        'readings acknowledged': verdict.readings,
+        'readings sent again': ledger.repeats,
+        lost: verdict.lost,
+        doubled: verdict.doubled,
+        episodes: verdict.episodes,
+        repeat: repeatCommand('kill-9', seed, rounds),
+      });
+      expectClean(verdict);
+      expect(ledger.repeats).toBeGreaterThan(0);
+    },
+    TIMEOUT_MS,
+  );
+});
+
+/** Starts the agent again. @returns milliseconds until a device hears an acknowledgement. */
+async function restart({ agent, ledger }: ChaosFloor): Promise<number> {
+  const acknowledged = ledger.acknowledged;
+  const began = performance.now();
+  await agent.spawn();
+  await waitFor('the agent acknowledges again', () => ledger.acknowledged > acknowledged || !agent.program.isRunning, {
+    timeoutMs: 60_000,
+    intervalMs: 5,
+  });
+  expect(agent.program.isRunning, agent.program.output()).toBe(true);
+  return performance.now() - began;
+}
+
+/** How often a kill really hit something. */
+class Kills {
+  inFlight = 0;
+  torn = 0;
+  written = 0;
+  midCommit = 0;
+  #hasTorn = false;
+  #hasKilled = false;
+
+  /** After a kill, before the next start. */
+  async count(agent: AgentProcess, pending: number): Promise<void> {
+    this.#hasKilled = true;
+    this.#hasTorn = (await tornBytes(agent.dataDir)) > 0;
+    if (pending > 0) this.inFlight += 1;
+    if (this.#hasTorn) this.torn += 1;
+  }
+
+  /**
+   * Before the next kill, when devices have sent again what they had in flight. Repeats that the agent knows were written when it was
+   * killed, and it could not acknowledge them any more.
+   */
+  async look(agent: AgentProcess): Promise<void> {
+    if (!this.#hasKilled) return;
+    const hasWritten = Number((await agent.status()).readings['duplicates'] ?? 0) > 0;
+    if (hasWritten) this.written += 1;
+    if (hasWritten || this.#hasTorn) this.midCommit += 1;
+  }
+}
+
+/** Bytes behind the last whole frame of the journal and of both lanes. */
+async function tornBytes(dataDir: string): Promise<number> {
+  const reports = await Promise.all(
+    ['journal', 'anomaly', 'telemetry'].map(async (log) => inspectLog(path.join(dataDir, log)).catch(() => undefined)),
+  );
+  return reports.reduce((sum, log) => sum + (log?.segments.at(-1)?.tornBytes ?? 0), 0);
+}
