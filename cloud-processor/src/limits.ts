@@ -32,6 +32,14 @@ export const processorLimits = {
   lostRangesPerGatewayMax: 1_000,
   /** Starts of one agent whose numbers are remembered while the stream can hold them: one every ten minutes for a week. */
   epochsPerSourceMax: 1_000,
+  /** Late rollups of one partition that wait to correct their windows, each once per window size: 30 MB. Reading stops here. */
+  lateRollupsPerPartitionMax: 100_000,
+  /** How long late readings are gathered before the windows that they belong to are read and corrected. */
+  lateGatherMs: durationMs(1_000),
+  /** Windows of one sensor that are read from the store together. */
+  readWindowsMax: 1_000,
+  /** Windows that are read in between because it costs less than another question. */
+  readGapMax: 50,
   /** Starts that are remembered however old they are: enough to recognise an older copy of a gateway's disk, about 1 KiB per gateway. */
   epochsPerSourceMin: 16,
   /** Alarms of one partition that are kept, one per gateway, lane and cause. */

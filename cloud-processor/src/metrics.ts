@@ -113,6 +113,24 @@ export function createMetrics(pipeline: Pipeline): Registry {
     [],
     sum(({ runner }) => runner.partition.windows.shared.late.forgotten),
   );
+  gauge(
+    'late_rollups_waiting',
+    'Late rollups that wait for the window which they correct, once per window size',
+    [],
+    sum(({ runner }) => runner.partition.windows.lateWindows.rollups),
+  );
+  counter(
+    'corrections',
+    'Records whose late readings were merged into a sealed window, once per window',
+    [],
+    sum(({ runner }) => runner.partition.windows.lateWindows.corrections),
+  );
+  counter(
+    'late_rollups_known',
+    'Late rollups that their window held already',
+    [],
+    sum(({ runner }) => runner.partition.windows.lateWindows.known),
+  );
   counter('refused_readings', 'Readings that found no place in a window', ['reason'], () => {
     const reasons = new Map<string, number>();
     for (const { runner } of pipeline.lanes) {

@@ -8,6 +8,8 @@ import type { SafeFloors } from './floors/safe-floors.ts';
 import { processorLimits } from './limits.ts';
 import type { Partition } from './partition.ts';
 import { ALARM_CAUSES } from './sequence/alarms.ts';
+import type { LateTarget } from './write/late-corrector.ts';
+import { rowKey } from './write/row-key.ts';
 
 const NANOS_PER_MS = 1_000_000n;
 
@@ -32,6 +34,7 @@ export class PartitionRunner {
   readonly #deadLetters: DeadLetters;
   readonly floors: SafeFloors;
   readonly #logger: Logger;
+  readonly #storeReadableFrom: number;
   readonly checkpoints: CheckpointFigures = {
     saved: 0,
     failed: 0,
@@ -51,22 +54,27 @@ export class PartitionRunner {
     readonly deadLetters: DeadLetters;
     readonly floors: SafeFloors;
     readonly logger: Logger;
+    /** Before that time of `performance.now()` the store is no base: a request of the process before may still change it. */
+    readonly storeReadableFrom?: number;
   }) {
     this.partition = options.partition;
     this.#file = options.file;
     this.#deadLetters = options.deadLetters;
     this.floors = options.floors;
     this.#logger = options.logger;
+    this.#storeReadableFrom = options.storeReadableFrom ?? 0;
   }
 
   /**
    * Saves a checkpoint if anything changed, and once more when nothing does any longer, so that gateways hear of the last change too. A
    * failure is logged and the next one tried in its time; what waits for it goes on waiting.
+   *
+   * @param last nothing is read or written any more: the checkpoint says so, if it is sure that nothing can still land in the store.
    */
-  async checkpoint(): Promise<void> {
-    if (!this.partition.dirty && !this.floors.isBehind) return;
+  async checkpoint(last = false): Promise<void> {
+    if (!this.partition.dirty && !this.floors.isBehind && !last) return;
     const begun = performance.now();
-    const state = this.partition.capture();
+    const state = this.partition.capture(last && !this.partition.outbox.isLanding(begun));
     this.checkpoints.pauseMs = performance.now() - begun;
     try {
       // What this checkpoint passes over as unusable must be on the disk before it.
@@ -89,6 +97,19 @@ export class PartitionRunner {
     this.checkpoints.durationMs = performance.now() - begun;
   }
 
+  /** The partition as the corrector of late readings sees it. */
+  get lateTarget(): LateTarget {
+    const { partition } = this;
+    return {
+      number: partition.number,
+      lateGroups: () => partition.windows.lateWindows.groups(),
+      unsent: (window) => partition.outbox.get(rowKey({ table: 'window', ...window })),
+      ready: () =>
+        performance.now() >= this.#storeReadableFrom && partition.outbox.size < processorLimits.outboxRowsMax,
+      correct: (group, bases) => partition.correct(group, bases),
+    };
+  }
+
   /** The partition as the reader sees it. */
   get target(): ReadTarget {
     const { partition } = this;
@@ -98,14 +119,20 @@ export class PartitionRunner {
         return partition.cursor;
       },
       moveTo: (cursor) => partition.moveTo(cursor),
+      streamEnds: (sequence) => partition.streamEnds(sequence),
       apply: ({ subject, data, seq, timestampNanos }) => {
         const storedAt = epochMs(Number(timestampNanos / NANOS_PER_MS));
         partition.apply({ subject, data, sequence: seq, storedAt }, epochMs(Date.now()));
         this.#tellAlarms();
       },
-      hasRoom: () => partition.outbox.size < processorLimits.outboxRowsMax && this.#deadLetters.hasRoom,
+      hasRoom: () => this.#hasRoom,
       roomAgain: async (signal) => this.#roomAgain(signal),
     };
+  }
+
+  get #hasRoom(): boolean {
+    const { outbox, windows } = this.partition;
+    return outbox.size < processorLimits.outboxRowsMax && !windows.lateWindows.full && this.#deadLetters.hasRoom;
   }
 
   #tellAlarms(): void {
@@ -122,7 +149,12 @@ export class PartitionRunner {
       await this.#deadLetters.flush().catch(async () => pause(processorLimits.retryPauseMs, signal));
     }
     this.heldBack = false;
-    const { outbox, number } = this.partition;
+    const { outbox, number, windows } = this.partition;
+    while (windows.lateWindows.full && !signal.aborted) {
+      this.heldBack = true;
+      await pause(processorLimits.retryPauseMs, signal);
+    }
+    this.heldBack = false;
     if (outbox.size < processorLimits.outboxRowsMax) return;
     this.backPressure++;
     this.heldBack = true;

@@ -12,6 +12,7 @@ import {
   rollupMoving,
   rollupStart,
   type Row,
+  type WindowRow,
 } from '@floorwatch/contracts';
 
 import type { CheckpointState } from './checkpoint/format.ts';
@@ -21,10 +22,11 @@ import type { FloorObserver } from './floor-observer.ts';
 import { processorLimits } from './limits.ts';
 import { anomalyRow, gatewayRow } from './rows.ts';
 import { Alarms } from './sequence/alarms.ts';
-import { Sequencer, type SequencerLimits } from './sequence/sequencer.ts';
+import { type Judgement, Sequencer, type SequencerLimits } from './sequence/sequencer.ts';
+import type { LateGroup } from './window/late-windows.ts';
 import type { WindowConfig } from './window/window-config.ts';
 import { WindowOperator } from './window/window-operator.ts';
-import { Outbox } from './write/outbox.ts';
+import { Outbox, type OutboxStart } from './write/outbox.ts';
 
 /** A message of the stream. */
 export interface StreamMessage {
@@ -75,6 +77,7 @@ export class Partition {
   readonly #deadLetters: DeadLetterSink;
   readonly #out = { emit: (row: Row): void => this.outbox.put(row) };
   #cursor: StreamCursor;
+  #comparedThrough: number | undefined;
   #dirty = false;
 
   constructor(options: {
@@ -86,6 +89,8 @@ export class Partition {
     readonly observer: FloorObserver;
     readonly deadLetters: DeadLetterSink;
     readonly from: CheckpointState | undefined;
+    /** How the outbox begins, besides what `from` says; see `OutboxStart`. */
+    readonly outbox?: Partial<Pick<OutboxStart, 'comparing' | 'updatesFrom'>>;
   }) {
     const { from } = options;
     this.number = options.number;
@@ -96,7 +101,12 @@ export class Partition {
     this.#sequencer = new Sequencer(options.sequence, from?.sources);
     this.alarms = new Alarms(processorLimits.alarmsPerPartitionMax, from?.alarms);
     this.windows = new WindowOperator(options.windows, from?.windows);
-    this.outbox = new Outbox(from?.ordinal, from?.unsent);
+    this.outbox = new Outbox({
+      ordinal: from?.ordinal ?? 0,
+      rows: from?.unsent ?? [],
+      comparing: options.outbox?.comparing ?? false,
+      updatesFrom: options.outbox?.updatesFrom ?? 0,
+    });
     this.#tellWatermarks();
     for (const alarm of this.alarms.all()) this.#observer.alarm(alarm);
   }
@@ -133,6 +143,15 @@ export class Partition {
     this.#dirty = true;
   }
 
+  /** Corrects sealed windows with the late readings that waited for them; `bases` holds the newest value of each window that has one. */
+  correct({ sensor, size, starts }: LateGroup, bases: ReadonlyMap<number, WindowRow>): void {
+    for (const start of starts) {
+      const corrected = this.windows.lateWindows.correct(sensor, size, start, bases.get(start));
+      if (corrected !== undefined) this.outbox.put(corrected);
+    }
+    this.#dirty = true;
+  }
+
   /** Settles the rows that were last taken from the outbox. */
   settle(): void {
     this.outbox.settle();
@@ -155,6 +174,7 @@ export class Partition {
     } else if (fault !== undefined)
       this.#deadLetters.addBatch({ at: now, subject, streamSequence: sequence, ...fault }, data);
     this.#cursor = { created: this.#cursor.created, position: sequence, digest: crc32(data) };
+    this.#mayStopComparing();
     this.#dirty = true;
   }
 
@@ -180,7 +200,7 @@ export class Partition {
 
   #applyBatch(address: IngestAddress, batch: Batch, storedAt: EpochMs): void {
     const judgement = this.#sequencer.accept(address, batch.epoch, batch.records, storedAt);
-    const { from, floor, begun } = judgement;
+    const { from, begun } = judgement;
     this.counts.batches++;
     this.counts.duplicates += judgement.duplicates;
     this.counts.ahead += judgement.ahead;
@@ -191,14 +211,14 @@ export class Partition {
     }
     for (let index = from; index < batch.records.length; index++) {
       this.counts.records++;
-      this.#applyRecord(address, batch, batch.records[index]!, floor);
+      this.#applyRecord(address, batch, batch.records[index]!, judgement);
     }
   }
 
-  #applyRecord(address: IngestAddress, batch: Batch, record: FloorRecord, floor: number): void {
+  #applyRecord(address: IngestAddress, batch: Batch, record: FloorRecord, { floor, run }: Judgement): void {
     switch (record.kind) {
       case 'rollups':
-        this.windows.merge(address, batch.sensors, record, this.#out);
+        this.windows.merge(address, batch.sensors, record, run, this.#out);
         this.#observeRollups(address, batch, record);
         break;
       case 'tick':
@@ -260,8 +280,22 @@ export class Partition {
     }
   }
 
-  /** Everything that a checkpoint must hold, copied at one instant. */
-  capture(): CheckpointState {
+  /**
+   * The stream ended at this sequence when reading began: whatever a process before this one has made of it, it made of messages up to
+   * there.
+   */
+  streamEnds(sequence: number): void {
+    this.#comparedThrough ??= sequence;
+    this.#mayStopComparing();
+  }
+
+  #mayStopComparing(): void {
+    if (this.#comparedThrough !== undefined && this.#cursor.position >= this.#comparedThrough)
+      this.outbox.stopComparing();
+  }
+
+  /** Everything that a checkpoint must hold, copied at one instant. `clean`: nothing is under way any more, see `CheckpointState`. */
+  capture(clean = false): CheckpointState {
     this.#dirty = false;
     const { ordinal, rows } = this.outbox.capture();
     return {
@@ -273,6 +307,8 @@ export class Partition {
       alarms: this.alarms.all(),
       windows: this.windows.snapshot(),
       unsent: rows,
+      clean,
+      comparing: this.outbox.comparing,
     };
   }
 }

@@ -28,6 +28,8 @@ import { SafeFloors } from './floors/safe-floors.ts';
 import { processorLimits } from './limits.ts';
 import { PartitionRunner } from './partition-runner.ts';
 import { Partition } from './partition.ts';
+import { LateCorrector } from './write/late-corrector.ts';
+import { StoreComparer } from './write/store-comparer.ts';
 import { ALARM_CAUSES, type AlarmSnapshot } from './sequence/alarms.ts';
 import { LiveWriter } from './write/live-writer.ts';
 import { OutboxWriter } from './write/outbox-writer.ts';
@@ -40,6 +42,11 @@ const CHECKPOINT_DUTY = 4;
 interface Lane {
   readonly runner: PartitionRunner;
   readonly writer: OutboxWriter;
+  readonly corrector: LateCorrector;
+  /** After a start from the checkpoint before the newest. */
+  readonly comparer: StoreComparer | undefined;
+  /** Before that time of `performance.now()` the store is neither compared with nor read as a base. */
+  readonly readableFrom: number;
   reader: PartitionReader | undefined;
 }
 
@@ -118,7 +125,9 @@ export class Pipeline implements OpenWindows {
 
   async #openLane(number: number, deadLetters: DeadLetters): Promise<Lane> {
     const file = new CheckpointFile(this.#config.dataDir, number, VERSION);
-    const from = await this.#load(file, number);
+    const { from, isPrevious } = await this.#load(file, number);
+    // Until then a request of a process that was killed may still land.
+    const landed = from === undefined || from.clean ? 0 : performance.now() + this.#store.lingerMs;
     const partition = new Partition({
       number,
       windows: {
@@ -128,6 +137,7 @@ export class Pipeline implements OpenWindows {
         openWindowsMax: processorLimits.openWindowsPerPartitionMax,
         lostRangesPerGatewayMax: processorLimits.lostRangesPerGatewayMax,
         lateWindowsMax: processorLimits.lateWindowsPerPartitionMax,
+        lateRollupsMax: processorLimits.lateRollupsPerPartitionMax,
       },
       sequence: {
         streamAgeMax: this.#config.stream.ageMax,
@@ -138,9 +148,17 @@ export class Pipeline implements OpenWindows {
       observer: this.#observer,
       deadLetters,
       from,
+      outbox: { comparing: isPrevious, updatesFrom: landed },
     });
-    const floors = new SafeFloors(from);
-    const runner = new PartitionRunner({ partition, file, deadLetters, floors, logger: this.#logger });
+    const readableFrom = isPrevious ? landed : 0;
+    const runner = new PartitionRunner({
+      partition,
+      file,
+      deadLetters,
+      floors: new SafeFloors(from),
+      logger: this.#logger,
+      storeReadableFrom: readableFrom,
+    });
     const writer = new OutboxWriter({
       outbox: partition.outbox,
       store: this.#store,
@@ -148,13 +166,18 @@ export class Pipeline implements OpenWindows {
       logger: this.#logger,
       settle: () => partition.settle(),
     });
-    return { runner, writer, reader: undefined };
+    const corrector = new LateCorrector(runner.lateTarget, this.#store, this.#logger);
+    const comparer = isPrevious ? new StoreComparer(partition.outbox, this.#store, this.#logger) : undefined;
+    return { runner, writer, corrector, comparer, readableFrom, reader: undefined };
   }
 
-  async #load(file: CheckpointFile, partition: number): Promise<CheckpointState | undefined> {
+  async #load(
+    file: CheckpointFile,
+    partition: number,
+  ): Promise<{ readonly from: CheckpointState | undefined; readonly isPrevious: boolean }> {
     try {
       const loaded = await file.load();
-      if (loaded.kind === 'none') return undefined;
+      if (loaded.kind === 'none') return { from: undefined, isPrevious: false };
       if (loaded.kind === 'fallback') {
         this.#logger.error(
           { partition, problem: loaded.problem },
@@ -163,7 +186,7 @@ export class Pipeline implements OpenWindows {
       }
       const { ordinal, cursor, unsent } = loaded.state;
       this.#logger.info({ partition, ordinal, position: cursor.position, unsent: unsent.length }, 'checkpoint loaded');
-      return loaded.state;
+      return { from: loaded.state, isPrevious: loaded.kind === 'fallback' || loaded.state.comparing };
     } catch (error) {
       if (!(error instanceof CheckpointError)) throw error;
       const remedy =
@@ -207,7 +230,7 @@ export class Pipeline implements OpenWindows {
       sources.abort();
       sinks.abort();
       await Promise.allSettled([reading, saving, showing, telling, writing]);
-      await this.#checkpointAll();
+      await this.#checkpointAll(true);
     }
     await writing;
   }
@@ -266,7 +289,13 @@ export class Pipeline implements OpenWindows {
 
   async #write(signal: AbortSignal): Promise<void> {
     await this.#connectStore(signal);
-    await Promise.all(this.#lanes.map(async (lane) => lane.writer.run(signal)));
+    await Promise.all(
+      this.#lanes.flatMap((lane) => [
+        lane.writer.run(signal),
+        lane.corrector.run(signal),
+        lane.comparer?.run(lane.readableFrom - performance.now(), signal) ?? Promise.resolve(),
+      ]),
+    );
   }
 
   async #connectStore(signal: AbortSignal): Promise<void> {
@@ -304,8 +333,8 @@ export class Pipeline implements OpenWindows {
   }
 
   /** One partition after the other: their files are on the same disk. */
-  async #checkpointAll(): Promise<void> {
-    for (const { runner } of this.#lanes) await runner.checkpoint();
+  async #checkpointAll(last = false): Promise<void> {
+    for (const { runner } of this.#lanes) await runner.checkpoint(last);
   }
 
   async #showLive(signal: AbortSignal): Promise<void> {

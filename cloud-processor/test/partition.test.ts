@@ -64,7 +64,7 @@ class Bench {
         this.#captured = undefined;
         break;
       case 'take':
-        if (this.#taken.length === 0) this.#taken = this.partition.outbox.take(3);
+        if (this.#taken.length === 0) this.#taken = this.partition.outbox.take(3, 0);
         break;
       case 'write':
         if (this.#taken.length > 0) await this.store.write(this.#taken, never);

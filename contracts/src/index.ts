@@ -56,7 +56,7 @@ export {
 export { CLOCK_QUALITIES, type ClockQuality, type Quality, type Reading } from './reading.ts';
 export { at, ROLLUP_MS, type Rollup, type RollupSensor, type RollupsRecord } from './rollup.ts';
 export { rollupAggregate, rollupMoving, rollupsRecord, rollupStart } from './rollup-columns.ts';
-export type { AnomalyRow, GatewayRow, LateRow, LiveWindowRow, Row, WindowRow } from './rows.ts';
+export type { AnomalyRow, GatewayRow, LateRow, LiveWindowRow, RecordPlace, Row, WindowRow } from './rows.ts';
 export type { Collector, Delivery, Operator, RefusedItem, Sink, Source, Stage, WriteOutcome } from './stage.ts';
 export type { StartRecord } from './start.ts';
 export type { StatusRecord } from './status.ts';

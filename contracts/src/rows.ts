@@ -23,11 +23,27 @@ interface WindowFields {
   readonly moving: MovingStatistics;
 }
 
+/** A record of a gateway's telemetry lane. */
+export interface RecordPlace {
+  /**
+   * Counts from 1 the stretches of records of one epoch that the processor took one after the other, so that records are in order also
+   * where two epochs take turns.
+   */
+  readonly run: number;
+  /** The record's number in its epoch. */
+  readonly number: number;
+}
+
 /** A sealed window. Key: sensor, size, start. */
 export interface WindowRow extends WindowFields {
   readonly table: 'window';
-  /** 0 when first sealed; each correction counts one up. */
+  /** 0 when first sealed; each record with late readings that is merged into it counts one up. */
   readonly revision: number;
+  /**
+   * The last record that was merged into it: what a repeat of that record or an earlier one brings is in it already. Absent
+   * on rows that an older release wrote.
+   */
+  readonly through?: RecordPlace;
   /** Readings of it are known to be lost. */
   readonly incomplete: boolean;
 }

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { StreamCursor } from '../consume/generation.ts';
 import { ALARM_CAUSES, type AlarmCause, type AlarmSnapshot } from '../sequence/alarms.ts';
 import type { EpochSnapshot, SourceSnapshot } from '../sequence/sequencer.ts';
+import type { LateWindowSnapshot } from '../window/late-windows.ts';
 import type { PaneSnapshot } from '../window/pane.ts';
 import type { WindowSnapshot } from '../window/window-operator.ts';
 
@@ -20,6 +21,10 @@ export interface CheckpointState {
   readonly windows: WindowSnapshot;
   /** Output that the store has not confirmed, one row per key. */
   readonly unsent: readonly Row[];
+  /** The processor stopped cleanly: no request to the store is under way that could still land. */
+  readonly clean: boolean;
+  /** Something in `unsent` is still to be compared with the store, see `OutboxStart`. */
+  readonly comparing: boolean;
 }
 
 /**
@@ -47,17 +52,22 @@ const ENTRIES_PER_LINE = 500;
  * The last line, which {@link CheckpointFile} adds, holds a checksum of all before it.
  */
 export function* encodeCheckpoint(state: CheckpointState, codeVersion: string): Generator<string> {
-  const { series, ordinal, partition, cursor } = state;
-  yield line({ kind: 'checkpoint', version: CHECKPOINT_VERSION, codeVersion, series, ordinal, partition, cursor });
+  const { series, ordinal, partition, cursor, clean, comparing } = state;
+  const head = { version: CHECKPOINT_VERSION, codeVersion, series, ordinal, partition, cursor, clean, comparing };
+  yield line({ kind: 'checkpoint', ...head });
   for (const sources of chunks(state.sources)) yield line({ kind: 'sources', sources });
   for (const alarms of chunks(state.alarms)) yield line({ kind: 'alarms', alarms });
   for (const { panes, ...gateway } of state.windows.gateways) {
     yield line({ kind: 'gateway', ...gateway });
-    for (const { size, start, slots, cells } of panes) {
-      yield line({ kind: 'pane', size, start, slots: toBase64(slots), cells: toBase64(cells) });
+    for (const { size, start, slots, cells, through } of panes) {
+      const arrays = { slots: toBase64(slots), cells: toBase64(cells), through: toBase64(through) };
+      yield line({ kind: 'pane', size, start, ...arrays });
     }
   }
   for (const late of chunks(state.windows.late)) yield line({ kind: 'late', late });
+  for (const { orders, cells, ...window } of state.windows.lateWindows) {
+    yield line({ kind: 'late-window', ...window, orders: toBase64(orders), cells: toBase64(cells) });
+  }
   for (const rows of chunks(state.unsent)) yield line({ kind: 'unsent', rows });
 }
 
@@ -82,12 +92,15 @@ const sourceSchema = z.union([
     ...sourceName,
     current: z.string().nullable(),
     waiting: z.boolean(),
+    run: count,
+    takenFrom: z.string().nullable(),
     epochs: z.array(z.tuple([z.string(), count, count, z.boolean(), instant])),
   }),
   // Version 1 gave up what was missing, so that everything up to the floor was settled.
   z.object({ ...sourceName, epochs: z.array(pair(z.string(), count)) }).transform((source): SourceSnapshot => {
     const epochs = source.epochs.map(([epoch, floor]): EpochSnapshot => [epoch, floor, floor, false, 0]);
-    return { ...source, current: epochs.at(-1)?.[0] ?? null, waiting: false, epochs };
+    const current = epochs.at(-1)?.[0] ?? null;
+    return { ...source, current, waiting: false, run: 1, takenFrom: current, epochs };
   }),
 ]);
 
@@ -113,6 +126,8 @@ const lineSchema = z.discriminatedUnion('kind', [
       position: z.number().int().min(0),
       digest: z.number().int().nullable(),
     }),
+    clean: z.boolean().default(false),
+    comparing: z.boolean().default(false),
   }),
   z.object({ kind: z.literal('sources'), sources: z.array(sourceSchema) }),
   z.object({ kind: z.literal('alarms'), alarms: z.array(alarmSchema) }),
@@ -128,7 +143,24 @@ const lineSchema = z.discriminatedUnion('kind', [
     completeFrom: z.array(pair(instant, instant)),
     sensors: z.array(z.object({ device: z.string(), metric: z.string(), unit: z.string().exactOptional() })),
   }),
-  z.object({ kind: z.literal('pane'), size: z.number().int().min(1), start: instant, slots: base64, cells: base64 }),
+  z.object({
+    kind: z.literal('pane'),
+    size: z.number().int().min(1),
+    start: instant,
+    slots: base64,
+    cells: base64,
+    through: base64.exactOptional(),
+  }),
+  z.object({
+    kind: z.literal('late-window'),
+    sensor: z.object({ site: z.string(), gateway: z.string(), device: z.string(), metric: z.string() }),
+    unit: z.string().exactOptional(),
+    size: z.number().int().min(1),
+    start: instant,
+    incomplete: z.boolean(),
+    orders: base64,
+    cells: base64,
+  }),
   z.object({ kind: z.literal('late'), late: z.array(pair(z.string(), z.number().int())) }),
   // The rows are our own and covered by the checksum; the store checks them again before it takes them.
   z.object({
@@ -162,6 +194,7 @@ export function decodeCheckpoint(lines: readonly string[]): CheckpointState {
   const sources: SourceSnapshot[] = [];
   const alarms: AlarmSnapshot[] = [];
   const late: (readonly [string, number])[] = [];
+  const lateWindows: LateWindowSnapshot[] = [];
   const unsent: Row[] = [];
   const gateways: (Omit<WindowSnapshot['gateways'][number], 'panes'> & { panes: PaneSnapshot[] })[] = [];
   for (const value of rest) {
@@ -182,6 +215,9 @@ export function decodeCheckpoint(lines: readonly string[]): CheckpointState {
       case 'pane':
         addPane(gateways.at(-1), value);
         break;
+      case 'late-window':
+        lateWindows.push(lateWindowOf(value));
+        break;
       case 'late':
         late.push(...value.late);
         break;
@@ -190,8 +226,8 @@ export function decodeCheckpoint(lines: readonly string[]): CheckpointState {
         break;
     }
   }
-  const { series, ordinal, partition, cursor } = first;
-  return { series, ordinal, partition, cursor, sources, alarms, windows: { gateways, late }, unsent };
+  const { kind: _kind, version: _version, codeVersion: _codeVersion, ...head } = first;
+  return { ...head, sources, alarms, windows: { gateways, late, lateWindows }, unsent };
 }
 
 function parseLine(text: string): Line {
@@ -221,7 +257,20 @@ function addPane(
   if (cells.length !== slots.length * 16 || slots.some((slot) => slot < 0 || slot >= gateway.sensors.length)) {
     throw new CheckpointError('damaged', `the windows at ${pane.start} do not fit their gateway`);
   }
-  gateway.panes.push({ size: pane.size, start: pane.start, slots, cells });
+  // Version 1 did not know through which record a window goes.
+  const through = pane.through === undefined ? new Float64Array(slots.length) : new Float64Array(aligned(pane.through));
+  if (through.length !== slots.length)
+    throw new CheckpointError('damaged', `the windows at ${pane.start} lack their records`);
+  gateway.panes.push({ size: pane.size, start: pane.start, slots, cells, through });
+}
+
+function lateWindowOf({ kind: _kind, ...late }: Extract<Line, { kind: 'late-window' }>): LateWindowSnapshot {
+  const orders = new Float64Array(aligned(late.orders));
+  const cells = new Float64Array(aligned(late.cells));
+  if (orders.length === 0 || cells.length !== orders.length * 16) {
+    throw new CheckpointError('damaged', `the late readings of the window at ${late.start} do not fit together`);
+  }
+  return { ...late, unit: late.unit, orders, cells };
 }
 
 /** The bytes in a buffer of their own: a pooled one may begin at any offset, and doubles need a multiple of 8. */

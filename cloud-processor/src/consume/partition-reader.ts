@@ -18,6 +18,8 @@ export interface ReadTarget {
   readonly cursor: StreamCursor;
   /** The stream is another one than remembered, or was trimmed: reading begins elsewhere. */
   moveTo(cursor: StreamCursor): void;
+  /** Reading goes on behind the position, and the stream ends at this sequence now. */
+  streamEnds(sequence: number): void;
   apply(message: JsMsg): void;
   /** False while there is no room for what a message may cause. */
   hasRoom(): boolean;
@@ -139,7 +141,8 @@ export class PartitionReader {
       : null;
     const digestAtPosition = stored === null ? null : crc32(stored.data);
     const start = chooseStart(cursor, { created: info.created, firstSequence, lastSequence, digestAtPosition });
-    if (start.why !== 'continue') this.#tellMove(start, cursor, info.created);
+    if (start.why === 'continue') this.#target.streamEnds(lastSequence);
+    else this.#tellMove(start, cursor, info.created);
     return { from: start.from, created: info.created };
   }
 

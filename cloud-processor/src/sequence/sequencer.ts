@@ -35,6 +35,10 @@ export interface SourceSnapshot extends SourceName {
   readonly current: string | null;
   /** Something was heard that could not be applied, and says nothing about `current`. */
   readonly waiting: boolean;
+  /** How often the epoch that records were taken from was another one than before. */
+  readonly run: number;
+  /** The epoch that records were taken from last; null: none were. */
+  readonly takenFrom: string | null;
   readonly epochs: readonly EpochSnapshot[];
 }
 
@@ -42,6 +46,11 @@ export interface SourceSnapshot extends SourceName {
 export interface Judgement {
   /** Index of the first record to apply; all behind it follow. Equal to the number of records if there is nothing to apply. */
   readonly from: number;
+  /**
+   * Counts the stretches of records of one epoch that were taken one after the other. With the number it orders all records of a source as
+   * they were taken, also where two epochs take turns.
+   */
+  readonly run: number;
   /** The last number applied before: of a gap that begins at or below it, only the part above is new. */
   readonly floor: number;
   /** Numbers that were seen before and are ignored. */
@@ -74,6 +83,8 @@ interface Source {
   readonly epochs: Map<string, EpochState>;
   current: string | null;
   waiting: boolean;
+  run: number;
+  takenFrom: string | null;
 }
 
 /** How an epoch begins, or `waits`: what must come before it is missing. */
@@ -103,12 +114,12 @@ export class Sequencer {
 
   constructor(limits: SequencerLimits, from: readonly SourceSnapshot[] = []) {
     this.#limits = limits;
-    for (const { site, gateway, lane, current, waiting, epochs } of from) {
+    for (const { site, gateway, lane, current, waiting, run, takenFrom, epochs } of from) {
       const states = epochs.map(
         ([epoch, floor, highest, succeeded, heardAt]) => [epoch, { floor, highest, succeeded, heardAt }] as const,
       );
       const name = { site, gateway, lane };
-      this.#sources.set(keyOf(name), { name, epochs: new Map(states), current, waiting });
+      this.#sources.set(keyOf(name), { name, epochs: new Map(states), current, waiting, run, takenFrom });
     }
   }
 
@@ -140,7 +151,7 @@ export class Sequencer {
     const beginning = beginningOf(source, records[0]!, at);
     if (beginning === 'waits') {
       source.waiting = true;
-      return nothingNew(records, { floor: 0, duplicates: 0, ahead: count(records) });
+      return nothingNew(records, { run: source.run, floor: 0, duplicates: 0, ahead: count(records) });
     }
     const state = { floor: 0, highest: 0, succeeded: false, heardAt: at };
     source.epochs.set(epoch, state);
@@ -156,11 +167,11 @@ export class Sequencer {
   }
 
   snapshot(): readonly SourceSnapshot[] {
-    return Array.from(this.#sources.values(), ({ name: { site, gateway, lane }, epochs, current, waiting }) => {
+    return Array.from(this.#sources.values(), ({ name, epochs, current, waiting, run, takenFrom }) => {
       const saved = Array.from(epochs, ([epoch, state]): EpochSnapshot => {
         return [epoch, state.floor, state.highest, state.succeeded, state.heardAt];
       });
-      return { site, gateway, lane, current, waiting, epochs: saved };
+      return { ...name, current, waiting, run, takenFrom, epochs: saved };
     });
   }
 
@@ -169,7 +180,14 @@ export class Sequencer {
     const known = this.#sources.get(key);
     if (known !== undefined) return known;
     const { site, gateway, lane } = name;
-    const source: Source = { name: { site, gateway, lane }, epochs: new Map(), current: null, waiting: false };
+    const source: Source = {
+      name: { site, gateway, lane },
+      epochs: new Map(),
+      current: null,
+      waiting: false,
+      run: 0,
+      takenFrom: null,
+    };
     this.#sources.set(key, source);
     return source;
   }
@@ -225,23 +243,25 @@ function judge(
   state.highest = Math.max(state.highest, last);
   if (first > floor + 1) {
     if (state.succeeded) source.waiting = true;
-    return nothingNew(records, { floor, duplicates: 0, ahead: count(records) });
+    return nothingNew(records, { run: source.run, floor, duplicates: 0, ahead: count(records) });
   }
   const duplicates = Math.min(last, floor) - first + 1;
-  if (last <= floor) return nothingNew(records, { floor, duplicates, ahead: 0 });
+  if (last <= floor) return nothingNew(records, { run: source.run, floor, duplicates, ahead: 0 });
   state.floor = last;
+  if (source.takenFrom !== epoch) source.run += 1;
+  source.takenFrom = epoch;
   source.waiting = false;
   const from = records.findIndex((record) => lastNumber(record) > floor);
   const alarms: AlarmCause[] = state.succeeded ? ['not-current'] : [];
   if (records.some((record) => record.kind === 'gap' && record.reason === 'trimmed' && record.to > floor)) {
     alarms.push('trimmed');
   }
-  return { from, floor, duplicates, ahead: 0, begun: false, alarms };
+  return { from, run: source.run, floor, duplicates, ahead: 0, begun: false, alarms };
 }
 
 const nothingNew = (
   records: readonly FloorRecord[],
-  counts: Pick<Judgement, 'floor' | 'duplicates' | 'ahead'>,
+  counts: Pick<Judgement, 'run' | 'floor' | 'duplicates' | 'ahead'>,
 ): Judgement => ({ from: records.length, ...counts, begun: false, alarms: NONE });
 
 /** Whether and how an unknown epoch begins with `first`, the first record of a batch of it. */

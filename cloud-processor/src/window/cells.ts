@@ -1,4 +1,12 @@
-import { at, epochMs, type Aggregate, type MovingStatistics, type RollupsRecord } from '@floorwatch/contracts';
+import {
+  at,
+  epochMs,
+  type Aggregate,
+  MOVING_STATISTICS,
+  type MovingStatistics,
+  type RollupsRecord,
+  type WindowRow,
+} from '@floorwatch/contracts';
 
 /**
  * The state of one window as 16 doubles (two cache lines) in a `Float64Array`: an `Aggregate` followed by the moving statistics that
@@ -94,6 +102,13 @@ export function movingAt(cells: Float64Array, o: number): MovingStatistics {
     ewMean: known(cells[o + EW_MEAN]!),
     ewSd: known(cells[o + EW_SD]!),
   };
+}
+
+/** The cells that {@link aggregateAt} and {@link movingAt} made the row of, bit for bit. */
+export function windowCells({ aggregate, moving }: Pick<WindowRow, 'aggregate' | 'moving'>): Float64Array {
+  const { n, reference, mean, m2, min, max, last, lastAt, anomalous, uncertain } = aggregate;
+  const statistics = MOVING_STATISTICS.map((name) => moving[name] ?? Number.NaN);
+  return Float64Array.of(n, reference, mean, m2, min, max, last, lastAt, anomalous, uncertain, ...statistics);
 }
 
 const known = (value: number): number | null => (Number.isFinite(value) ? value : null);

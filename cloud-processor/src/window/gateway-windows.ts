@@ -16,6 +16,7 @@ import {
 import { aggregateAt, CELLS, loadRollup, movingAt, readingsOf } from './cells.ts';
 import { LostRanges, type LostRange } from './lost-ranges.ts';
 import { Pane, type PaneSnapshot } from './pane.ts';
+import { orderOf, placeOf } from './record-order.ts';
 import { SensorSlots } from './sensor-slots.ts';
 import type { WindowConfig, WindowShared } from './window-config.ts';
 
@@ -110,8 +111,12 @@ export class GatewayWindows {
     return this.#watermark;
   }
 
-  /** Merges a checked record into the open windows. Readings behind the seal go to `out` as late rows. */
-  merge(sensors: readonly RollupSensor[], record: RollupsRecord, out: Collector<LateRow>): void {
+  /**
+   * Merges a checked record into the open windows. Readings behind the seal wait to correct their window, and are counted in `out`.
+   *
+   * @param run see `RecordPlace`.
+   */
+  merge(sensors: readonly RollupSensor[], record: RollupsRecord, run: number, out: Collector<LateRow>): void {
     const { length } = record.columns.sensor;
     if (this.#config.sizes.some((size) => size % record.bucketMs !== 0)) {
       for (let index = 0; index < length; index++) this.#refuse('bucket', record.columns.n[index]!);
@@ -119,13 +124,14 @@ export class GatewayWindows {
     }
     if (this.#slots.full) this.#dropUnusedSlots();
     const slots = sensors.map((sensor) => this.#slots.slotOf(sensor));
+    const order = orderOf({ run, number: record.number });
     for (let index = 0; index < length; index++) {
       const slot = slots[record.columns.sensor[index]!]!;
       const start = rollupStart(record, index);
       loadRollup(record, index, start, rollup);
       if (slot < 0) this.#refuse('too-many-sensors', readingsOf(rollup));
       else if (!isInstant(start)) this.#refuse('impossible-time', readingsOf(rollup));
-      else this.#mergeLoaded(slot, start, out);
+      else this.#mergeLoaded(slot, start, order, out);
       if (start + record.bucketMs > this.#newestEnd && isInstant(start)) this.#newestEnd = start + record.bucketMs;
     }
     if (this.#lostSince !== undefined) {
@@ -134,12 +140,12 @@ export class GatewayWindows {
     }
   }
 
-  #mergeLoaded(slot: number, at: number, out: Collector<LateRow>): void {
+  #mergeLoaded(slot: number, at: number, order: number, out: Collector<LateRow>): void {
     for (let index = 0; index < this.#config.sizes.length; index++) {
       const track = this.#tracks[index]!;
       const start = Math.floor(at / track.size) * track.size;
       if (start + track.size <= this.#sealedTo) {
-        this.#emitLate(slot, track.size, start, out);
+        this.#late(slot, track, start, order, out);
         continue;
       }
       let pane = track.current;
@@ -147,13 +153,13 @@ export class GatewayWindows {
         pane = track.panes.get(start);
         if (pane !== undefined) track.current = pane;
       }
-      if (pane?.merge(slot, rollup) === true) continue;
+      if (pane?.merge(slot, rollup, order) === true) continue;
       if (this.#shared.openWindows >= this.#config.openWindowsMax) {
         this.#refuse('too-many-windows', readingsOf(rollup));
         continue;
       }
       pane ??= this.#openPane(track, start);
-      pane.add(slot, rollup);
+      pane.add(slot, rollup, order);
       this.#shared.openWindows++;
     }
   }
@@ -166,9 +172,12 @@ export class GatewayWindows {
     return pane;
   }
 
-  #emitLate(slot: number, size: number, start: number, out: Collector<LateRow>): void {
+  #late(slot: number, track: Track, start: number, order: number, out: Collector<LateRow>): void {
+    const { size } = track;
     const sensor = this.#slots.ref(slot);
     const late = readingsOf(rollup);
+    const incomplete = start < track.completeFrom || this.#lost.touch(start, start + size);
+    this.#shared.lateWindows.add({ sensor, unit: this.#slots.unit(slot), size, start, incomplete }, order, rollup);
     const readings = this.#shared.late.add(`${sensorId(sensor)}\n${size}\n${start}`, late);
     this.#shared.countLate(this.name, size, late);
     out.emit({ table: 'late', sensor, size: durationMs(size), start: epochMs(start), readings });
@@ -199,7 +208,9 @@ export class GatewayWindows {
   #seal(track: Track, pane: Pane, out: Collector<WindowRow>): void {
     const incomplete = pane.start < track.completeFrom || this.#lost.touch(pane.start, pane.end);
     for (let row = 0; row < pane.rows; row++) {
-      out.emit({ table: 'window', ...this.#fields(pane, row), revision: 0, incomplete });
+      const order = pane.throughAt(row);
+      const through = order === 0 ? {} : { through: placeOf(order) };
+      out.emit({ table: 'window', ...this.#fields(pane, row), revision: 0, ...through, incomplete });
     }
     track.panes.delete(pane.start);
     if (track.current === pane) track.current = undefined;

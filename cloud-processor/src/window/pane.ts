@@ -6,11 +6,13 @@ export interface PaneSnapshot {
   readonly start: number;
   readonly slots: Int32Array;
   readonly cells: Float64Array;
+  /** By row: the last record merged into the window, see `record-order.ts`. */
+  readonly through: Float64Array;
 }
 
 /**
  * The open windows of one gateway with the same size and start: they seal together. Sensors are the gateway's slots; a window takes
- * 128 bytes of cells and 9 of bookkeeping, plus 4 per slot of the gateway.
+ * 128 bytes of cells and 17 of bookkeeping, plus 4 per slot of the gateway.
  *
  * Example: slots 7 and 3 have readings: `rows` 2, `#slots` [7, 3], `#rowOf[7]` 1, `#rowOf[3]` 2 (0 stands for none).
  */
@@ -22,6 +24,7 @@ export class Pane {
   #slots: Int32Array;
   #cells: Float64Array;
   #rowOf: Int32Array;
+  #through: Float64Array;
   /** 1 where the window changed since its running value was last taken. */
   #changed: Uint8Array;
   #changedCount = 0;
@@ -35,13 +38,14 @@ export class Pane {
     this.#slots = new Int32Array(room);
     this.#cells = new Float64Array(room * CELLS);
     this.#rowOf = new Int32Array(room);
+    this.#through = new Float64Array(room);
     this.#changed = new Uint8Array(room);
   }
 
   static restore(snapshot: PaneSnapshot): Pane {
     const pane = new Pane(snapshot.size, snapshot.start, snapshot.slots.length);
     for (const [row, slot] of snapshot.slots.entries()) {
-      pane.add(slot, snapshot.cells.subarray(row * CELLS, (row + 1) * CELLS));
+      pane.add(slot, snapshot.cells.subarray(row * CELLS, (row + 1) * CELLS), snapshot.through[row]!);
     }
     return pane;
   }
@@ -53,11 +57,17 @@ export class Pane {
       start: this.start,
       slots: this.#slots.slice(0, this.rows),
       cells: this.#cells.slice(0, this.rows * CELLS),
+      through: this.#through.slice(0, this.rows),
     };
   }
 
   get cells(): Float64Array {
     return this.#cells;
+  }
+
+  /** The last record merged into the row's window. */
+  throughAt(row: number): number {
+    return this.#through[row]!;
   }
 
   slotAt(row: number): number {
@@ -69,23 +79,25 @@ export class Pane {
     return (this.#rowOf[slot] ?? 0) - 1;
   }
 
-  /** Merges a loaded rollup into the slot's window. Returns false, and changes nothing, if the slot has none yet. */
-  merge(slot: number, rollup: Float64Array): boolean {
+  /** Merges a loaded rollup of the record `order` into the slot's window. Returns false, and changes nothing, if the slot has none yet. */
+  merge(slot: number, rollup: Float64Array, order: number): boolean {
     const row = (this.#rowOf[slot] ?? 0) - 1;
     if (row < 0) return false;
     mergeCells(this.#cells, row * CELLS, rollup);
+    this.#through[row] = order;
     this.#touch(row);
     return true;
   }
 
-  /** Opens the slot's window with a loaded rollup. */
-  add(slot: number, rollup: Float64Array): void {
+  /** Opens the slot's window with a loaded rollup of the record `order`. */
+  add(slot: number, rollup: Float64Array, order: number): void {
     if (this.rows === this.#slots.length) this.#grow(this.rows * 2);
     if (slot >= this.#rowOf.length) this.#rowOf = enlarged(this.#rowOf, Math.max(slot + 1, this.#rowOf.length * 2));
     const row = this.rows++;
     this.#slots[row] = slot;
     this.#rowOf[slot] = row + 1;
     this.#cells.set(rollup, row * CELLS);
+    this.#through[row] = order;
     this.#touch(row);
   }
 
@@ -122,13 +134,12 @@ export class Pane {
   #grow(room: number): void {
     this.#slots = enlarged(this.#slots, room);
     this.#changed = enlarged(this.#changed, room);
-    const cells = new Float64Array(room * CELLS);
-    cells.set(this.#cells);
-    this.#cells = cells;
+    this.#through = enlarged(this.#through, room);
+    this.#cells = enlarged(this.#cells, room * CELLS);
   }
 }
 
-function enlarged<T extends Int32Array | Uint8Array>(array: T, length: number): T {
+function enlarged<T extends Int32Array | Uint8Array | Float64Array>(array: T, length: number): T {
   const larger = new (array.constructor as new (length: number) => T)(length);
   larger.set(array);
   return larger;

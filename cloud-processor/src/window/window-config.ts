@@ -1,6 +1,7 @@
 import { type DurationMs, type GatewayName, gatewayKey } from '@floorwatch/contracts';
 
 import { LateCounts } from './late-counts.ts';
+import { type LateWindowSnapshot, LateWindows } from './late-windows.ts';
 
 /** What the windows of a partition are made of. */
 export interface WindowConfig {
@@ -13,19 +14,28 @@ export interface WindowConfig {
   readonly openWindowsMax: number;
   readonly lostRangesPerGatewayMax: number;
   readonly lateWindowsMax: number;
+  /** Late rollups that may wait for the store, each counted once per size. */
+  readonly lateRollupsMax: number;
 }
 
 /** What the gateways of a partition share: a bounded number of windows, and counters. */
 export class WindowShared {
   openWindows = 0;
   readonly late: LateCounts;
+  /** What waits to correct windows that are sealed. */
+  readonly lateWindows: LateWindows;
   /** Late readings since the start, by gateway and size. */
   readonly lateReadings = new Map<string, GatewayName & { readonly size: number; readings: number }>();
   /** Readings that found no place in a window since the start, by reason. */
   readonly refusedReadings = new Map<string, number>();
 
-  constructor(config: WindowConfig, late: Iterable<readonly [string, number]> = []) {
+  constructor(
+    config: WindowConfig,
+    late: Iterable<readonly [string, number]> = [],
+    lateWindows: readonly LateWindowSnapshot[] = [],
+  ) {
     this.late = new LateCounts(config.lateWindowsMax, late);
+    this.lateWindows = new LateWindows(config.lateRollupsMax, lateWindows);
   }
 
   countLate(name: GatewayName, size: number, readings: number): void {

@@ -13,6 +13,7 @@ import {
 } from '@floorwatch/contracts';
 
 import { type GatewaySnapshot, GatewayWindows } from './gateway-windows.ts';
+import type { LateWindows, LateWindowSnapshot } from './late-windows.ts';
 import type { LostRange } from './lost-ranges.ts';
 import { type WindowConfig, WindowShared } from './window-config.ts';
 
@@ -21,6 +22,8 @@ export interface WindowSnapshot {
   readonly gateways: readonly GatewaySnapshot[];
   /** Late readings so far, by `site/gateway/device/metric`, size and start, joined by line feeds. */
   readonly late: readonly (readonly [string, number])[];
+  /** Late readings that wait to correct their windows. */
+  readonly lateWindows: readonly LateWindowSnapshot[];
 }
 
 /**
@@ -36,7 +39,7 @@ export class WindowOperator {
 
   constructor(config: WindowConfig, from?: WindowSnapshot) {
     this.#config = config;
-    this.#shared = new WindowShared(config, from?.late);
+    this.#shared = new WindowShared(config, from?.late, from?.lateWindows);
     for (const gateway of from?.gateways ?? []) {
       this.#gateways.set(gatewayKey(gateway), new GatewayWindows(gateway, config, this.#shared, gateway));
     }
@@ -54,10 +57,26 @@ export class WindowOperator {
     return [...this.#gateways.values()].map(({ name: { site, gateway }, watermark }) => ({ site, gateway, watermark }));
   }
 
-  /** Merges a checked record of the gateway. `sensors` is the list that its column `sensor` points into. */
-  merge(name: GatewayName, sensors: readonly RollupSensor[], record: RollupsRecord, out: Collector<LateRow>): void {
+  /** What waits to correct windows that are sealed. */
+  get lateWindows(): LateWindows {
+    return this.#shared.lateWindows;
+  }
+
+  /**
+   * Merges a checked record of the gateway.
+   *
+   * @param sensors the list that its column `sensor` points into.
+   * @param run see `RecordPlace`.
+   */
+  merge(
+    name: GatewayName,
+    sensors: readonly RollupSensor[],
+    record: RollupsRecord,
+    run: number,
+    out: Collector<LateRow>,
+  ): void {
     const gateway = this.#gateway(name);
-    if (gateway !== undefined) gateway.merge(sensors, record, out);
+    if (gateway !== undefined) gateway.merge(sensors, record, run, out);
     else
       this.#shared.countRefused(
         'too-many-gateways',
@@ -96,6 +115,7 @@ export class WindowOperator {
     return {
       gateways: [...this.#gateways.values()].map((gateway) => gateway.snapshot()),
       late: [...this.#shared.late.entries()],
+      lateWindows: this.#shared.lateWindows.snapshot(),
     };
   }
 

@@ -38,6 +38,8 @@ const RETENTION_EVERY_MS = minutes(10);
  * milliseconds. Every commit is on disk before `write` returns; after a kill DuckDB replays its log.
  */
 export class DuckdbStore implements Store {
+  /** What a transaction has not committed when it fails is gone. */
+  readonly lingerMs = 0;
   readonly #config: DuckdbStoreConfig;
   readonly #logger: Logger;
   readonly #now: () => number;

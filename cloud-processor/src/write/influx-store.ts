@@ -44,12 +44,14 @@ const ANOMALY_SPAN_MS = hours(1);
 export class InfluxStore implements Store {
   readonly #config: InfluxdbStoreConfig;
   readonly #now: () => number;
+  readonly lingerMs: number;
   #client: InfluxClient | undefined;
 
   /** @param now the processor's clock; decides what is older than the retention. */
   constructor(config: InfluxdbStoreConfig, now: () => number = Date.now) {
     this.#config = config;
     this.#now = now;
+    this.lingerMs = config.lingerMs;
   }
 
   /** @throws StartError without a token; StoreError if the server can't be reached or lacks the buckets. */

@@ -57,15 +57,29 @@ export class OutboxWriter {
   /** Writes until `signal` aborts. What is unsent then stays in the outbox. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      const batch = this.#outbox.take(processorLimits.writeRowsMax);
-      if (batch.length === 0) await this.#outbox.changed(signal);
+      const batch = this.#outbox.take(processorLimits.writeRowsMax, performance.now());
+      if (batch.length === 0) await this.#untilNext(signal);
       else if (await this.#write(batch, signal)) this.#settle();
     }
+  }
+
+  /** Resolves when something may be sent that could not be before, and when `signal` aborts. */
+  async #untilNext(signal: AbortSignal): Promise<void> {
+    const waiting = new AbortController();
+    const stop = (): void => waiting.abort();
+    signal.addEventListener('abort', stop);
+    if (signal.aborted) stop();
+    const { nextAt } = this.#outbox;
+    const time = nextAt === Infinity ? [] : [pause(nextAt - performance.now(), waiting.signal)];
+    await Promise.race([this.#outbox.changed(waiting.signal), ...time]);
+    signal.removeEventListener('abort', stop);
+    stop();
   }
 
   /** Returns false if `signal` aborted before the store had answered. */
   async #write(batch: readonly Row[], signal: AbortSignal): Promise<boolean> {
     for (let attempt = 0; !signal.aborted; attempt++) {
+      const sentAt = performance.now();
       try {
         const outcome = await this.#store.write(batch, signal);
         const refused = outcome.kind === 'partial' ? outcome.refused : [];
@@ -78,6 +92,7 @@ export class OutboxWriter {
         this.trouble = undefined;
         return true;
       } catch (error) {
+        if (mayHaveLanded(error)) this.#outbox.mayLandUntil(sentAt + this.#store.lingerMs, performance.now());
         if (signal.aborted) break;
         await pause(this.#pauseAfter(error, attempt), signal);
       }
@@ -140,3 +155,7 @@ export class OutboxWriter {
     return false;
   }
 }
+
+/** Whether a store that answered like this may still carry the request out. */
+const mayHaveLanded = (error: unknown): boolean =>
+  !(error instanceof StoreError && ['unauthorised', 'not-set-up', 'refused'].includes(error.code));

@@ -1,7 +1,21 @@
-import { gatewayKey, type Row, sensorId } from '@floorwatch/contracts';
+import {
+  type AnomalyRow,
+  gatewayKey,
+  type GatewayRow,
+  type LateRow,
+  type LiveWindowRow,
+  sensorId,
+  type WindowRow,
+} from '@floorwatch/contracts';
+
+/** What of a row tells it apart from all others. */
+type RowName =
+  | Pick<AnomalyRow, 'table' | 'id'>
+  | Pick<GatewayRow, 'table' | 'site' | 'gateway' | 'at'>
+  | Pick<WindowRow | LiveWindowRow | LateRow, 'table' | 'sensor' | 'size' | 'start'>;
 
 /** The row's key as one text: rows with the same key replace one another in the store. */
-export function rowKey(row: Row): string {
+export function rowKey(row: RowName): string {
   if (row.table === 'anomaly') return `anomaly/${row.id}`;
   if (row.table === 'gateway') return `gateway/${gatewayKey(row)}/${row.at}`;
   return `${row.table}/${sensorId(row.sensor)}/${row.size}/${row.start}`;

@@ -54,6 +54,8 @@ const influxdbSchema = z.strictObject({
   onboard: z.boolean().default(false),
   /** Longest time that one request may take, in milliseconds. */
   timeoutMs: z.number().int().min(100).max(600_000).default(30_000),
+  /** How long after it was sent a request whose answer was lost may still be carried out, in milliseconds. */
+  lingerMs: z.number().int().min(0).max(600_000).default(60_000),
   ...retention,
 });
 

@@ -19,6 +19,8 @@ import type {
  * What `write` has confirmed, the queries see.
  */
 export interface Store extends Sink<Row> {
+  /** How long after it was sent a `write` whose outcome is unknown may still be carried out, in milliseconds; 0: never. */
+  readonly lingerMs: number;
   /** Sealed windows of one sensor, oldest first. */
   windows(query: WindowQuery): Promise<Page<WindowRow>>;
   /** Episodes as they stand now, the latest opened first. */

@@ -60,7 +60,7 @@ describe('a dead letter that is not on the disk', () => {
     expect([settled, outbox.size, kept.length]).toEqual([0, 1, 0]);
 
     fails = false;
-    const again = new Outbox(0, [windowRow()]);
+    const again = new Outbox({ ordinal: 0, rows: [windowRow()], comparing: false, updatesFrom: 0 });
     const next = new AbortController();
     const second = new OutboxWriter({ outbox: again, store, deadLetters, logger, settle: () => again.settle() });
     const running = second.run(next.signal);

@@ -11,6 +11,8 @@ const source = (more: Partial<SourceSnapshot>): SourceSnapshot => ({
   ...GATEWAY,
   lane: 'telemetry',
   current: E2,
+  run: 2,
+  takenFrom: E2,
   waiting: false,
   epochs: [
     [E1, 40, 40, true, BASE],

@@ -26,7 +26,7 @@ function at(floor: number): Sequencer {
 const restarted = (sequencer: Sequencer): Sequencer => new Sequencer(sequencerLimits(), sequencer.snapshot());
 
 describe('a batch with the floor at 5', () => {
-  const nothing: Judgement = { from: 0, floor: 5, duplicates: 0, ahead: 0, begun: false, alarms: [] };
+  const nothing: Judgement = { from: 0, run: 1, floor: 5, duplicates: 0, ahead: 0, begun: false, alarms: [] };
 
   it.each<[string, FloorRecord[], Partial<Judgement>, number, number]>([
     ['ends below the floor', numbers(3, 4), { from: 2, duplicates: 2 }, 5, 5],

@@ -50,6 +50,7 @@ export const windowConfig = (more: Partial<WindowConfig> = {}): WindowConfig => 
   openWindowsMax: 100_000,
   lostRangesPerGatewayMax: 10,
   lateWindowsMax: 1_000,
+  lateRollupsMax: 10_000,
   ...more,
 });
 

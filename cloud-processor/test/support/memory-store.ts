@@ -22,11 +22,14 @@ import { decodeRow, prepareBatch } from '../../src/write/stored-row.ts';
  * nobody can change them afterwards.
  */
 export class MemoryStore implements Store {
+  lingerMs = 0;
   readonly #retention: { readonly main: ReturnType<typeof durationMs>; readonly live: ReturnType<typeof durationMs> };
   readonly #rows = new Map<string, { readonly table: Row['table']; readonly text: string }>();
   #open = false;
   /** Set: every write fails with it. */
   failure: StoreError | undefined;
+  /** Set: every question fails with it. */
+  readFailure: StoreError | undefined;
   /** Set: writes wait for it. */
   stall: Promise<void> | undefined;
   /** Every write that was confirmed, in order, by key. */
@@ -85,6 +88,7 @@ export class MemoryStore implements Store {
 
   #all<T extends Row['table']>(table: T): Extract<Row, { table: T }>[] {
     this.#check();
+    if (this.readFailure !== undefined) throw this.readFailure;
     return [...this.#rows.values()].filter((row) => row.table === table).map(({ text }) => decodeRow(table, text));
   }
 

@@ -30,7 +30,7 @@ function windowsOf(
   operator = new WindowOperator(windowConfig()),
 ): WindowRow[] {
   const out = new Kept<WindowRow | LateRow>();
-  for (const [index, list] of lists.entries()) operator.merge(GATEWAY, SENSORS, rollups(index + 1, list), out);
+  for (const [index, list] of lists.entries()) operator.merge(GATEWAY, SENSORS, rollups(index + 1, list), 1, out);
   operator.advance(GATEWAY, FAR, out);
   expect(out.items.filter((row) => row.table === 'late')).toEqual([]);
   return out.items.filter((row) => row.table === 'window');
@@ -161,10 +161,10 @@ describe('windows', () => {
     const operator = new WindowOperator(windowConfig({ sizes: [seconds(60)] }));
     const out = new Kept<WindowRow | LateRow>();
     const { unit: _unit, ...unitless } = SENSORS[0];
-    operator.merge(GATEWAY, [unitless], rollups(1, [reading(20_000, 7)]), out);
+    operator.merge(GATEWAY, [unitless], rollups(1, [reading(20_000, 7)]), 1, out);
     const newer = rollups(2, [reading(30_000, 9)]);
-    operator.merge(GATEWAY, [SENSORS[0]], newer, out);
-    operator.merge(GATEWAY, [SENSORS[0]], rollups(3, [reading(10_000, 5)]), out);
+    operator.merge(GATEWAY, [SENSORS[0]], newer, 1, out);
+    operator.merge(GATEWAY, [SENSORS[0]], rollups(3, [reading(10_000, 5)]), 1, out);
     operator.advance(GATEWAY, FAR, out);
     const expected = { ...GATEWAY, device: 'press-01', metric: 'temperature' };
     expect(out.items).toMatchObject([
@@ -184,7 +184,7 @@ describe('sealing', () => {
   const one = (): { operator: WindowOperator; out: Kept<WindowRow | LateRow> } => {
     const operator = new WindowOperator(windowConfig({ sizes: [seconds(60)] }));
     const out = new Kept<WindowRow | LateRow>();
-    operator.merge(GATEWAY, SENSORS, rollups(1, [reading(0)]), out);
+    operator.merge(GATEWAY, SENSORS, rollups(1, [reading(0)]), 1, out);
     return { operator, out };
   };
 
@@ -211,7 +211,7 @@ describe('sealing', () => {
     const { operator, out } = one();
     operator.advance(GATEWAY, epochMs(BASE + 2 * MINUTE), out);
     operator.advance(GATEWAY, epochMs(BASE), out);
-    operator.merge(GATEWAY, SENSORS, rollups(2, [reading(1)]), out);
+    operator.merge(GATEWAY, SENSORS, rollups(2, [reading(1)]), 1, out);
     expect(out.items.map((row) => row.table)).toEqual(['window', 'late']);
     expect(operator.watermarks()).toEqual([{ ...GATEWAY, watermark: BASE + 2 * MINUTE }]);
   });
@@ -219,10 +219,10 @@ describe('sealing', () => {
   it('follows the watermark of its own gateway alone', () => {
     const { operator, out } = one();
     const other = { site: 'plant-1', gateway: 'gw-2' };
-    operator.merge(other, SENSORS, rollups(1, [reading(0, 5)]), out);
+    operator.merge(other, SENSORS, rollups(1, [reading(0, 5)]), 1, out);
     operator.advance(other, FAR, out);
     expect(out.items).toMatchObject([{ sensor: other }]);
-    operator.merge(GATEWAY, SENSORS, rollups(2, [reading(1)]), out);
+    operator.merge(GATEWAY, SENSORS, rollups(2, [reading(1)]), 1, out);
     operator.advance(GATEWAY, FAR, out);
     expect(out.items).toHaveLength(2);
     expect(out.items[1]).toMatchObject({ table: 'window', sensor: GATEWAY, aggregate: { n: 2 } });
@@ -243,10 +243,10 @@ describe('late readings', () => {
   it('are counted per window and gateway, and change no window', () => {
     const operator = new WindowOperator(windowConfig());
     const out = new Kept<WindowRow | LateRow>();
-    operator.merge(GATEWAY, SENSORS, rollups(1, [reading(0)]), out);
+    operator.merge(GATEWAY, SENSORS, rollups(1, [reading(0)]), 1, out);
     operator.advance(GATEWAY, epochMs(BASE + MINUTE + LATENESS), out);
-    operator.merge(GATEWAY, SENSORS, rollups(2, [reading(1), reading(2)]), out);
-    operator.merge(GATEWAY, SENSORS, rollups(3, [reading(3), reading(59_999, 1, 1)]), out);
+    operator.merge(GATEWAY, SENSORS, rollups(2, [reading(1), reading(2)]), 1, out);
+    operator.merge(GATEWAY, SENSORS, rollups(3, [reading(3), reading(59_999, 1, 1)]), 1, out);
     operator.advance(GATEWAY, FAR, out);
     const late = out.items.filter((row) => row.table === 'late');
     expect(late.map((row) => [sensorId(row.sensor), row.size, row.start - BASE, row.readings])).toEqual([
@@ -264,7 +264,7 @@ describe('late readings', () => {
     const operator = new WindowOperator(windowConfig({ sizes: [seconds(60)], lateWindowsMax: 2 }));
     const out = new Kept<WindowRow | LateRow>();
     operator.advance(GATEWAY, FAR, out);
-    for (const minute of [0, 1, 2, 0]) operator.merge(GATEWAY, SENSORS, rollups(1, [reading(minute * MINUTE)]), out);
+    for (const minute of [0, 1, 2, 0]) operator.merge(GATEWAY, SENSORS, rollups(1, [reading(minute * MINUTE)]), 1, out);
     expect(operator.shared.late.forgotten).toBe(2);
     expect(operator.snapshot().late).toHaveLength(2);
   });
@@ -279,7 +279,7 @@ describe('incomplete windows', () => {
     const out = new Kept<WindowRow | LateRow>();
     for (const [index, list] of lists.entries()) {
       if (index === 1) lose(operator);
-      operator.merge(GATEWAY, SENSORS, rollups(index + 1, list), out);
+      operator.merge(GATEWAY, SENSORS, rollups(index + 1, list), 1, out);
     }
     operator.advance(GATEWAY, FAR, out);
     return out.items
@@ -328,9 +328,9 @@ describe('limits', () => {
       windowConfig({ sizes: [seconds(60)], openWindowsMax: 2, sensorsPerGatewayMax: 2, gatewaysMax: 1 }),
     );
     const out = new Kept<WindowRow | LateRow>();
-    operator.merge(GATEWAY, SENSORS, rollups(1, [reading(0), reading(0, 1, 1), reading(0, 1, 2)]), out);
-    operator.merge(GATEWAY, SENSORS.slice(0, 2), rollups(2, [reading(MINUTE), reading(1)]), out);
-    operator.merge({ site: 'plant-1', gateway: 'gw-2' }, SENSORS, rollups(1, [reading(0)]), out);
+    operator.merge(GATEWAY, SENSORS, rollups(1, [reading(0), reading(0, 1, 1), reading(0, 1, 2)]), 1, out);
+    operator.merge(GATEWAY, SENSORS.slice(0, 2), rollups(2, [reading(MINUTE), reading(1)]), 1, out);
+    operator.merge({ site: 'plant-1', gateway: 'gw-2' }, SENSORS, rollups(1, [reading(0)]), 1, out);
     expect(Object.fromEntries(operator.shared.refusedReadings)).toEqual({
       'too-many-sensors': 1,
       'too-many-windows': 1,
@@ -349,6 +349,7 @@ describe('limits', () => {
         GATEWAY,
         sensors,
         rollups(1, [reading(minute * MINUTE, minute, 0), reading(minute * MINUTE, -minute, 1)]),
+        1,
         out,
       );
       operator.advance(GATEWAY, epochMs(BASE + minute * MINUTE + LATENESS), out);
@@ -366,7 +367,7 @@ describe('limits', () => {
   it('records whose buckets do not fit into the windows are refused', () => {
     const operator = new WindowOperator(windowConfig());
     const out = new Kept<WindowRow | LateRow>();
-    operator.merge(GATEWAY, SENSORS, { ...rollups(1, [reading(0), reading(1)]), bucketMs: seconds(7) }, out);
+    operator.merge(GATEWAY, SENSORS, { ...rollups(1, [reading(0), reading(1)]), bucketMs: seconds(7) }, 1, out);
     expect([...operator.shared.refusedReadings]).toEqual([['bucket', 2]]);
     expect(operator.openWindows).toBe(0);
   });
@@ -386,7 +387,7 @@ describe('saved state', () => {
           let operator = new WindowOperator(windowConfig());
           for (const [index, one] of steps.entries()) {
             if (index === restoreAt) operator = new WindowOperator(windowConfig(), operator.snapshot());
-            if (one.kind === 'merge') operator.merge(GATEWAY, SENSORS, rollups(index + 1, one.list), out);
+            if (one.kind === 'merge') operator.merge(GATEWAY, SENSORS, rollups(index + 1, one.list), 1, out);
             else if (one.kind === 'advance') operator.advance(GATEWAY, epochMs(BASE + one.at), out);
             else operator.lose(GATEWAY, null);
           }
@@ -401,9 +402,9 @@ describe('saved state', () => {
   it('with another set of sizes marks the windows that lack readings', () => {
     const before = new WindowOperator(windowConfig({ sizes: [seconds(60), seconds(3_600)] }));
     const out = new Kept<WindowRow | LateRow>();
-    before.merge(GATEWAY, SENSORS, rollups(1, [reading(61_000)]), out);
+    before.merge(GATEWAY, SENSORS, rollups(1, [reading(61_000)]), 1, out);
     const after = new WindowOperator(windowConfig({ sizes: [seconds(60), seconds(120)] }), before.snapshot());
-    after.merge(GATEWAY, SENSORS, rollups(2, [reading(62_000), reading(125_000)]), out);
+    after.merge(GATEWAY, SENSORS, rollups(2, [reading(62_000), reading(125_000)]), 1, out);
     after.advance(GATEWAY, FAR, out);
     const rows = out.items.filter((row) => row.table === 'window');
     expect(rows.map((row) => [row.size / 1_000, (row.start - BASE) / 1_000, row.aggregate.n, row.incomplete])).toEqual([
@@ -418,13 +419,13 @@ describe('saved state', () => {
   it('with a longer lateness opens no window again', () => {
     const before = new WindowOperator(windowConfig({ sizes: [seconds(60)] }));
     const out = new Kept<WindowRow | LateRow>();
-    before.merge(GATEWAY, SENSORS, rollups(1, [reading(0)]), out);
+    before.merge(GATEWAY, SENSORS, rollups(1, [reading(0)]), 1, out);
     before.advance(GATEWAY, epochMs(BASE + 2 * MINUTE), out);
     const after = new WindowOperator(
       windowConfig({ sizes: [seconds(60)], allowedLateness: seconds(3_600) }),
       before.snapshot(),
     );
-    after.merge(GATEWAY, SENSORS, rollups(2, [reading(1)]), out);
+    after.merge(GATEWAY, SENSORS, rollups(2, [reading(1)]), 1, out);
     after.advance(GATEWAY, FAR, out);
     expect(out.items.map((row) => row.table)).toEqual(['window', 'late']);
   });
@@ -432,7 +433,7 @@ describe('saved state', () => {
   it('open windows can be read, and are given out once per change', () => {
     const operator = new WindowOperator(windowConfig({ sizes: [seconds(60)] }));
     const out = new Kept<WindowRow | LateRow>();
-    operator.merge(GATEWAY, SENSORS, rollups(1, [reading(MINUTE, 4), reading(0, 3), reading(0, 8, 1)]), out);
+    operator.merge(GATEWAY, SENSORS, rollups(1, [reading(MINUTE, 4), reading(0, 3), reading(0, 8, 1)]), 1, out);
     const sensor = { ...GATEWAY, device: 'press-01', metric: 'temperature' };
     expect(operator.open(sensor, seconds(60))).toMatchObject([
       { table: 'window_live', sensor, start: BASE, aggregate: aggregateOf(3, BASE, false, false) },
@@ -442,7 +443,7 @@ describe('saved state', () => {
     expect(operator.takeChanged(2)).toHaveLength(2);
     expect(operator.takeChanged(2)).toHaveLength(1);
     expect(operator.takeChanged(2)).toHaveLength(0);
-    operator.merge(GATEWAY, SENSORS, rollups(2, [reading(1, 3)]), out);
+    operator.merge(GATEWAY, SENSORS, rollups(2, [reading(1, 3)]), 1, out);
     expect(operator.takeChanged(2)).toMatchObject([{ start: BASE, aggregate: { n: 2 } }]);
   });
 });

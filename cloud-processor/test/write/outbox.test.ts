@@ -11,7 +11,7 @@ const closed = anomalyRow({ phase: 'closed' });
 
 /** Takes and settles one request. */
 const sent = (outbox: Outbox, max = 100): readonly Row[] => {
-  const rows = outbox.take(max);
+  const rows = outbox.take(max, 0);
   outbox.settle();
   return rows;
 };
@@ -34,10 +34,10 @@ describe('outbox', () => {
     const before = outbox.capture();
     outbox.put(row);
     outbox.saved(before.ordinal);
-    expect(outbox.take(10)).toEqual([]);
+    expect(outbox.take(10, 0)).toEqual([]);
     const containing = outbox.capture();
     expect(containing).toEqual({ ordinal: before.ordinal + 1, rows: [row] });
-    expect(outbox.take(10)).toEqual([]);
+    expect(outbox.take(10, 0)).toEqual([]);
     outbox.saved(containing.ordinal);
     expect(sent(outbox)).toEqual([row]);
   });
@@ -46,7 +46,7 @@ describe('outbox', () => {
     const outbox = new Outbox();
     for (const row of [opened, updated, closed]) outbox.put(row);
     expect(outbox.size).toBe(1);
-    expect(outbox.take(10)).toEqual([]);
+    expect(outbox.take(10, 0)).toEqual([]);
     const { ordinal, rows } = outbox.capture();
     expect(rows).toEqual([closed]);
     outbox.saved(ordinal);
@@ -56,7 +56,7 @@ describe('outbox', () => {
   it('keeps a newer value that came while the older one was being sent', () => {
     const outbox = new Outbox();
     outbox.put(opened);
-    expect(outbox.take(10)).toEqual([opened]);
+    expect(outbox.take(10, 0)).toEqual([opened]);
     outbox.put(closed);
     outbox.settle();
     const { ordinal, rows } = outbox.capture();
@@ -68,7 +68,7 @@ describe('outbox', () => {
   it('what is being sent stays in the checkpoint until it is confirmed', () => {
     const outbox = new Outbox();
     outbox.put(opened);
-    outbox.take(10);
+    outbox.take(10, 0);
     expect(outbox.capture().rows).toEqual([opened]);
     outbox.settle();
     expect(outbox.capture().rows).toEqual([]);
@@ -83,7 +83,7 @@ describe('outbox', () => {
   });
 
   it('from a checkpoint sends everything at once, and counts its checkpoints on', () => {
-    const outbox = new Outbox(7, [closed, windowRow()]);
+    const outbox = new Outbox({ ordinal: 7, rows: [closed, windowRow()], comparing: false, updatesFrom: 0 });
     expect(sent(outbox)).toEqual([closed, windowRow()]);
     expect(outbox.capture().ordinal).toBe(8);
   });

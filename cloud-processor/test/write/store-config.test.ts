@@ -22,6 +22,7 @@ describe('the configuration of a store', () => {
       liveBucket: 'floorwatch_live',
       onboard: false,
       timeoutMs: 30_000,
+      lingerMs: 60_000,
       retentionDays: 365,
       liveRetentionHours: 6,
     });
