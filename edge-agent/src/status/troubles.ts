@@ -28,11 +28,12 @@ export const troubleText = ({ what, remedy }: Trouble): string => `${what}; ${re
 
 /** What is wrong, as far as the agent can tell from itself; the most severe first. Looks at nothing but `view`. */
 export function findTroubles(view: Omit<AgentView, 'troubles'>): Trouble[] {
+  const isReplaying = view.journal?.replay.state === 'running';
   const troubles = [
-    ...ofInput(view),
+    // Before it has read again what it had accepted, it neither listens nor connects.
+    ...(isReplaying ? ofReplay(view) : [...ofInput(view), ...ofCloud(view)]),
     ...ofJournal(view),
     ...LANES.flatMap((lane) => [...ofLane(lane, view.lanes[lane], view.at)]),
-    ...ofCloud(view),
     ...ofState(view),
   ];
   return troubles.sort((a, b) => Number(b.severity === 'critical') - Number(a.severity === 'critical'));
@@ -54,6 +55,18 @@ const ALARMS: Readonly<Record<SenderAlarm['kind'], Pick<Trouble, 'remedy' | 'run
 };
 
 type View = Omit<AgentView, 'troubles'>;
+
+function* ofReplay({ journal }: View): Generator<Trouble> {
+  if (journal === undefined) return;
+  const { items, itemsTotal } = journal.replay;
+  yield {
+    code: 'replaying',
+    severity: 'warning',
+    what: `the agent reads again what it had accepted before its start (${items} of ${itemsTotal} items), and takes nothing new until then`,
+    remedy: 'wait; if it is always so long, snapshots fail or are too rare',
+    runbook: 'will-not-start',
+  };
+}
 
 function* ofInput({ broker, refusing, sensors, sensorsMax, at }: View): Generator<Trouble> {
   if (!broker.ready) {

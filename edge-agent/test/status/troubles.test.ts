@@ -95,6 +95,16 @@ describe('troubles', () => {
     await access(join(repositoryRoot, runbookPath(trouble.runbook)));
   });
 
+  it('an agent that is still reading its journal says so, and not that nothing works', () => {
+    const replay = { state: 'running', items: 20, itemsTotal: 500, durationMs: 40 } as const;
+    const view = healthyView({
+      journal: { ...journal, replay },
+      broker: { ...broker, ready: false },
+      nats: { ...nats, connected: false },
+    });
+    expect(findTroubles(view)).toMatchObject([{ code: 'replaying', what: expect.stringMatching(/20 of 500 items/) }]);
+  });
+
   it('what is critical comes first', () => {
     const troubles = findTroubles(
       healthyView({ clock: 'unsynchronised', sensors: 20_000, nats: { ...nats, connected: false } }),

@@ -65,7 +65,7 @@ async function ofMissing(folder: string, storage: Storage, proc: string): Promis
 function* ofMount(
   folder: string,
   { type, source, point, readOnly }: Mount,
-  { durability }: Storage,
+  { durability, profile }: Storage,
 ): Generator<Finding> {
   const place = `${folder} lies on ${source} (${type}, mounted at ${point})`;
   if (readOnly) {
@@ -85,7 +85,7 @@ function* ofMount(
     const finding = `${place}: this kind of file system can break in a power cut`;
     yield warning(finding, 'use ext4 or another file system with a journal', 'disk-health');
   } else yield ok(place);
-  if (/^\/dev\/mmcblk/.test(source) && profile === 'standard') {
+  if (source.startsWith('/dev/mmcblk') && profile === 'standard') {
     const finding = `${folder} lies on an SD card or eMMC, and storage.profile is standard: a commit up to 200 times a second`;
     yield notice(finding, 'set storage.profile to sd-card; the card lives longer, and devices wait up to a second');
   }
