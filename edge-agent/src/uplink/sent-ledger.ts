@@ -7,7 +7,8 @@ interface Entry {
   readonly seq: number | undefined;
 }
 
-/** Small batches share an entry up to this size, so that the number of entries follows the bytes and not the batches. */
+/** From so many entries on, small batches share one up to this size, so that their number follows the bytes and not the batches. */
+const ENTRIES_OWN_MAX = 1_000;
 const ENTRY_BYTES_MAX = 64 * 1024;
 
 /**
@@ -27,7 +28,8 @@ export class SentLedger {
     const last = this.#entries.at(-1);
     if (last !== undefined && last.to + 1 !== from) this.clear();
     this.#bytes += bytes;
-    if (last?.to === from - 1 && last.seq !== undefined && last.bytes + bytes <= ENTRY_BYTES_MAX) {
+    const isShared = this.#entries.length >= ENTRIES_OWN_MAX && last?.seq !== undefined;
+    if (isShared && last.to + 1 === from && last.bytes + bytes <= ENTRY_BYTES_MAX) {
       this.#entries[this.#entries.length - 1] = { from: last.from, to, bytes: last.bytes + bytes, seq };
     } else this.#entries.push({ from, to, bytes, seq });
   }

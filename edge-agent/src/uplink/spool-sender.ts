@@ -14,7 +14,7 @@ import { type Logger, messageOf, pause, unlessAborted } from '@floorwatch/runtim
 import type { LanePart, LaneSpool } from '../lane-spool.ts';
 import { limits } from '../limits.ts';
 import { decodeSpooled } from '../spooled-record.ts';
-import { composeItems } from './compose-batch.ts';
+import { composeBatch } from './compose-batch.ts';
 import { LaneCursor, REWIND_REASONS, type RewindReason } from './lane-cursor.ts';
 import { locateFloor } from './locate-floor.ts';
 import type { NatsLink } from './nats-link.ts';
@@ -107,7 +107,9 @@ export class SpoolSender {
   #acknowledgedThrough: number;
   /** Where sending would go on after a crash. */
   #saved: number;
-  /** Attempts for the batch in hand that failed. */
+  /** The batch in hand, which JetStream has perhaps, and what a batch could have then. */
+  #tried: { readonly part: LanePart; readonly bytesMax: number } | undefined;
+  /** Attempts for it that failed. */
   #failed = 0;
   #probedAt = performance.now();
   #keptAt = performance.now();
@@ -229,8 +231,10 @@ export class SpoolSender {
     }
     // What was dropped in the meantime is a gap the next time.
     if (part.kind === 'records' && !(await this.#lane.markSent(part.to))) return this.#waiting(signal, RETRY_MS);
+    this.#tried = { part, bytesMax: this.#link.batchBytesMax };
     const seq = await this.#publish(part, bytes, signal);
     if (seq === undefined) return;
+    this.#tried = undefined;
     this.#cursor.acknowledged(part.from, part.to, bytes.length, seq);
     this.#probedAt = performance.now();
     this.#count(part, bytes.length);
@@ -250,20 +254,25 @@ export class SpoolSender {
 
   /**
    * The batch that begins at `from`. It ends where a frame ends: if it is too large for the server, less is read from the lane, which alone
-   * knows where frames end.
+   * knows where frames end. One whose outcome is unknown stays what it was, but for anomalies that have become backlog since.
    */
   async #compose(from: number): Promise<{ readonly part: LanePart; readonly bytes: Uint8Array } | undefined> {
     const bytesMax = this.#link.batchBytesMax;
+    if (this.#tried?.part.from !== from || this.#tried.bytesMax !== bytesMax) this.#tried = undefined;
     for (let wanted = bytesMax; ; wanted = Math.floor(wanted / 2)) {
-      const part = await this.#lane.read(from, Math.max(1, wanted), contractLimits.recordsPerBatchMax);
+      const part =
+        this.#tried?.part ?? (await this.#lane.read(from, Math.max(1, wanted), contractLimits.recordsPerBatchMax));
       if (part === undefined) return undefined;
       const head = { ...this.#gateway, lane: this.#lane.lane, epoch: part.epoch };
       if (part.kind === 'gap') {
         return { part, bytes: encodeBatch({ schema: SCHEMA_VERSION, ...head, sensors: [], records: [part.gap] }) };
       }
-      const { bytes, at } = composeItems(head, part.items, epochMs(Date.now()));
+      const { bytes, at } = composeBatch(head, part.items, epochMs(Date.now()));
       // Numbers that point into a longer list have more digits, so the sum of the parts may be passed by a little.
-      if (bytes.length > bytesMax && part.items.length > 1) continue;
+      if (bytes.length > bytesMax && part.items.length > 1) {
+        this.#tried = undefined;
+        continue;
+      }
       if (from === this.#cursor.next) this.#oldestUnsent = { position: from, at };
       return { part, bytes };
     }

@@ -1,0 +1,83 @@
+import { encodeFloorMessage, FLOOR_VERSION, type FloorMessage, limits } from '@floorwatch/contracts';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+
+import { FloorListener } from '../../src/uplink/floor-listener.ts';
+import { locateFloor } from '../../src/uplink/locate-floor.ts';
+import { silentLogger } from '../support/devices.ts';
+import { ModelLane } from './model-lane.ts';
+
+const name = { site: 'Leipzig', gateway: 'hall 1' };
+const nothing = { epoch: null, floor: 0, highest: 0 };
+const message = (ordinal: number, checkpoints = '0'.repeat(16)): FloorMessage => ({
+  schema: FLOOR_VERSION,
+  ...name,
+  checkpoints,
+  ordinal,
+  stream: { created: null, position: 0 },
+  lanes: { anomaly: nothing, telemetry: nothing },
+});
+
+function listening(): { readonly listener: FloorListener; readonly heard: number[] } {
+  const heard: number[] = [];
+  const listener = new FloorListener(name, silentLogger, ({ ordinal }) => heard.push(ordinal));
+  return { listener, heard };
+}
+
+describe('floor messages', () => {
+  it('older than one of the same series are ignored; the same once more and a new series are taken', () => {
+    const { listener, heard } = listening();
+    for (const ordinal of [5, 6, 5, 6, 7]) listener.hear(encodeFloorMessage(message(ordinal)));
+    listener.hear(encodeFloorMessage(message(1, 'f'.repeat(16))));
+    expect(heard).toEqual([5, 6, 6, 7, 1]);
+    expect(listener.state()).toMatchObject({ heard: 5, outdated: 1, malformed: 0 });
+  });
+
+  it('that are none, or for another gateway, are counted and shown, and do no harm', () => {
+    const { listener, heard } = listening();
+    listener.hear(encodeFloorMessage({ ...message(1), gateway: 'hall 2' }));
+    expect(listener.state()).toMatchObject({ malformed: 1, lastMalformed: 'it is for Leipzig/hall 2' });
+    listener.hear(new Uint8Array(limits.floorMessageBytesMax + 1));
+    listener.hear(Buffer.from(JSON.stringify({ ...message(1), ordinal: -1 })));
+    expect(listener.state().lastMalformed).toContain('ordinal');
+    expect(listener.state()).toMatchObject({ malformed: 3, heard: 0 });
+    fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => listener.hear(bytes)));
+    expect(heard).toEqual([]);
+  });
+});
+
+describe('a floor', () => {
+  const lane = new ModelLane();
+  lane.begin('1-0123456789abcdef');
+  lane.append(9);
+  lane.begin('2-0123456789abcdef');
+  lane.append(4);
+
+  it.each([
+    ['1-0123456789abcdef', 0, 0],
+    ['1-0123456789abcdef', 9, 9],
+    ['1-0123456789abcdef', 10, 10],
+    ['2-0123456789abcdef', 0, 10],
+    ['2-0123456789abcdef', 5, 15],
+  ])('of %s at %i is position %i', (epoch, floor, through) => {
+    expect(locateFloor(lane, { epoch, floor, highest: floor })).toEqual({ through, hole: false });
+    expect(locateFloor(lane, { epoch, floor, highest: floor + 1 })).toEqual({ through, hole: true });
+  });
+
+  it.each([
+    ['1-0123456789abcdef', 11, 10, 10],
+    ['1-0123456789abcdef', 500, 10, 10],
+    ['2-0123456789abcdef', 6, 15, 5],
+  ])(
+    'of %s at %i, beyond its end, is that end and says nothing of what follows here',
+    (epoch, floor, through, last) => {
+      expect(locateFloor(lane, { epoch, floor, highest: floor + 9 })).toEqual({ through, hole: false, beyond: last });
+    },
+  );
+
+  it('of an epoch that was never written is foreign, and of none is none', () => {
+    const other = { epoch: '9-0123456789abcdef', floor: 3, highest: 3 };
+    expect(locateFloor(lane, other)).toEqual({ through: 'foreign', hole: false });
+    expect(locateFloor(lane, { epoch: null, floor: 0, highest: 1 })).toEqual({ through: 'none', hole: true });
+  });
+});
