@@ -107,25 +107,30 @@ export class DuplicateMemory {
     this.#newest = growFloat64(this.#newest, capacity, -Infinity);
   }
 
-  /** A copy of the safe keys. @param names device and metric of every sensor, one after the other, in the order of their numbers. */
+  /**
+   * A copy of the rings as they are, because to unroll ten thousand of them would take too long; `counts` says how many keys from `starts` are
+   * safe. @param names device and metric of every sensor, one after the other, in the order of their numbers.
+   */
   snapshot(names: readonly string[]): StateSection {
     const sensors = names.length / 2;
-    const counts = new Uint32Array(sensors);
-    counts.set(this.#safe.subarray(0, sensors));
-    const keys = new Uint32Array(2 * counts.reduce((sum, count) => sum + count, 0));
-    let at = 0;
-    for (const [sensor, count] of counts.entries()) {
-      if (count === 0) continue;
-      const ring = this.#rings[sensor]!;
-      const first = 2 * this.#start[sensor]!;
-      const straight = ring.subarray(first, Math.min(ring.length, first + 2 * count));
-      keys.set(straight, at);
-      keys.set(ring.subarray(0, 2 * count - straight.length), at + straight.length);
-      at += 2 * count;
+    const sizes = new Uint32Array(sensors);
+    let size = 0;
+    for (let sensor = 0; sensor < sensors; sensor++) {
+      const { length } = this.#rings[sensor] ?? EMPTY;
+      sizes[sensor] = length / 2;
+      size += length;
     }
-    const newest = new Float64Array(sensors).fill(-Infinity);
-    newest.set(this.#newest.subarray(0, sensors));
-    return { name: SECTION, version: 1, values: { names }, arrays: { counts, keys, newest } };
+    const keys = new Uint32Array(size);
+    let at = 0;
+    for (let sensor = 0; sensor < sensors; sensor++) {
+      const ring = this.#rings[sensor] ?? EMPTY;
+      keys.set(ring, at);
+      at += ring.length;
+    }
+    const starts = copyOf(this.#start, sensors);
+    const counts = copyOf(this.#safe, sensors);
+    const newest = growFloat64(this.#newest.subarray(0, sensors), sensors, -Infinity);
+    return { name: SECTION, version: 1, values: { names }, arrays: { sizes, starts, counts, keys, newest } };
   }
 
   /**
@@ -135,14 +140,16 @@ export class DuplicateMemory {
    * @throws TypeError if the section is not what {@link snapshot} makes.
    */
   restore(section: StateSection, sensorOf: (device: string, metric: string) => number): void {
-    const { names, counts, keys, newest } = checked(section);
-    let at = 0;
-    for (const [index, count] of counts.entries()) {
+    const { names, sizes, starts, counts, keys, newest } = checked(section);
+    let ring = 0;
+    for (const [index, size] of sizes.entries()) {
       const sensor = sensorOf(names[2 * index]!, names[2 * index + 1]!);
-      for (const end = at + 2 * count; at < end; at += 2) {
+      for (let i = 0; i < counts[index]!; i++) {
+        const at = ring + 2 * ((starts[index]! + i) % size);
         this.add(sensor, newest[index]!, { low: keys[at]!, high: keys[at + 1]! });
         this.settle(sensor, true);
       }
+      ring += 2 * size;
     }
   }
 
@@ -154,20 +161,36 @@ export class DuplicateMemory {
 
 interface Content {
   readonly names: readonly string[];
+  readonly sizes: Uint32Array;
+  readonly starts: Uint32Array;
   readonly counts: Uint32Array;
   readonly keys: Uint32Array;
   readonly newest: Float64Array;
 }
 
-function checked({ name, version, values, arrays: { counts, keys, newest } }: StateSection): Content {
+function checked({ name, version, values, arrays }: StateSection): Content {
+  const { sizes, starts, counts, keys, newest } = arrays;
   const { names } = (values ?? {}) as { readonly names?: unknown };
   const wrong = (what: string): TypeError => new TypeError(`section ${name} of version ${version}: ${what}`);
   if (version !== 1) throw wrong('is not of version 1');
   if (!Array.isArray(names) || !names.every((text) => typeof text === 'string'))
     throw wrong('names is no list of text');
-  if (!(counts instanceof Uint32Array) || !(keys instanceof Uint32Array) || !(newest instanceof Float64Array))
+  if (!isNumbers(sizes) || !isNumbers(starts) || !isNumbers(counts) || !isNumbers(keys))
     throw wrong('an array is missing');
-  if (names.length !== 2 * counts.length || newest.length !== counts.length) throw wrong('arrays do not fit together');
-  if (keys.length !== 2 * counts.reduce((sum, count) => sum + count, 0)) throw wrong('keys do not fit counts');
-  return { names, counts, keys, newest };
+  if (!(newest instanceof Float64Array)) throw wrong('an array is missing');
+  const sensors = names.length / 2;
+  const perSensor = [sizes, starts, counts, newest];
+  if (perSensor.some(({ length }) => length !== sensors)) throw wrong('arrays do not fit together');
+  if (keys.length !== 2 * sizes.reduce((sum, size) => sum + size, 0)) throw wrong('keys do not fit sizes');
+  if (counts.some((count, index) => count > sizes[index]!)) throw wrong('counts do not fit sizes');
+  return { names, sizes, starts, counts, keys, newest };
+}
+
+const isNumbers = (array: StateSection['arrays'][string] | undefined): array is Uint32Array =>
+  array instanceof Uint32Array;
+
+function copyOf(array: Uint32Array, length: number): Uint32Array {
+  const copy = new Uint32Array(length);
+  copy.set(array.subarray(0, length));
+  return copy;
 }

@@ -242,7 +242,7 @@ export class Intake {
 
   /** What must be known after a restart: sensors and the keys of their last readings that are safe. */
   snapshot(): readonly StateSection[] {
-    return [this.#memory.snapshot([...this.#registry.names])];
+    return [this.#memory.snapshot(this.#registry.names.slice())];
   }
 
   /**
