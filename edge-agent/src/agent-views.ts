@@ -73,15 +73,10 @@ function viewJournal({ storage: { journal }, config, recovery }: ViewedParts): J
 
 function viewLane({ lanes, damaged }: Storage, lane: Lane, sender: SpoolSender): LaneView {
   const { bytes, bytesMax, counts, epoch = '', lastNumber, dropped: recordsDropped } = lanes[lane];
-  const state = sender.state();
-  return {
-    ...state,
-    recordsSpooled: counts.items,
-    recordsWaiting: state.recordsUnsent,
-    bytes,
-    bytesMax,
-    progress: { ...state, epoch, lastNumber, recordsDropped, recordsDamaged: damaged[lane], counts },
-  };
+  const { recordsUnsent: recordsWaiting, ...state } = sender.state();
+  const { items: recordsSpooled } = counts;
+  const records = { recordsSpooled, recordsWaiting, recordsDropped, recordsDamaged: damaged[lane] };
+  return { ...state, ...records, epoch, lastNumber, bytes, bytesMax, counts };
 }
 
 /** What a status record says of the agent, besides what the journal tells. */
@@ -93,8 +88,8 @@ export function statusFacts(parts: ViewedParts): StatusFacts {
     readingsReceived: received,
     readingsAccepted: accepted,
     readingsRejected: rejected,
-    readingsDuplicate: duplicates ?? 0,
-    readingsQuarantined: quarantined ?? 0,
+    readingsDuplicate: duplicates,
+    readingsQuarantined: quarantined,
     readingsRetainedCopies: retainedCopies,
     readingsOutOfOrder: outOfOrder,
     episodesOpened: writer.episodes.opened,

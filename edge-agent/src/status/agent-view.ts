@@ -1,4 +1,5 @@
 import type { ClockQuality, EpochMs, GatewayName, Lane } from '@floorwatch/contracts';
+import type { SegmentLogCounts } from '@floorwatch/segment-log';
 
 import type { BrokerState } from '../ingest/broker-state.ts';
 import type { IntakeCounts } from '../ingest/intake.ts';
@@ -7,33 +8,35 @@ import type { SensorState } from '../sensor-engine.ts';
 import type { NatsState } from '../uplink/nats-link.ts';
 import type { SpoolSenderState } from '../uplink/spool-sender.ts';
 import type { CommitTimes } from './commit-times.ts';
-import type { DurableViews, LaneProgress } from './durable-views.ts';
+import type { DurableViews } from './durable-views.ts';
 import type { Trouble } from './troubles.ts';
 
-/**
- * What has become of everything that arrived since the start; {@link IntakeCounts} says how it adds up. What input kept on disk adds is
- * not there without it.
- */
-export type ReadingCounts = Partial<IntakeCounts> &
-  Pick<IntakeCounts, 'received' | 'accepted' | 'rejected' | 'rejectedByReason' | 'retainedCopies'> & {
-    /** Of the accepted ones: older than their sensor's newest, so in their rollup, but not scored. */
-    readonly outOfOrder: number;
-  };
+/** What has become of everything that arrived since the start. */
+export interface ReadingCounts extends IntakeCounts {
+  /** Of the accepted ones: older than their sensor's newest, so in their rollup, but not scored. */
+  readonly outOfOrder: number;
+}
 
-/** How full a lane is, and how far it has come. */
-export interface LaneView extends Pick<
-  SpoolSenderState,
-  'recordsAcknowledged' | 'batchesAcknowledged' | 'failures' | 'bytesAcknowledged'
-> {
+/** How far a lane has come on the disk, on the way and in the cloud. Counts are since the start. */
+export interface LaneView extends Omit<SpoolSenderState, 'recordsUnsent'> {
+  readonly epoch: string;
+  /** Number of the newest record in {@link epoch}. */
+  readonly lastNumber: number;
   readonly recordsSpooled: number;
+  /** Records that have not been sent. */
   readonly recordsWaiting: number;
+  /** Records that were never sent and dropped because there was no room. */
+  readonly recordsDropped: number;
+  /** Records that were safe once and could not be read at this start. */
+  readonly recordsDamaged: number;
+  /** On the disk, until the cloud has it. */
   readonly bytes: number;
   readonly bytesMax: number;
-  readonly progress?: LaneProgress;
+  readonly counts: Readonly<SegmentLogCounts>;
 }
 
 /** Everything that the agent tells of itself, as it stands now: `GET /status`. */
-export interface AgentView extends GatewayName, Partial<DurableViews> {
+export interface AgentView extends GatewayName, DurableViews {
   readonly version: string;
   readonly configHash: string;
   readonly epoch: string;
@@ -56,5 +59,5 @@ export interface AgentSource {
   view(): AgentView;
   lastRejects(): readonly RejectView[];
   sensors(): Iterable<SensorState>;
-  readonly commitTimes?: CommitTimes;
+  readonly commitTimes: CommitTimes;
 }

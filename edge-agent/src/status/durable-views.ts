@@ -1,8 +1,6 @@
 import type { EpochMs } from '@floorwatch/contracts';
 import type { SegmentLogCounts } from '@floorwatch/segment-log';
 
-import type { SenderAlarm, SpoolSenderState } from '../uplink/spool-sender.ts';
-
 /** Why the agent takes no readings at the moment, so that devices keep them. */
 export interface RefusalView {
   /** Which log has no room, or can't be written. */
@@ -63,29 +61,12 @@ export interface QuarantineView {
   readonly dropped: number;
 }
 
-/** See {@link SenderAlarm}. */
-export const ALARM_KINDS = ['identity', 'trimmed', 'stuck'] as const satisfies readonly SenderAlarm['kind'][];
-
-/** How far a lane has come on the disk, on the way and in the cloud. Counts are since the start. */
-export interface LaneProgress extends Pick<
-  SpoolSenderState,
-  'oldestUnsentAt' | 'floor' | 'uncommittedBytes' | 'uncommittedBytesMax' | 'rewinds' | 'gapsSent' | 'alarms' | 'fault'
-> {
-  readonly epoch: string;
-  /** Number of the newest record in {@link epoch}. */
-  readonly lastNumber: number;
-  /** Records that were never sent and dropped because there was no room. */
-  readonly recordsDropped: number;
-  /** Records that were safe once and could not be read at this start. */
-  readonly recordsDamaged: number;
-  readonly counts: Readonly<SegmentLogCounts>;
-}
-
 /** What the agent tells of what it keeps on disk. */
 export interface DurableViews {
   readonly journal: JournalView;
-  readonly snapshot: SnapshotView;
-  readonly quarantine: QuarantineView;
+  /** Not there before the first was looked for. */
+  readonly snapshot?: SnapshotView;
+  readonly quarantine?: QuarantineView;
   /** null: readings are taken. */
   readonly refusing: RefusalView | null;
 }

@@ -1,7 +1,7 @@
 import { LANES } from '@floorwatch/contracts';
 
+import type { SenderAlarm } from '../uplink/spool-sender.ts';
 import type { AgentView, LaneView } from './agent-view.ts';
-import { ALARM_KINDS } from './durable-views.ts';
 
 /** Undefined: not known yet, so that there is no sample. */
 export type Value = (view: AgentView) => number | undefined;
@@ -38,22 +38,22 @@ export const PLAIN: readonly (readonly [name: string, help: string, value: Value
   ['clock_unsynchronised', '1: the clock is known to be wrong', (v) => Number(v.clock === 'unsynchronised')],
   ['clock_synchronised', '1: the clock is known to be right', (v) => Number(v.clock === 'synchronised')],
   ['troubles', 'What a person should look at', (v) => v.troubles.length],
-  ['refusing', '1: no readings are taken', (v) => flag(v.refusing, (refusing) => refusing !== null)],
-  ['journal_bytes', 'Bytes of the journal', (v) => v.journal?.bytes],
-  ['journal_bytes_max', 'Bytes that the journal may have', (v) => v.journal?.bytesMax],
-  ['journal_items', 'Items in the journal', (v) => v.journal?.items],
+  ['refusing', '1: no readings are taken', (v) => Number(v.refusing !== null)],
+  ['journal_bytes', 'Bytes of the journal', (v) => v.journal.bytes],
+  ['journal_bytes_max', 'Bytes that the journal may have', (v) => v.journal.bytesMax],
+  ['journal_items', 'Items in the journal', (v) => v.journal.items],
   [
     'journal_oldest_timestamp_seconds',
     'When the oldest item came, seconds since 1970',
-    (v) => seconds(v.journal?.oldestAt),
+    (v) => seconds(v.journal.oldestAt),
   ],
-  ['journal_commits_total', 'Commits to the journal', (v) => v.journal?.counts.commits],
-  ['journal_refused_total', 'Items that could not be appended', (v) => v.journal?.counts.refused],
-  ['journal_sync_failures_total', 'Syncs of the journal that failed', (v) => v.journal?.counts.syncFailures],
-  ['journal_damaged', 'Items that could not be read at the start', (v) => v.journal?.damaged],
-  ['replay_items', 'Items read again at the start', (v) => v.journal?.replay.items],
-  ['replay_seconds', 'Time that reading again took', (v) => seconds(v.journal?.replay.durationMs)],
-  ['replay_running', '1: still reading again', (v) => flag(v.journal, ({ replay }) => replay.state === 'running')],
+  ['journal_commits_total', 'Commits to the journal', (v) => v.journal.counts.commits],
+  ['journal_refused_total', 'Items that could not be appended', (v) => v.journal.counts.refused],
+  ['journal_sync_failures_total', 'Syncs of the journal that failed', (v) => v.journal.counts.syncFailures],
+  ['journal_damaged', 'Items that could not be read at the start', (v) => v.journal.damaged],
+  ['replay_items', 'Items read again at the start', (v) => v.journal.replay.items],
+  ['replay_seconds', 'Time that reading again took', (v) => seconds(v.journal.replay.durationMs)],
+  ['replay_running', '1: still reading again', (v) => Number(v.journal.replay.state === 'running')],
   [
     'snapshot_timestamp_seconds',
     'When the newest snapshot was taken, seconds since 1970',
@@ -72,9 +72,6 @@ export const PLAIN: readonly (readonly [name: string, help: string, value: Value
 const seconds = (ms: number | null | undefined): number | undefined =>
   ms === null || ms === undefined ? undefined : ms / 1_000;
 
-const flag = <T>(part: T | undefined, test: (part: T) => boolean): number | undefined =>
-  part === undefined ? undefined : Number(test(part));
-
 /** Metrics with a value for each lane. */
 export const BY_LANE: readonly (readonly [name: string, help: string, value: LaneValue])[] = [
   ['records_spooled_total', 'Records put into the spool', (l) => l.recordsSpooled],
@@ -85,29 +82,36 @@ export const BY_LANE: readonly (readonly [name: string, help: string, value: Lan
   ['spool_records', 'Records that NATS does not have yet', (l) => l.recordsWaiting],
   ['spool_bytes', 'Bytes of the lane', (l) => l.bytes],
   ['spool_bytes_max', 'Bytes that the lane may hold', (l) => l.bytesMax],
-  [
-    'spool_oldest_unsent_timestamp_seconds',
-    'When the oldest unsent record was made',
-    (l) => seconds(l.progress?.oldestUnsentAt),
-  ],
-  ['spool_last_number', 'Number of the newest record in its epoch', (l) => l.progress?.lastNumber],
-  ['spool_commits_total', 'Commits to the lane', (l) => l.progress?.counts.commits],
-  ['spool_sync_failures_total', 'Syncs of the lane that failed', (l) => l.progress?.counts.syncFailures],
-  ['uncommitted_bytes', 'Bytes sent and not yet safe in the cloud', (l) => l.progress?.uncommittedBytes],
-  ['uncommitted_bytes_max', 'Bytes at which sending waits', (l) => l.progress?.uncommittedBytesMax ?? undefined],
-  ['floor_number', 'Number up to which the cloud is safe, in its epoch', (l) => l.progress?.floor?.floor],
+  ['spool_oldest_unsent_timestamp_seconds', 'When the oldest unsent record was made', (l) => seconds(l.oldestUnsentAt)],
+  ['spool_last_number', 'Number of the newest record in its epoch', (l) => l.lastNumber],
+  ['spool_commits_total', 'Commits to the lane', (l) => l.counts.commits],
+  ['spool_sync_failures_total', 'Syncs of the lane that failed', (l) => l.counts.syncFailures],
+  ['uncommitted_bytes', 'Bytes sent and not yet safe in the cloud', (l) => l.uncommittedBytes],
+  ['uncommitted_bytes_max', 'Bytes at which sending waits', (l) => l.uncommittedBytesMax ?? undefined],
+  ['floor_number', 'Number up to which the cloud is safe, in its epoch', (l) => l.floor?.floor],
   [
     'floor_heard_timestamp_seconds',
     'When the cloud said so last, seconds since 1970',
-    (l) => seconds(l.progress?.floor?.heardAt),
+    (l) => seconds(l.floor?.heardAt),
   ],
-  ['records_dropped_total', 'Records dropped unsent because there was no room', (l) => l.progress?.recordsDropped],
-  ['records_damaged', 'Records that could not be read at the start', (l) => l.progress?.recordsDamaged],
-  ['rewinds_total', 'Times that sending went back', (l) => l.progress?.rewinds],
-  ['gaps_sent_total', 'Gaps sent in the place of lost records', (l) => l.progress?.gapsSent],
+  ['records_dropped_total', 'Records dropped unsent because there was no room', (l) => l.recordsDropped],
+  ['records_damaged', 'Records that could not be read at the start', (l) => l.recordsDamaged],
+  ['rewinds_total', 'Times that sending went back', (l) => l.rewinds],
+  ['gaps_sent_total', 'Gaps sent in the place of lost records', (l) => l.gapsSent],
 ];
 
-type Counts = Readonly<Record<string, number>> | undefined;
+type Counts = Readonly<Record<string, number>>;
+
+/** See {@link SenderAlarm}. */
+const ALARM_KINDS = ['identity', 'trimmed', 'stuck'] as const satisfies readonly SenderAlarm['kind'][];
+
+const alarms = ({ lanes }: AgentView): Counts =>
+  Object.fromEntries(
+    ALARM_KINDS.map((kind) => [
+      kind,
+      LANES.filter((lane) => lanes[lane].alarms.some((alarm) => alarm.kind === kind)).length,
+    ]),
+  );
 
 /** Metrics with a value for each of a fixed list of things. */
 export const BY_KIND: readonly (readonly [
@@ -131,10 +135,3 @@ export const BY_KIND: readonly (readonly [
   ],
   ['alarms', 'kind', 'Lanes whose alarm is on', alarms],
 ];
-
-function alarms({ lanes }: AgentView): Counts {
-  const progress = LANES.flatMap((lane) => lanes[lane].progress ?? []);
-  if (progress.length === 0) return undefined;
-  const on = (kind: string): number => progress.filter((one) => one.alarms.some((alarm) => alarm.kind === kind)).length;
-  return Object.fromEntries(ALARM_KINDS.map((kind) => [kind, on(kind)]));
-}

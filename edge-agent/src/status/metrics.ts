@@ -13,9 +13,9 @@ export class Metrics {
   readonly #registry = new Registry();
   readonly #setters: ((view: AgentView) => void)[] = [];
 
-  /** @param commitTimes how long commits took, if something measures it. */
-  constructor(commitTimes?: CommitTimes) {
-    if (commitTimes !== undefined) this.#registry.registerMetric(commitTimes.histogram);
+  /** @param commitTimes how long commits took. */
+  constructor(commitTimes: CommitTimes) {
+    this.#registry.registerMetric(commitTimes.histogram);
     collectDefaultMetrics({ register: this.#registry, prefix: PREFIX });
     for (const [name, help, value] of PLAIN) {
       const set = this.#define(name, help, []);
@@ -28,7 +28,7 @@ export class Metrics {
     for (const [name, label, help, counts] of BY_KIND) {
       const set = this.#define(name, help, [label]);
       this.#setters.push((view) => {
-        for (const [kind, count] of Object.entries(counts(view) ?? {})) set({ [label]: kind }, count);
+        for (const [kind, count] of Object.entries(counts(view))) set({ [label]: kind }, count);
       });
     }
   }

@@ -28,7 +28,7 @@ export const troubleText = ({ what, remedy }: Trouble): string => `${what}; ${re
 
 /** What is wrong, as far as the agent can tell from itself; the most severe first. Looks at nothing but `view`. */
 export function findTroubles(view: Omit<AgentView, 'troubles'>): Trouble[] {
-  const isReplaying = view.journal?.replay.state === 'running';
+  const isReplaying = view.journal.replay.state === 'running';
   const troubles = [
     // Before it has read again what it had accepted, it neither listens nor connects.
     ...(isReplaying ? ofReplay(view) : [...ofInput(view), ...ofCloud(view)]),
@@ -57,7 +57,6 @@ const ALARMS: Readonly<Record<SenderAlarm['kind'], Pick<Trouble, 'remedy' | 'run
 type View = Omit<AgentView, 'troubles'>;
 
 function* ofReplay({ journal }: View): Generator<Trouble> {
-  if (journal === undefined) return;
   const { items, itemsTotal } = journal.replay;
   yield {
     code: 'replaying',
@@ -79,7 +78,7 @@ function* ofInput({ broker, refusing, sensors, sensorsMax, at }: View): Generato
       runbook: 'broker',
     };
   }
-  if (refusing !== undefined && refusing !== null) {
+  if (refusing !== null) {
     yield {
       code: 'refusing',
       severity: 'critical',
@@ -100,7 +99,6 @@ function* ofInput({ broker, refusing, sensors, sensorsMax, at }: View): Generato
 }
 
 function* ofJournal({ journal }: View): Generator<Trouble> {
-  if (journal === undefined) return;
   if (journal.counts.syncFailures > 0) yield syncFailed('journal', journal.counts.syncFailures);
   if (journal.damaged > 0) yield damaged('journal', `${journal.damaged} accepted items can't be read any more`);
   if (journal.bytes >= journal.bytesMax * limits.fullShareWarned) {
@@ -115,7 +113,7 @@ function* ofJournal({ journal }: View): Generator<Trouble> {
 }
 
 function* ofLane(lane: Lane, view: LaneView, at: EpochMs): Generator<Trouble> {
-  const { bytes, bytesMax, progress } = view;
+  const { bytes, bytesMax, recordsDropped, recordsDamaged, alarms, counts, fault } = view;
   if (bytes >= bytesMax * limits.fullShareWarned) {
     const isFull = bytes >= bytesMax;
     yield {
@@ -126,8 +124,6 @@ function* ofLane(lane: Lane, view: LaneView, at: EpochMs): Generator<Trouble> {
       runbook: 'disk-full',
     };
   }
-  if (progress === undefined) return;
-  const { recordsDropped, recordsDamaged, alarms, counts, fault } = progress;
   if (counts.syncFailures > 0) yield syncFailed(`spool lane ${lane}`, counts.syncFailures);
   if (recordsDamaged > 0) yield damaged(`spool lane ${lane}`, `${recordsDamaged} records can't be read any more`);
   if (fault !== undefined) {
@@ -179,8 +175,8 @@ function* ofCloud({ nats, lanes, startedAt, at }: View): Generator<Trouble> {
       runbook: 'nats',
     };
   }
-  const uncommitted = LANES.filter((lane) => (lanes[lane].progress?.uncommittedBytes ?? 0) > 0);
-  const heardAt = Math.max(startedAt, nats.since, ...LANES.map((lane) => lanes[lane].progress?.floor?.heardAt ?? 0));
+  const uncommitted = LANES.filter((lane) => lanes[lane].uncommittedBytes > 0);
+  const heardAt = Math.max(startedAt, nats.since, ...LANES.map((lane) => lanes[lane].floor?.heardAt ?? 0));
   if (uncommitted.length > 0 && at - heardAt > limits.floorSilentMsMax) {
     yield {
       code: 'processor-silent',
@@ -191,7 +187,7 @@ function* ofCloud({ nats, lanes, startedAt, at }: View): Generator<Trouble> {
     };
   }
   for (const lane of uncommitted) {
-    const { uncommittedBytes: bytes = 0, uncommittedBytesMax: max = null } = lanes[lane].progress ?? {};
+    const { uncommittedBytes: bytes, uncommittedBytesMax: max } = lanes[lane];
     if (max === null || bytes < max) continue;
     yield {
       code: 'uncommitted',

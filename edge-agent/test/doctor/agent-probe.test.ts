@@ -11,9 +11,10 @@ import { checkAgent } from '../../src/doctor/checks/agent.ts';
 import { judgeReadings } from '../../src/doctor/checks/readings.ts';
 import { judgeLane } from '../../src/doctor/checks/spool.ts';
 import type { AgentView } from '../../src/status/agent-view.ts';
+import { CommitTimes } from '../../src/status/commit-times.ts';
 import { createStatusApp } from '../../src/status/status-app.ts';
 import { findTroubles } from '../../src/status/troubles.ts';
-import { at, healthyView, laneOf, progressOf } from '../status/views.ts';
+import { at, healthyView, laneOf } from '../status/views.ts';
 import { gatewayConfig, runCheck, stopped } from './gateway.ts';
 
 const resources = resourcesPerTest();
@@ -21,7 +22,12 @@ const name = { site: 'Werk 1', gateway: 'halle-7' };
 
 /** The agent's page, with what it would tell. */
 async function page(view: Partial<AgentView>, token?: string): Promise<HttpServer> {
-  const source = { view: () => healthyView({ ...name, ...view }), lastRejects: () => [], sensors: () => [] };
+  const source = {
+    view: () => healthyView({ ...name, ...view }),
+    lastRejects: () => [],
+    sensors: () => [],
+    commitTimes: new CommitTimes(),
+  };
   const server = await serveHttp(createStatusApp(source, token), { host: '127.0.0.1', port: 0 });
   resources.defer(async () => server.close());
   return server;
@@ -135,7 +141,7 @@ describe('doctor: the spool', () => {
   const lane = (unsentFor: number | null, connected = true) => {
     const oldestUnsentAt = unsentFor === null ? null : ((at - unsentFor) as AgentView['at']);
     const view = healthyView({ nats: { ...healthyView().nats, connected } });
-    const telemetry = laneOf({ recordsWaiting: 7, progress: progressOf({ oldestUnsentAt }) });
+    const telemetry = laneOf({ recordsWaiting: 7, oldestUnsentAt });
     return judgeLane('telemetry', { ...view, lanes: { ...view.lanes, telemetry } }).severity;
   };
 

@@ -13,7 +13,7 @@ const names = [...PLAIN, ...BY_LANE, ...BY_KIND].map(([name]) => PREFIX + name);
 
 describe('metrics', () => {
   it('tell what the agent tells, in base units', async () => {
-    const text = await new Metrics().render(healthyView());
+    const text = await new Metrics(new CommitTimes()).render(healthyView());
     for (const line of [
       'readings_received_total 1000',
       'journal_items 500',
@@ -31,10 +31,10 @@ describe('metrics', () => {
   });
 
   it('have no sample for what is not known', async () => {
-    const { journal: _j, snapshot: _s, quarantine: _q, refusing: _r, ...view } = healthyView();
-    const { progress: _p, ...lane } = laneOf();
-    const text = await new Metrics().render({ ...view, lanes: { anomaly: lane, telemetry: lane } });
-    expect(text).not.toMatch(/^floorwatch_agent_(journal|snapshot|quarantine_|refusing|floor|uncommitted|alarms)/m);
+    const { snapshot: _s, quarantine: _q, ...view } = healthyView();
+    const lane = laneOf({ floor: null, oldestUnsentAt: null });
+    const text = await new Metrics(new CommitTimes()).render({ ...view, lanes: { anomaly: lane, telemetry: lane } });
+    expect(text).not.toMatch(/^floorwatch_agent_(snapshot|quarantine_|floor|spool_oldest)/m);
     expect(text).toMatch(/^floorwatch_agent_spool_bytes\{lane="anomaly"\} /m);
   });
 

@@ -10,14 +10,14 @@ import type { AgentView } from '../../src/status/agent-view.ts';
 import type { DurableViews } from '../../src/status/durable-views.ts';
 import { runbookPath } from '../../src/status/runbooks.ts';
 import { findTroubles, troubleText } from '../../src/status/troubles.ts';
-import { at, healthyView, laneOf, progressOf } from './views.ts';
+import { at, healthyView, laneOf } from './views.ts';
 
-type Changes = Partial<AgentView & DurableViews>;
+type Changes = Partial<AgentView & Required<DurableViews>>;
 
 const MIB = 1024 * 1024;
 const { journal, snapshot, quarantine, broker, nats } = healthyView();
-const telemetry = (changes: Parameters<typeof progressOf>[0], lane: Parameters<typeof laneOf>[0] = {}): Changes => ({
-  lanes: { anomaly: laneOf(), telemetry: laneOf({ progress: progressOf(changes), ...lane }) },
+const telemetry = (changes: Parameters<typeof laneOf>[0]): Changes => ({
+  lanes: { anomaly: laneOf(), telemetry: laneOf(changes) },
 });
 const counts = { ...journal.counts, syncFailures: 2 };
 const alarm = (kind: 'identity' | 'trimmed' | 'stuck'): Changes =>
@@ -48,8 +48,8 @@ const CASES: readonly (readonly [code: string, severity: string, changes: Change
   ['damaged', 'critical', { journal: { ...journal, damaged: 7 } }, /journal is damaged: 7 accepted items/],
   ['damaged', 'critical', telemetry({ recordsDamaged: 7 }), /lane telemetry is damaged: 7 records/],
   ['journal-full', 'warning', { journal: { ...journal, bytes: 60 * MIB } }, /nearly full: 60 MiB of 64 MiB/],
-  ['lane-full', 'warning', telemetry({}, { bytes: 60 * MIB }), /lane telemetry is nearly full: 60 MiB of 64 MiB/],
-  ['lane-full', 'critical', telemetry({}, { bytes: 64 * MIB }), /lane telemetry is full/],
+  ['lane-full', 'warning', telemetry({ bytes: 60 * MIB }), /lane telemetry is nearly full: 60 MiB of 64 MiB/],
+  ['lane-full', 'critical', telemetry({ bytes: 64 * MIB }), /lane telemetry is full/],
   ['lane-unreadable', 'critical', telemetry({ fault: 'EIO' }), /lane telemetry can't be sent: EIO/],
   ['dropped', 'critical', telemetry({ recordsDropped: 31 }), /dropped 31 records/],
   ['identity', 'critical', alarm('identity'), /what was seen \(lane telemetry, for 2 h\).*another machine/],
@@ -65,7 +65,7 @@ const CASES: readonly (readonly [code: string, severity: string, changes: Change
   [
     'processor-silent',
     'warning',
-    telemetry({ uncommittedBytes: 5, floor: null }, {}),
+    telemetry({ uncommittedBytes: 5, floor: null }),
     /no cloud processor has said for .* how far it has come/,
   ],
   ['uncommitted', 'warning', telemetry({ uncommittedBytes: 64 * MIB }), /lane telemetry waits: 64 MiB are sent/],
@@ -117,27 +117,24 @@ describe('troubles', () => {
     [limits.floorSilentMsMax + 1, ['processor-silent']],
   ])('a processor that was heard %i ms ago: %j', (ago, codes) => {
     const floor = { epoch: null, floor: 0, highest: 0, heardAt: epochMs(at - ago) };
-    const progress = progressOf({ uncommittedBytes: 5, floor });
-    const view = healthyView({ lanes: { anomaly: laneOf({ progress }), telemetry: laneOf({ progress }) } });
+    const lane = laneOf({ uncommittedBytes: 5, floor });
+    const view = healthyView({ lanes: { anomaly: lane, telemetry: lane } });
     expect(findTroubles(view).map(({ code }) => code)).toEqual(codes);
   });
 
   it('nothing is expected of the processor while nothing is on its way', () => {
-    const progress = progressOf({ floor: null });
-    expect(
-      findTroubles(healthyView({ lanes: { anomaly: laneOf({ progress }), telemetry: laneOf({ progress }) } })),
-    ).toEqual([]);
+    const lane = laneOf({ floor: null });
+    expect(findTroubles(healthyView({ lanes: { anomaly: lane, telemetry: lane } }))).toEqual([]);
   });
 
-  it('an agent without what is kept on disk can be asked too', () => {
-    const { journal: _j, snapshot: _s, quarantine: _q, refusing: _r, ...view } = healthyView();
-    const { progress: _p, ...lane } = laneOf();
-    expect(findTroubles({ ...view, lanes: { anomaly: lane, telemetry: lane } })).toEqual([]);
+  it('an agent that has no snapshot and no quarantine yet can be asked too', () => {
+    const { snapshot: _s, quarantine: _q, ...view } = healthyView();
+    expect(findTroubles(view)).toEqual([]);
   });
 });
 
 /** The same, where neither lane has heard a processor. */
 function quietSince(changes: Changes): Changes {
   const lanes = changes.lanes ?? healthyView().lanes;
-  return { lanes: { ...lanes, anomaly: laneOf({ progress: progressOf({ floor: null }) }) } };
+  return { lanes: { ...lanes, anomaly: laneOf({ floor: null }) } };
 }

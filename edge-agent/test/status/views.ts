@@ -2,7 +2,7 @@ import { epochMs } from '@floorwatch/contracts';
 
 import { REJECT_REASON_NAMES, type RejectReason } from '../../src/ingest/reject.ts';
 import type { AgentView, LaneView } from '../../src/status/agent-view.ts';
-import type { DurableViews, LaneProgress } from '../../src/status/durable-views.ts';
+import type { DurableViews } from '../../src/status/durable-views.ts';
 
 const at = epochMs(Date.UTC(2026, 5, 1, 12));
 const startedAt = epochMs(at - 3_600_000);
@@ -11,37 +11,39 @@ const MIB = 1024 * 1024;
 const counts = { items: 10, commits: 4, refused: 0, syncFailures: 0, dropped: 0 };
 
 /** A lane of which everything is sent and nothing is wrong. */
-export const progressOf = (changes: Partial<LaneProgress> = {}): LaneProgress => ({
+export const laneOf = (changes: Partial<LaneView> = {}): LaneView => ({
   epoch: '3-00112233aabbccdd',
   lastNumber: 10,
-  oldestUnsentAt: null,
-  recordsDropped: 0,
-  recordsDamaged: 0,
-  floor: { epoch: '3-00112233aabbccdd', floor: 10, highest: 10, heardAt: epochMs(at - 2_000) },
-  uncommittedBytes: 0,
-  uncommittedBytesMax: 64 * MIB,
-  rewinds: 0,
-  gapsSent: 0,
-  counts,
-  alarms: [],
-  ...changes,
-});
-
-export const laneOf = (changes: Partial<LaneView> = {}): LaneView => ({
   recordsSpooled: 10,
   recordsWaiting: 0,
+  recordsDropped: 0,
+  recordsDamaged: 0,
   recordsAcknowledged: 10,
+  recordsRepeated: 0,
   batchesAcknowledged: 2,
   bytesAcknowledged: 4_000,
   failures: 0,
+  sent: { epoch: '3-00112233aabbccdd', number: 10 },
+  oldestUnsentAt: null,
+  floor: { epoch: '3-00112233aabbccdd', floor: 10, highest: 10, heardAt: epochMs(at - 2_000) },
+  uncommittedBytes: 0,
+  uncommittedBytesMax: 64 * MIB,
+  held: false,
+  rewinds: 0,
+  rewindsByReason: { hole: 0, 'not-applied': 0, 'stream-changed': 0, 'unknown-epoch': 0 },
+  gapsSent: 0,
+  alarms: [],
   bytes: MIB,
   bytesMax: 64 * MIB,
-  progress: progressOf(),
+  counts,
   ...changes,
 });
 
+/** Durable parts are always there here. */
+type HealthyView = AgentView & Required<DurableViews>;
+
 /** An agent that is well. */
-export function healthyView(changes: Partial<AgentView & DurableViews> = {}): AgentView & DurableViews {
+export function healthyView(changes: Partial<HealthyView> = {}): HealthyView {
   return {
     site: 'Leipzig',
     gateway: 'hall-2',
@@ -62,7 +64,12 @@ export function healthyView(changes: Partial<AgentView & DurableViews> = {}): Ag
         RejectReason,
         number
       >,
+      duplicates: 0,
+      quarantined: 0,
+      quarantinedByReason: { 'time-in-future': 0, 'time-before-2000': 0 },
       retainedCopies: 0,
+      released: 0,
+      refusedByReason: {},
       outOfOrder: 0,
     },
     broker: {

@@ -24,7 +24,7 @@ export function judgeReadings(
   status: Pick<AgentStatus, 'readings' | 'lastRejects' | 'at' | 'startedAt' | 'sensors'>,
 ): Finding[] {
   const { readings, sensors, at, startedAt } = status;
-  const { received, accepted, rejected, duplicates = 0 } = readings;
+  const { received, accepted, rejected, duplicates } = readings;
   if (received === 0) {
     const finding = 'no reading has come since the agent was started';
     const remedy = 'see whether the devices are connected, and publish to the topics that the configuration names';

@@ -20,13 +20,12 @@ export const checkSpool: Check = {
 };
 
 export function judgeLane(lane: Lane, { lanes, nats, at }: Pick<AgentStatus, 'lanes' | 'nats' | 'at'>): Finding {
-  const { recordsWaiting, bytes, bytesMax, progress } = lanes[lane];
+  const { recordsWaiting, bytes, bytesMax, oldestUnsentAt, uncommittedBytes } = lanes[lane];
   const share = `${bytesInWords(bytes)} of ${bytesInWords(bytesMax)} are used`;
-  const onTheWay = progress?.uncommittedBytes ?? 0;
-  const uncommitted = onTheWay === 0 ? '' : `, ${bytesInWords(onTheWay)} sent and not yet safe in the cloud`;
+  const uncommitted =
+    uncommittedBytes === 0 ? '' : `, ${bytesInWords(uncommittedBytes)} sent and not yet safe in the cloud`;
   const facts = `lane ${lane}: ${counted(recordsWaiting, 'record')} to send${uncommitted}; ${share}`;
-  const since = progress?.oldestUnsentAt ?? null;
-  const age = since === null ? 0 : at - since;
+  const age = oldestUnsentAt === null ? 0 : at - oldestUnsentAt;
   if (age > UNSENT_MS_WARNED && nats.connected) {
     const finding = `${facts}; the oldest waits for ${durationInWords(age)}`;
     return warning(finding, 'see whether the connection to NATS is too slow, or breaks again and again', 'nats');
