@@ -93,8 +93,10 @@ export class Outbox {
   }
 
   #place(entry: Entry): void {
-    if (this.#comparing && (entry.row.table === 'window' || entry.row.table === 'anomaly')) this.#unchecked.add(entry);
-    else this.#release(entry);
+    if (this.#comparing && (entry.row.table === 'window' || entry.row.table === 'anomaly')) {
+      this.#unchecked.add(entry);
+      this.#wake();
+    } else this.#release(entry);
   }
 
   #release(entry: Entry): void {
@@ -200,7 +202,7 @@ export class Outbox {
     }
   }
 
-  /** Resolves when something may be sent or was settled, and when `signal` aborts. */
+  /** Resolves when something may be sent, is to be compared or was settled, and when `signal` aborts. */
   async changed(signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;
     await new Promise<void>((resolve) => {

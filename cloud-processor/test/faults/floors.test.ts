@@ -1,5 +1,6 @@
 import { readdir, readFile, rm, truncate } from 'node:fs/promises';
 import path from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 
 import { INGEST_STREAM, type WindowRow } from '@floorwatch/contracts';
 import { describe, expect, it, vi } from 'vitest';
@@ -50,7 +51,7 @@ async function expectExact(gateway: ScriptedGateway, store: MemoryStore): Promis
   gateway.end();
   await waitFor('all is safe', () => isComplete(gateway), PATIENT);
   const expected = gateway.expected();
-  await waitFor('all windows are stored', () => Object.keys(minutes(store)).length === Object.keys(expected).length);
+  await waitFor('all windows are stored', () => isDeepStrictEqual(minutes(store), expected)).catch(() => undefined);
   expect(minutes(store)).toEqual(expected);
 }
 
