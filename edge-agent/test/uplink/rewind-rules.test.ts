@@ -99,14 +99,14 @@ describe('sending goes back', () => {
     expect(cursor.hear(floor(40, 3), LANE, 5_000)).toBe('stream-changed');
   });
 
-  it('at the next floor when a sequence is given a second time', () => {
+  it('at the next floor when the stream gives a sequence that lies behind the last one', () => {
     const cursor = cursorAt();
-    send(cursor, 100, 1);
+    send(cursor, 100, 101);
+    // The stream has lost its end, or is another one; what lies where in it is not known any more.
     cursor.acknowledged(101, 110, 1_000, 6);
-    // Sequences 6 to 10 are others now; 5 and less may still be on their way to the processor.
-    expect(cursor.hear(floor(30, 3), LANE, 0)).toBeUndefined();
-    expect(cursor.hear(floor(50, 6), LANE, 0)).toBe('not-applied');
-    expect(cursor.next).toBe(51);
+    expect(cursor.hear(floor(30, 5), LANE, 0)).toBeUndefined();
+    expect(cursor.hear(floor(30, 6), LANE, 5_000)).toBe('not-applied');
+    expect(cursor.next).toBe(31);
   });
 
   it('to the beginning for a processor in which nothing could begin, and once for one that knows another epoch', () => {
@@ -179,6 +179,15 @@ describe('trimming', () => {
     expect(cursor.trimmable(1_000 + GRACE_MS)).toBe(40);
     expect(cursor.trimmable(20_000 + GRACE_MS - 1)).toBeUndefined();
     expect(cursor.trimmable(20_000 + GRACE_MS)).toBe(80);
+  });
+
+  it('forgets what the same processor takes back, such as after its disk was set back', () => {
+    const cursor = cursorAt();
+    send(cursor, 100, 1);
+    cursor.hear(floor(80, 8), LANE, 0);
+    cursor.hear(floor(30, 8), LANE, 60_000);
+    expect(cursor.trimmable(GRACE_MS)).toBeUndefined();
+    expect(cursor.trimmable(60_000 + GRACE_MS)).toBe(30);
   });
 
   it('forgets what a processor said that has lost its state since', () => {
