@@ -1,4 +1,4 @@
-import { httpToken, messageOf } from '@floorwatch/runtime';
+import { httpToken, messageOf, StartError } from '@floorwatch/runtime';
 
 import type { AgentConfig } from '../config.ts';
 import { limits } from '../limits.ts';
@@ -47,6 +47,7 @@ export async function probeAgent(config: AgentConfig): Promise<AgentProbe> {
     const memoryBytes = await residentMemory(await get('/metrics'));
     return { state: 'running', status, address, ...(memoryBytes === undefined ? {} : { memoryBytes }) };
   } catch (error) {
+    if (error instanceof StartError) return { state: 'hidden', address, why: error.message };
     const code = error instanceof Error ? codeOf(error.cause) : undefined;
     if (code === 'ECONNREFUSED') return { state: 'stopped', address };
     const cause = error instanceof Error && error.cause !== undefined ? messageOf(error.cause) : messageOf(error);

@@ -1,7 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
-import { findLockHolder } from '@floorwatch/runtime';
+import { findLockHolder, systemCodeOf } from '@floorwatch/runtime';
 
 import type { AgentConfig } from '../config.ts';
 
@@ -47,9 +47,22 @@ export function storageOf(config: AgentConfig): Storage {
   };
 }
 
-/** Which process uses the data folder; undefined: none does. */
-export const storageHolder = async (config: AgentConfig): ReturnType<typeof findLockHolder> =>
-  findLockHolder(storageOf(config).directory);
+/**
+ * Which process uses the data folder.
+ *
+ * @returns undefined: none does. `unknown`: this user may not know.
+ */
+export async function storageHolder(
+  config: AgentConfig,
+): Promise<{ readonly pid: number | undefined } | undefined | 'unknown'> {
+  try {
+    return await findLockHolder(storageOf(config).directory);
+  } catch (error) {
+    const code = systemCodeOf(error);
+    if (code === 'EACCES' || code === 'EPERM') return 'unknown';
+    throw error;
+  }
+}
 
 /** Bytes of the files in a folder; 0 if it is not there. */
 async function bytesIn(directory: string): Promise<number> {

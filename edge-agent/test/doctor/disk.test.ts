@@ -1,12 +1,12 @@
-import { execFile } from 'node:child_process';
-import { chmod, mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { execFile, spawnSync } from 'node:child_process';
+import { chmod, chown, mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 
 import { SegmentLog } from '@floorwatch/segment-log';
 import { describe, expect, it } from 'vitest';
 
-import { resourcesPerTest } from '../../../tests/support/index.ts';
+import { programs, resourcesPerTest } from '../../../tests/support/index.ts';
 import { checkDataFolder } from '../../src/doctor/checks/data-folder.ts';
 import { checkDiskHealth } from '../../src/doctor/checks/disk-health.ts';
 import { checkLogs } from '../../src/doctor/checks/logs.ts';
@@ -16,6 +16,9 @@ const resources = resourcesPerTest();
 const run = promisify(execFile);
 /** Only root may mount. */
 const isRoot = process.platform === 'linux' && process.getuid?.() === 0;
+/** A user without rights, who may read the program where tests run as root and the repository is not in a closed folder. */
+const nobody = { uid: 65_534, gid: 65_534 };
+const hasNobody = isRoot && spawnSync(process.execPath, [programs.agent, '--version'], nobody).status === 0;
 const MIB = 1024 * 1024;
 
 async function tmpfs(options: string): Promise<string> {
@@ -71,6 +74,31 @@ describe('doctor: the data folder', () => {
       }),
     );
   });
+
+  it.skipIf(!isRoot)('of another user is told to root (skipped where tests do not run as root)', async () => {
+    const gateway = await gatewayConfig(resources);
+    await chown(gateway.config.storage.dataDir, 4_711, 4_711);
+    expect(await runCheck(checkDataFolder, gateway)).toContainEqual(
+      expect.objectContaining({ severity: 'notice', remedy: expect.stringContaining("sudo -u '#4711'") }),
+    );
+  });
+
+  it.skipIf(!isRoot)(
+    'that the agent’s user may not write is critical (skipped where tests do not run as root)',
+    async () => {
+      const gateway = await gatewayConfig(resources);
+      await chmod(gateway.directory, 0o755);
+      await chmod(gateway.configFile, 0o644);
+      const command = [programs.agent, 'doctor', '--config', gateway.configFile, '--json'];
+      const { stdout } = await run(process.execPath, command, nobody).catch((error: { stdout: string }) => error);
+      const { findings } = JSON.parse(stdout) as { findings: { check: string; finding: string }[] };
+      const told = (check: string): string[] =>
+        findings.filter((one) => one.check === check).map(({ finding }) => finding);
+      expect(told('data folder')).toContain(`${gateway.config.storage.dataDir} can't be written by this user`);
+      expect(told('logs')).toEqual(['this user may not look at them']);
+      expect(told('agent')).toEqual(['it is not running']);
+    },
+  );
 
   describe.skipIf(!isRoot)('on a file system of its own (skipped where tests do not run as root)', () => {
     it('in memory is critical, because it does not survive', async () => {

@@ -13,7 +13,8 @@ export const checkAgent: Check = {
   name: 'agent',
   of: 'gateway',
   async run({ config, agent }) {
-    const holder = await storageHolder(config);
+    const found = await storageHolder(config);
+    const holder = found === 'unknown' ? undefined : found;
     const named = holder?.pid === undefined ? '' : ` (process ${holder.pid})`;
     if (agent.state === 'stopped') {
       if (holder === undefined) return [notice('it is not running', 'start it, if it should be')];

@@ -123,9 +123,9 @@ async function ofRights(folder: string): Promise<Finding[]> {
       notice(`every user of this machine may read the readings in ${folder}`, `sudo chmod o-rwx ${folder}`),
     );
   }
-  const me = process.getuid?.();
-  if (me !== undefined && me !== uid) {
-    const finding = `${folder} belongs to user ${uid}, and the doctor runs as user ${me}: what it may do, the agent may not`;
+  // Others than root hear by writing what they may not.
+  if (process.getuid?.() === 0 && uid !== 0) {
+    const finding = `${folder} belongs to user ${uid}, and the doctor runs as root, who may do more than the agent`;
     findings.push(notice(finding, `run it as the agent's user: sudo -u '#${uid}' floorwatch-agent doctor …`));
   }
   return findings;

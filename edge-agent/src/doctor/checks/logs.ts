@@ -4,7 +4,7 @@ import { messageOf } from '@floorwatch/runtime';
 import { inspectLog, type LogReport } from '@floorwatch/segment-log';
 
 import type { Check } from '../check.ts';
-import { critical, type Finding, ok } from '../finding.ts';
+import { critical, type Finding, notice, ok } from '../finding.ts';
 import { storageHolder, storageOf } from '../storage.ts';
 import { bytesInWords, counted } from '../words.ts';
 
@@ -15,7 +15,9 @@ export const checkLogs: Check = {
   // A gigabyte from an SD card.
   msMax: 90_000,
   async run({ config, agent, signal }) {
-    if (agent.state === 'running' || (await storageHolder(config)) !== undefined) {
+    const holder = await storageHolder(config);
+    if (holder === 'unknown') return [notice('this user may not look at them', 'run the doctor as the agent’s user')];
+    if (agent.state === 'running' || holder !== undefined) {
       return [ok('an agent uses them, and has looked at them when it started')];
     }
     const findings: Finding[] = [];
