@@ -1,40 +1,18 @@
-import { type ClockQuality, type EpochMs, epochMs, LANES, type Lane } from '@floorwatch/contracts';
+import { LANES, type Lane } from '@floorwatch/contracts';
 import { VERSION } from '@floorwatch/runtime';
 
-import { type AgentConfig, configHash } from './config.ts';
-import type { BrokerState } from './ingest/broker-state.ts';
-import type { Intake } from './ingest/intake.ts';
+import type { AgentParts } from './agent-parts.ts';
+import { configHash } from './config.ts';
 import type { StatusFacts } from './item-processor.ts';
-import type { RecordWriter } from './record-writer.ts';
-import type { Recovery } from './recovery.ts';
-import type { Refusals } from './refusals.ts';
-import type { SensorEngine } from './sensor-engine.ts';
 import type { AgentView, LaneView, ReadingCounts } from './status/agent-view.ts';
 import type { JournalView } from './status/durable-views.ts';
 import { findTroubles } from './status/troubles.ts';
 import type { Storage } from './storage.ts';
-import type { NatsState } from './uplink/nats-link.ts';
 import type { SpoolSender } from './uplink/spool-sender.ts';
 
-/** What the agent can be asked about itself. */
-export interface ViewedParts {
-  readonly config: AgentConfig;
-  readonly startedAt: EpochMs;
-  readonly clock: () => ClockQuality;
-  readonly storage: Storage;
-  readonly intake: Intake;
-  readonly engine: SensorEngine;
-  readonly writer: RecordWriter;
-  readonly recovery: Recovery;
-  readonly refusals: Refusals;
-  readonly senders: Readonly<Record<Lane, SpoolSender>>;
-  readonly broker: { state(): BrokerState };
-  readonly link: { state(): NatsState };
-}
-
 /** Everything that the agent tells of itself, as it stands now. */
-export function viewAgent(parts: ViewedParts): AgentView {
-  const { config, storage, startedAt, intake, writer, senders } = parts;
+export function viewAgent(parts: AgentParts): AgentView {
+  const { config, clock, storage, intake, writer, senders } = parts;
   const { site, gateway, sensorsMax } = config;
   const lane = (name: Lane): LaneView => viewLane(storage, name, senders[name]);
   const view = {
@@ -43,9 +21,9 @@ export function viewAgent(parts: ViewedParts): AgentView {
     version: VERSION,
     configHash: configHash(config),
     epoch: storage.lanes.telemetry.epoch ?? '',
-    startedAt,
-    at: epochMs(Date.now()),
-    clock: parts.clock(),
+    startedAt: clock.startedAt,
+    at: clock.now,
+    clock: clock.quality,
     sensors: intake.sensors,
     sensorsMax,
     episodes: { ...writer.episodes },
@@ -54,17 +32,19 @@ export function viewAgent(parts: ViewedParts): AgentView {
     nats: parts.link.state(),
     lanes: { anomaly: lane('anomaly'), telemetry: lane('telemetry') },
     journal: viewJournal(parts),
+    snapshot: parts.snapshots.view,
+    quarantine: storage.quarantine.view(),
     refusing: parts.refusals.view,
   };
   return { ...view, troubles: findTroubles(view) };
 }
 
-const countReadings = ({ intake, engine }: ViewedParts): ReadingCounts => ({
+const countReadings = ({ intake, engine }: AgentParts): ReadingCounts => ({
   ...intake.counts,
   outOfOrder: engine.outOfOrder,
 });
 
-function viewJournal({ storage: { journal }, config, recovery }: ViewedParts): JournalView {
+function viewJournal({ storage: { journal }, config, recovery }: AgentParts): JournalView {
   const { durability, journalBytesMax: bytesMax } = config.storage;
   const { bytes, oldestAt, counts, first, next } = journal;
   const items = next - first;
@@ -80,7 +60,7 @@ function viewLane({ lanes, damaged }: Storage, lane: Lane, sender: SpoolSender):
 }
 
 /** What a status record says of the agent, besides what the journal tells. */
-export function statusFacts(parts: ViewedParts): StatusFacts {
+export function statusFacts(parts: AgentParts): StatusFacts {
   const { config, writer, storage, senders } = parts;
   const { received, accepted, rejected, duplicates, quarantined, retainedCopies, outOfOrder, rejectedByReason } =
     countReadings(parts);

@@ -1,7 +1,7 @@
-import { type Delivery, durationMs, epochMs, type ClockQuality } from '@floorwatch/contracts';
+import { type Delivery, durationMs } from '@floorwatch/contracts';
 import { Condition, messageOf, pause } from '@floorwatch/runtime';
 
-import type { Intake } from './ingest/intake.ts';
+import type { Intake, IntakeClock } from './ingest/intake.ts';
 import type { QuarantinedReading } from './ingest/quarantined-reading.ts';
 import type { RawMessage } from './ingest/raw-message.ts';
 import type { TickItem } from './journal/journal-item.ts';
@@ -16,7 +16,7 @@ export interface InputParts {
   readonly quarantine: { append(readings: readonly QuarantinedReading[]): Promise<unknown> };
   readonly queue: ProcessingQueue;
   readonly refusals: Refusals;
-  readonly clock: () => ClockQuality;
+  readonly clock: IntakeClock;
 }
 
 /**
@@ -94,7 +94,7 @@ export class InputLoop {
 
   async #take(delivery: Delivery<RawMessage>): Promise<void> {
     const { intake, journal, queue, clock } = this.#parts;
-    const taken = intake.take(delivery.items, { now: epochMs(Date.now()), quality: clock() });
+    const taken = intake.take(delivery.items, clock);
     const number = ++this.#taken;
     const { readings, quarantined } = taken;
     this.#open.deliveries += 1;

@@ -1,10 +1,11 @@
-import { type ClockQuality, type EpochMs, epochMs, type StatusRecord } from '@floorwatch/contracts';
+import { type ClockQuality, type Collector, type EpochMs, epochMs, type StatusRecord } from '@floorwatch/contracts';
 
 import type { ReadingItem, StartItem, TickItem } from './journal/journal-item.ts';
 import { limits } from './limits.ts';
 import type { RecordWriter } from './record-writer.ts';
-import type { SensorEngine } from './sensor-engine.ts';
+import type { EngineOutput, SensorEngine } from './sensor-engine.ts';
 import type { StateSection } from './state-section.ts';
+import type { Upgrade } from './upgrade.ts';
 
 /** What a status record says besides what the items tell. */
 export type StatusFacts = Pick<StatusRecord, 'version' | 'configHash' | 'counters'>;
@@ -29,15 +30,27 @@ export class ItemProcessor {
   readonly #engine: SensorEngine;
   readonly #writer: RecordWriter;
   readonly #statusFacts: () => StatusFacts;
+  /** While a replay judges in another way than what the lanes hold was made. */
+  #upgrade: Upgrade | undefined;
   readonly #progress: Progress = { startedAt: epochMs(0), ticks: 0, quality: 'unknown' };
   /** Position of the last item. */
   #position = 0;
   #readings = 0;
 
-  constructor(engine: SensorEngine, writer: RecordWriter, statusFacts: () => StatusFacts) {
+  constructor(
+    engine: SensorEngine,
+    writer: RecordWriter,
+    upgrade: Upgrade | undefined,
+    statusFacts: () => StatusFacts,
+  ) {
     this.#engine = engine;
     this.#writer = writer;
+    this.#upgrade = upgrade;
     this.#statusFacts = statusFacts;
+  }
+
+  get #out(): Collector<EngineOutput> {
+    return this.#upgrade ?? this.#writer;
   }
 
   /** Position of the last item that was processed. */
@@ -53,32 +66,38 @@ export class ItemProcessor {
   reading({ reading, receivedAt }: ReadingItem, position: number): void {
     this.#begin(position, receivedAt, this.#progress.quality);
     this.#readings += 1;
-    this.#engine.accept(reading, this.#writer);
+    this.#engine.accept(reading, this.#out);
+    this.#upgrade?.passed();
   }
 
   tick({ now, quality, sinceStartMs }: TickItem, position: number): void {
     this.#begin(position, now, quality);
-    this.#engine.advance({ now, synchronised: quality !== 'unsynchronised', sinceStartMs }, this.#writer);
+    this.#engine.advance({ now, synchronised: quality !== 'unsynchronised', sinceStartMs }, this.#out);
     if (this.#progress.ticks % limits.ticksPerStatus === 0) {
       const { startedAt } = this.#progress;
       const { sensorCount: sensors } = this.#engine;
       this.#writer.addStatus(() => ({ at: now, startedAt, clock: quality, sensors, ...this.#statusFacts() }));
     }
     this.#progress.ticks += 1;
+    this.#upgrade?.passed();
   }
 
   /** Nothing may wait to be committed: the item's outputs begin an epoch. */
-  start({ epoch, at, clock }: StartItem, position: number): void {
+  start({ epoch, at, clock, upgrades }: StartItem, position: number): void {
     this.#begin(position, at, clock);
     this.#writer.addStart(epoch);
     this.#progress.startedAt = at;
     this.#progress.ticks = 0;
+    if (!upgrades || this.#upgrade === undefined || position < this.#upgrade.end) return;
+    this.#upgrade.finish();
+    this.#upgrade = undefined;
   }
 
   #begin(position: number, now: EpochMs, quality: ClockQuality): void {
     this.#position = position;
     this.#progress.quality = quality;
     this.#writer.begin({ position, now, quality });
+    this.#upgrade?.begin(position);
   }
 
   snapshot(): StateSection {

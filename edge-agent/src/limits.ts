@@ -78,6 +78,8 @@ export const limits = {
   stepBytesMax: MIB,
   /** Pause before something is written again that a disk refused. */
   refusedPauseMs: seconds(1),
+  /** Pause between two snapshots that are taken because the journal is half full. */
+  pressingSnapshotMs: seconds(10),
   /** How long a replay runs before its progress is logged, and between two lines. */
   replayLoggedMs: seconds(3),
   /** Items replayed between two looks at the time, and between two appends of what they made. */

@@ -1,34 +1,17 @@
-import { type ClockQuality, epochMs, LANES, type Lane, type Source } from '@floorwatch/contracts';
+import { LANES } from '@floorwatch/contracts';
 import { type HttpServer, httpToken, type Logger, messageOf, serveHttp } from '@floorwatch/runtime';
-import type { FileSystem } from '@floorwatch/segment-log';
 
-import { statusFacts, viewAgent, type ViewedParts } from './agent-views.ts';
+import { type AgentParts, assembleAgent } from './agent-parts.ts';
+import { viewAgent } from './agent-views.ts';
 import type { AgentConfig } from './config.ts';
-import type { BrokerState } from './ingest/broker-state.ts';
 import { EmbeddedBroker } from './ingest/embedded-broker.ts';
-import { ExternalBroker } from './ingest/external-broker.ts';
-import { Intake } from './ingest/intake.ts';
-import type { RawMessage } from './ingest/raw-message.ts';
-import { inFlightMax } from './ingest/readings-config.ts';
 import type { RejectView } from './ingest/reject-log.ts';
-import { InputLoop } from './input-loop.ts';
-import { ItemProcessor } from './item-processor.ts';
 import { limits } from './limits.ts';
-import { outputHash } from './output-hash.ts';
-import { ProcessingQueue } from './processing-queue.ts';
-import { RecordWriter } from './record-writer.ts';
-import { Recovery } from './recovery.ts';
-import { Refusals } from './refusals.ts';
-import { SensorEngine, type SensorState } from './sensor-engine.ts';
+import type { SensorState } from './sensor-engine.ts';
 import type { AgentSource, AgentView } from './status/agent-view.ts';
-import { readClockQuality } from './status/clock-quality.ts';
-import { CommitTimes } from './status/commit-times.ts';
+import type { CommitTimes } from './status/commit-times.ts';
 import { createStatusApp } from './status/status-app.ts';
-import { openStorage, type Storage } from './storage.ts';
-import { statsLimits } from './stats/limits.ts';
-import { FloorListener } from './uplink/floor-listener.ts';
-import { NatsLink } from './uplink/nats-link.ts';
-import { SpoolSender } from './uplink/spool-sender.ts';
+import type { AgentFileSystem } from './storage.ts';
 
 /** What a stop could not bring to its end. */
 export interface Leftover {
@@ -42,100 +25,32 @@ export interface Leftover {
 export interface PipelineSurroundings {
   /** Milliseconds between two ticks. */
   readonly tickMs?: number;
-  readonly fileSystem?: FileSystem;
+  readonly fileSystem?: AgentFileSystem;
 }
-
-interface Opened {
-  readonly storage: Storage;
-  readonly writer: RecordWriter;
-  readonly commitTimes: CommitTimes;
-  readonly tickMs: number;
-}
-
-type Broker = Source<RawMessage> & { state(): BrokerState };
 
 /** ingest → journal → stats → score → spool → uplink, from one start to one stop. */
 export class Pipeline implements AgentSource {
-  readonly #config: AgentConfig;
-  readonly #logger: Logger;
-  readonly #startedAt = epochMs(Date.now());
-  readonly #startedMs = performance.now();
-  readonly #storage: Storage;
-  readonly #intake: Intake;
-  readonly #engine: SensorEngine;
-  readonly #recovery: Recovery;
-  readonly #input: InputLoop;
-  readonly #queue: ProcessingQueue;
-  readonly #broker: Broker;
-  readonly #link: NatsLink;
-  readonly #floors: FloorListener;
-  readonly #senders: Readonly<Record<Lane, SpoolSender>>;
-  readonly #parts: ViewedParts;
-  readonly commitTimes: CommitTimes;
+  readonly #parts: AgentParts;
   readonly #tickMs: number;
-  /** Ends what waits for room, for the disk and for NATS; the stop aborts one after the other. */
+  /** End what waits for room, for the disk, and for NATS. */
   readonly #taking = new AbortController();
   readonly #processing = new AbortController();
   readonly #sending = new AbortController();
   #timer: NodeJS.Timeout | undefined;
-  #clock: ClockQuality = 'unknown';
   #http: HttpServer | undefined;
   #started: Promise<void> = Promise.resolve();
   #taken: Promise<void> = Promise.resolve();
-  #processed: Promise<void> = Promise.resolve();
+  /** Whether every output of what was taken is safe. */
+  #processed: Promise<boolean> = Promise.resolve(false);
   #sent: Promise<unknown> = Promise.resolve();
   #stopped: Promise<Leftover> | undefined;
   #reportFailure: (error: unknown) => void = () => undefined;
   /** Rejects if a part breaks that the agent can't do without. */
   readonly failed: Promise<never>;
 
-  private constructor(config: AgentConfig, logger: Logger, opened: Opened) {
-    const { storage, writer, commitTimes, tickMs } = opened;
-    this.#config = config;
-    this.#logger = logger;
-    this.#storage = storage;
+  private constructor(parts: AgentParts, tickMs: number) {
+    this.#parts = parts;
     this.#tickMs = tickMs;
-    this.commitTimes = commitTimes;
-    const quarantine = { has: () => false, append: async () => undefined };
-    const refusals = new Refusals(logger);
-    const clock = (): ClockQuality => this.#clock;
-    this.#intake = new Intake({ ...config, valueAbsMax: statsLimits.valueAbsMax }, quarantine);
-    this.#engine = new SensorEngine(config.engine, config);
-    const processor = new ItemProcessor(this.#engine, writer, () => statusFacts(this.#parts));
-    this.#queue = new ProcessingQueue(processor, writer, refusals, () => undefined);
-    this.#input = new InputLoop({
-      intake: this.#intake,
-      journal: storage.journal,
-      quarantine,
-      queue: this.#queue,
-      refusals,
-      clock,
-    });
-    this.#recovery = new Recovery({ storage, intake: this.#intake, processor, writer, refusals, logger });
-    this.#broker = createBroker(config, this.#intake.filters, logger);
-    this.#link = new NatsLink(config.nats, `floorwatch-agent ${config.site}/${config.gateway}`, logger);
-    const { site, gateway } = config;
-    const { trimGraceMs } = config.storage;
-    const sender = (lane: Lane): SpoolSender =>
-      new SpoolSender({ site, gateway, trimGraceMs }, storage.lanes[lane], this.#link, logger);
-    this.#senders = { anomaly: sender('anomaly'), telemetry: sender('telemetry') };
-    this.#floors = new FloorListener(config, logger, (message) => {
-      for (const lane of LANES) this.#senders[lane].hearFloor(message);
-    });
-    this.#parts = {
-      config,
-      startedAt: this.#startedAt,
-      clock,
-      storage,
-      intake: this.#intake,
-      engine: this.#engine,
-      writer,
-      recovery: this.#recovery,
-      refusals,
-      senders: this.#senders,
-      broker: this.#broker,
-      link: this.#link,
-    };
     this.failed = new Promise((_resolve, reject) => (this.#reportFailure = reject));
     this.failed.catch(() => undefined);
   }
@@ -146,15 +61,7 @@ export class Pipeline implements AgentSource {
     logger: Logger,
     { tickMs = limits.tickMs, fileSystem }: PipelineSurroundings = {},
   ): Promise<Pipeline> {
-    const commitTimes = new CommitTimes();
-    const storage = await openStorage(config.storage, logger, commitTimes, fileSystem);
-    try {
-      const writer = await RecordWriter.open(storage.lanes);
-      return new Pipeline(config, logger, { storage, writer, commitTimes, tickMs });
-    } catch (error) {
-      await storage.close().catch(() => undefined);
-      throw error;
-    }
+    return new Pipeline(await assembleAgent(config, logger, fileSystem), tickMs);
   }
 
   /**
@@ -173,60 +80,69 @@ export class Pipeline implements AgentSource {
   }
 
   async #start(): Promise<void> {
-    this.#clock = await readClockQuality();
-    const token = await httpToken(this.#config.http);
-    this.#http = await serveHttp(createStatusApp(this, token), this.#config.http);
+    const { config, clock, intake, recovery, queue, link, floors, senders, broker, input, storage, snapshots } =
+      this.#parts;
+    await clock.look();
+    const token = await httpToken(config.http);
+    const { quarantine } = storage;
+    const submit = broker.submit.bind(broker);
+    const latest = (): number => intake.latest(clock);
+    this.#http = await serveHttp(createStatusApp(this, token, { quarantine, latest, submit }), config.http);
     const { signal } = this.#processing;
-    if (!(await this.#recovery.replay(signal))) return;
-    const hash = outputHash(this.#config.engine);
-    if (!(await this.#recovery.begin(this.#startedAt, this.#clock, hash, signal))) return;
-    this.#processed = this.#guard(this.#queue.run(signal));
-    await this.#link.connect();
-    this.#floors.start(this.#link);
-    this.#sent = this.#guard(Promise.all(LANES.map(async (lane) => this.#senders[lane].run(this.#sending.signal))));
+    if (!(await recovery.replay(signal)) || !(await recovery.begin(clock.startedAt, clock.quality, signal))) return;
+    // What ended here must not be looked at again by every start.
+    if (recovery.upgraded) snapshots.hurry();
+    this.#processed = this.#guard(queue.run(signal), false);
+    await link.connect();
+    floors.start(link);
+    this.#sent = this.#guard(Promise.all(LANES.map(async (lane) => senders[lane].run(this.#sending.signal))), []);
     await this.#tick();
     if (this.#stopped !== undefined) return;
-    this.#timer = setInterval(() => void this.#guard(this.#tick()), this.#tickMs);
-    await this.#broker.connect(this.#taking.signal);
-    this.#taken = this.#guard(this.#input.run(this.#broker.deliveries(this.#taking.signal), this.#taking.signal));
+    this.#timer = setInterval(() => void this.#guard(this.#tick(), undefined), this.#tickMs);
+    await broker.connect(this.#taking.signal);
+    this.#taken = this.#guard(input.run(broker.deliveries(this.#taking.signal), this.#taking.signal), undefined);
+    void this.#guard(quarantine.finishReleases(submit), undefined);
   }
 
   /**
-   * Stops the source first, processes what it received, and lets go of everything. Open episodes and rollups go on after the next start, and
-   * what NATS does not have yet waits on the disk.
+   * Stops the source first, processes what it received, saves the state, and lets go of everything. Open episodes and rollups go on after
+   * the next start, and what NATS does not have yet waits on the disk.
    */
   async stop(): Promise<Leftover> {
     return (this.#stopped ??= this.#stop());
   }
 
   async #stop(): Promise<Leftover> {
+    const { recovery, broker, queue, link, senders, storage, input, snapshots } = this.#parts;
     // A replay need not end: the next start begins it anew.
-    if (this.#recovery.view.state === 'running') this.#processing.abort();
+    if (recovery.view.state === 'running') this.#processing.abort();
     await this.#started.catch(() => undefined);
     clearInterval(this.#timer);
-    await this.#broker.close();
-    const { pending } = this.#broker.state();
+    await broker.close();
+    const { pending } = broker.state();
     this.#taking.abort();
     await this.#taken;
-    this.#queue.end();
+    await input.settled().catch(() => undefined);
+    queue.end();
     // What a lane does not take now is made again by the next start.
     const patience = setTimeout(() => this.#processing.abort(), limits.drainMsMax);
-    await this.#processed;
+    if (await this.#processed) await snapshots.takeLast();
     clearTimeout(patience);
     this.#processing.abort();
+    await snapshots.settled();
     this.#sending.abort();
     await this.#sent;
-    await this.#link.close();
+    await link.close();
     await this.#http?.close();
-    const records = LANES.reduce((sum, lane) => sum + this.#senders[lane].state().recordsUnsent, 0);
-    await this.#storage.close();
-    return { records, messages: pending + this.#input.turnedAway };
+    const records = LANES.reduce((sum, lane) => sum + senders[lane].state().recordsUnsent, 0);
+    await storage.close();
+    return { records, messages: pending + input.turnedAway };
   }
 
   /** Ports in use, also where any free ones were asked for. Undefined: not listening. */
   get ports(): { readonly http: number | undefined; readonly mqtt: number | undefined } {
-    const mqtt = this.#broker instanceof EmbeddedBroker ? this.#broker.port : undefined;
-    return { http: this.#http?.port, mqtt };
+    const { broker } = this.#parts;
+    return { http: this.#http?.port, mqtt: broker instanceof EmbeddedBroker ? broker.port : undefined };
   }
 
   view(): AgentView {
@@ -234,34 +150,32 @@ export class Pipeline implements AgentSource {
   }
 
   lastRejects(): readonly RejectView[] {
-    return this.#intake.lastRejects();
+    return this.#parts.intake.lastRejects();
   }
 
   sensors(): Iterable<SensorState> {
-    return this.#engine.sensors();
+    return this.#parts.engine.sensors();
+  }
+
+  get commitTimes(): CommitTimes {
+    return this.#parts.commitTimes;
   }
 
   /** Takes the time into the journal. */
   async #tick(): Promise<void> {
-    this.#clock = await readClockQuality();
-    const sinceStartMs = Math.round(performance.now() - this.#startedMs);
-    this.#input.tick({ now: epochMs(Date.now()), quality: this.#clock, sinceStartMs });
+    const { clock, input } = this.#parts;
+    await clock.look();
+    input.tick(clock.tick());
   }
 
   /** Waits for a part that runs beside the others; its failure is the agent's. */
-  async #guard(running: Promise<unknown>): Promise<void> {
+  async #guard<T>(running: Promise<T>, otherwise: T): Promise<T> {
     try {
-      await running;
+      return await running;
     } catch (error) {
-      this.#logger.error({ error: messageOf(error) }, 'a part of the agent broke');
+      this.#parts.logger.error({ error: messageOf(error) }, 'a part of the agent broke');
       this.#reportFailure(error);
+      return otherwise;
     }
   }
-}
-
-function createBroker(config: AgentConfig, filters: readonly string[], logger: Logger): Broker {
-  const { site, gateway } = config;
-  const broker = { ...config.broker, inFlightMax: inFlightMax(config.readings) };
-  if (broker.kind === 'embedded') return new EmbeddedBroker(broker, logger);
-  return new ExternalBroker({ clientId: `floorwatch-${site}-${gateway}`, ...broker }, filters, logger);
 }

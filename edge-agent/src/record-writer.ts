@@ -262,7 +262,7 @@ export class RecordWriter implements Collector<EngineOutput> {
       this.#numbers[lane] = 0;
       this.#waiting[lane].push({ position, epoch, records: [], bytes: 0 });
     }
-    this.#push(lane, encodeSpooled({ record, sensors: [], position, at }));
+    this.#push(lane, encodeSpooled({ record, sensors: [], position, at, epoch }));
   }
 
   /** A lane whose folder was removed while the journal stayed has no epoch for what is replayed into it, and gets one of its own. */

@@ -10,6 +10,7 @@ import { limits } from './limits.ts';
 import { commitUntilTaken } from './processing-queue.ts';
 import type { RecordWriter } from './record-writer.ts';
 import type { Refusals } from './refusals.ts';
+import type { Restored } from './restore.ts';
 import { newEpoch, ordinalOf } from './spool/epoch.ts';
 import type { ReplayView } from './status/durable-views.ts';
 import type { Storage } from './storage.ts';
@@ -19,13 +20,14 @@ export interface RecoveryParts {
   readonly intake: Intake;
   readonly processor: ItemProcessor;
   readonly writer: RecordWriter;
+  readonly restored: Pick<Restored, 'header' | 'outputHash' | 'upgrade' | 'upgrades'>;
   readonly refusals: Refusals;
   readonly logger: Logger;
 }
 
 /**
- * Brings the agent to where it was: takes up the snapshot, processes what the journal holds behind it, and begins a new epoch. Outputs that
- * the lanes have already are not made twice (see {@link RecordWriter}).
+ * Brings the agent from its snapshot to where it was: processes what the journal holds behind it, and begins a new epoch. Outputs that the
+ * lanes have already are not made twice (see {@link RecordWriter}).
  */
 export class Recovery {
   readonly #parts: RecoveryParts;
@@ -42,6 +44,17 @@ export class Recovery {
 
   constructor(parts: RecoveryParts) {
     this.#parts = parts;
+    this.#ordinal = parts.restored.header?.ordinal ?? 0;
+  }
+
+  /** Whether what the lanes held was made in another way, and has ended. */
+  get upgraded(): boolean {
+    return this.#parts.restored.upgrade !== undefined;
+  }
+
+  /** Ordinal of the newest epoch. */
+  get ordinal(): number {
+    return this.#ordinal;
   }
 
   get view(): ReplayView {
@@ -132,10 +145,11 @@ export class Recovery {
    *
    * @returns false if `signal` aborted before.
    */
-  async begin(at: EpochMs, clock: ClockQuality, outputHash: string, signal: AbortSignal): Promise<boolean> {
+  async begin(at: EpochMs, clock: ClockQuality, signal: AbortSignal): Promise<boolean> {
     const { processor, refusals } = this.#parts;
-    const epoch = newEpoch(this.#ordinal + 1);
-    const item: StartItem = { epoch, at, clock, version: VERSION, outputHash, upgrades: false };
+    const { outputHash, upgrades } = this.#parts.restored;
+    this.#ordinal += 1;
+    const item: StartItem = { epoch: newEpoch(this.#ordinal), at, clock, version: VERSION, outputHash, upgrades };
     const position = await this.#append(item, signal);
     if (position === undefined) return false;
     refusals.succeeded('journal');

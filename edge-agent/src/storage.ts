@@ -2,21 +2,29 @@ import { join } from 'node:path';
 
 import type { Lane } from '@floorwatch/contracts';
 import { type Logger, messageOf, type ProcessLock, StartError, takeProcessLock } from '@floorwatch/runtime';
-import { type FileSystem, nodeFileSystem, type Recovery, SegmentLogError } from '@floorwatch/segment-log';
+import { type FileSystem, type Recovery, SegmentLogError } from '@floorwatch/segment-log';
 
+import type { AgentConfig } from './config.ts';
+import { inFlightMax } from './ingest/readings-config.ts';
 import { Journal } from './journal/journal.ts';
+import { Quarantine } from './quarantine/quarantine.ts';
+import { SnapshotFile, type SnapshotFileSystem } from './snapshot/snapshot-file.ts';
 import { DiskLaneSpool } from './spool/disk-lane-spool.ts';
 import { laneSegmentBytes } from './spool/lane-sizes.ts';
 import type { CommitTimes } from './status/commit-times.ts';
-import type { StorageConfig } from './storage-config.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
+
+/** What tests put in the place of the machine's own. */
+export type AgentFileSystem = FileSystem & SnapshotFileSystem;
 
 /** Everything that the agent keeps on disk. */
 export interface Storage {
   readonly journal: Journal;
   readonly lanes: Readonly<Record<Lane, DiskLaneSpool>>;
+  readonly snapshots: SnapshotFile;
+  readonly quarantine: Quarantine;
   /** Records of each lane that were safe once and can't be read. */
   readonly damaged: Readonly<Record<Lane, number>>;
   /** Lets go of everything; what is not trimmed stays. */
@@ -29,12 +37,13 @@ export interface Storage {
  * @throws StartError if it is in use, can't be written, or holds what this release can't read.
  */
 export async function openStorage(
-  config: StorageConfig,
+  { storage: config, readings }: AgentConfig,
   logger: Logger,
   commitTimes: CommitTimes,
-  fileSystem: FileSystem = nodeFileSystem,
+  fileSystem?: AgentFileSystem,
 ): Promise<Storage> {
   const { dataDir, durability, commitMs, journalBytesMax } = config;
+  const files = fileSystem === undefined ? {} : { fileSystem };
   const lock = await lockDataDir(dataDir);
   const opened: { close(): Promise<void> }[] = [{ close: async () => lock.release() }];
   const close = async (): Promise<void> => {
@@ -51,7 +60,7 @@ export async function openStorage(
       whenFull,
       segmentBytesMax: laneSegmentBytes(bytesMax),
       committed: commitTimes.observer(lane),
-      fileSystem,
+      ...files,
     });
     opened.push(spool);
     report(logger, lane, recovery);
@@ -70,11 +79,20 @@ export async function openStorage(
       committed: commitTimes.observer('journal'),
       // Rollups that were never sent are worth less than readings.
       makeSpace: async () => telemetry.dropOldest().catch(() => 0),
-      fileSystem,
+      ...files,
     });
     opened.push(journal);
     report(logger, 'journal', journal.recovery);
-    return { journal, lanes: { anomaly, telemetry }, damaged, close };
+    const quarantine = await Quarantine.open({
+      dataDir,
+      bytesMax: readings.quarantineBytesMax,
+      durability,
+      inFlightMax: inFlightMax(readings),
+    });
+    opened.push(quarantine);
+    report(logger, 'quarantine', quarantine.recovery);
+    const snapshots = new SnapshotFile(dataDir, fileSystem);
+    return { journal, lanes: { anomaly, telemetry }, snapshots, quarantine, damaged, close };
   } catch (error) {
     await close().catch(() => undefined);
     if (!(error instanceof SegmentLogError)) throw error;
@@ -84,7 +102,11 @@ export async function openStorage(
   }
 }
 
-function report(logger: Logger, log: Lane | 'journal', { damage, tornBytes, setAside, stateLost }: Recovery): void {
+function report(
+  logger: Logger,
+  log: Lane | 'journal' | 'quarantine',
+  { damage, tornBytes, setAside, stateLost }: Recovery,
+): void {
   if (tornBytes > 0)
     logger.info({ log, tornBytes }, 'cut off a write that was not finished; it was never acknowledged');
   if (stateLost) logger.warn({ log }, 'the marks of a log are lost; everything in it counts as sent');

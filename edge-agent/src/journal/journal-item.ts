@@ -131,6 +131,9 @@ function writeText(buffer: Buffer, text: string, at: number): number {
   return length;
 }
 
+/** Whether the item is a start. */
+export const isStart = (bytes: Uint8Array): boolean => bytes[0] === KIND.start;
+
 /** Reads an item. @throws JournalItemError if it is of a newer release, or not an item. */
 export function readJournalItem(bytes: Uint8Array): JournalItem {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

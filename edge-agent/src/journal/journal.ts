@@ -9,6 +9,7 @@ import {
 } from '@floorwatch/segment-log';
 
 import {
+  isStart,
   type JournalItem,
   JournalItemError,
   JournalItemWriter,
@@ -115,6 +116,17 @@ export class Journal {
   async *read(from: number): AsyncGenerator<JournalPart> {
     for await (const { first, items } of this.#log.read(from)) {
       yield { first, items: items.map((bytes, index) => this.#item(bytes, first + index)) };
+    }
+  }
+
+  /** The starts from a position on. @throws StartError at one that this release can't read. */
+  async *starts(from: number): AsyncGenerator<{ readonly position: number; readonly start: StartItem }> {
+    for await (const { first, items } of this.#log.read(from)) {
+      for (const [index, bytes] of items.entries()) {
+        if (!isStart(bytes)) continue;
+        const item = this.#item(bytes, first + index);
+        if (item.kind === 'start') yield { position: first + index, start: item };
+      }
     }
   }
 

@@ -41,6 +41,8 @@ const REASONS = { trimmed: 'trimmed', dropped: 'cap', damaged: 'damage', skipped
 export class DiskLaneSpool implements LaneSpool {
   readonly lane: Lane;
   readonly bytesMax: number;
+  /** Positions from here on are kept although they are released: a start that goes on from a snapshot may have to look at them. */
+  keepFrom = Infinity;
   readonly #log: SegmentLog;
   readonly #table: LaneTable;
   readonly #changed = new Condition();
@@ -258,7 +260,7 @@ export class DiskLaneSpool implements LaneSpool {
   }
 
   async release(through: number): Promise<void> {
-    const whole = this.#table.unparted(through);
+    const whole = this.#table.unparted(Math.min(through, this.keepFrom - 1));
     await this.#log.trim(whole + 1);
     this.#table.forgetThrough(whole);
   }

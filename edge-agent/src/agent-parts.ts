@@ -1,0 +1,169 @@
+import { LANES, type Lane, type Source } from '@floorwatch/contracts';
+import type { Logger } from '@floorwatch/runtime';
+
+import { statusFacts } from './agent-views.ts';
+import type { AgentConfig } from './config.ts';
+import { GatewayClock } from './gateway-clock.ts';
+import type { BrokerState } from './ingest/broker-state.ts';
+import { EmbeddedBroker } from './ingest/embedded-broker.ts';
+import { ExternalBroker } from './ingest/external-broker.ts';
+import { Intake } from './ingest/intake.ts';
+import type { RawMessage } from './ingest/raw-message.ts';
+import { inFlightMax } from './ingest/readings-config.ts';
+import { InputLoop } from './input-loop.ts';
+import { ItemProcessor } from './item-processor.ts';
+import { ProcessingQueue } from './processing-queue.ts';
+import { RecordWriter } from './record-writer.ts';
+import { Recovery } from './recovery.ts';
+import { Refusals } from './refusals.ts';
+import { restore, type Restored } from './restore.ts';
+import type { SensorEngine } from './sensor-engine.ts';
+import { Snapshots } from './snapshots.ts';
+import { CommitTimes } from './status/commit-times.ts';
+import { type AgentFileSystem, openStorage, type Storage } from './storage.ts';
+import { statsLimits } from './stats/limits.ts';
+import { FloorListener } from './uplink/floor-listener.ts';
+import { NatsLink } from './uplink/nats-link.ts';
+import { SpoolSender } from './uplink/spool-sender.ts';
+
+export type Broker = Source<RawMessage> & {
+  state(): BrokerState;
+  /** Hands a message on as if it had arrived; resolves when it is safe. */
+  submit(message: RawMessage): Promise<void>;
+};
+
+/** Everything that an agent consists of, ready to be started. */
+export interface AgentParts {
+  readonly config: AgentConfig;
+  readonly logger: Logger;
+  readonly clock: GatewayClock;
+  readonly commitTimes: CommitTimes;
+  readonly storage: Storage;
+  readonly refusals: Refusals;
+  readonly intake: Intake;
+  readonly engine: SensorEngine;
+  readonly writer: RecordWriter;
+  readonly recovery: Recovery;
+  readonly queue: ProcessingQueue;
+  readonly input: InputLoop;
+  readonly snapshots: Snapshots;
+  readonly broker: Broker;
+  readonly link: NatsLink;
+  readonly floors: FloorListener;
+  readonly senders: Readonly<Record<Lane, SpoolSender>>;
+}
+
+/**
+ * Opens the data folder and puts the parts together, with the state of the last snapshot.
+ *
+ * @throws StartError if the folder is in use or can't be used.
+ */
+export async function assembleAgent(
+  config: AgentConfig,
+  logger: Logger,
+  fileSystem?: AgentFileSystem,
+): Promise<AgentParts> {
+  const commitTimes = new CommitTimes();
+  const storage = await openStorage(config, logger, commitTimes, fileSystem);
+  try {
+    const intake = new Intake({ ...config, valueAbsMax: statsLimits.valueAbsMax }, storage.quarantine);
+    const writer = await RecordWriter.open(storage.lanes);
+    const restored = await restore(config, { storage, writer, intake, logger });
+    return assemble({ config, logger, commitTimes, storage, intake, writer }, restored);
+  } catch (error) {
+    await storage.close().catch(() => undefined);
+    throw error;
+  }
+}
+
+function assemble(
+  opened: Pick<AgentParts, 'config' | 'logger' | 'commitTimes' | 'storage' | 'intake' | 'writer'>,
+  restored: Restored,
+): AgentParts {
+  const { config, logger, storage, intake, writer } = opened;
+  const { engine } = restored;
+  const { journal, quarantine } = storage;
+  const clock = new GatewayClock();
+  const refusals = new Refusals(logger);
+  const processor = new ItemProcessor(engine, writer, restored.upgrade, () => statusFacts(parts));
+  processor.restore(restored.sections, restored.header?.position ?? 0);
+  const recovery = new Recovery({ storage, intake, processor, writer, restored, refusals, logger });
+  const snapshots = createSnapshots(opened, restored, processor, () => recovery.ordinal);
+  const queue = new ProcessingQueue(processor, writer, refusals, () => snapshots.betweenSteps());
+  const broker = createBroker(config, intake.filters, logger);
+  const { site, gateway } = config;
+  const link = new NatsLink(config.nats, `floorwatch-agent ${site}/${gateway}`, logger);
+  const { trimGraceMs } = config.storage;
+  const sender = (lane: Lane): SpoolSender =>
+    new SpoolSender({ site, gateway, trimGraceMs }, storage.lanes[lane], link, logger);
+  const senders = { anomaly: sender('anomaly'), telemetry: sender('telemetry') };
+  const floors = new FloorListener(config, logger, (message) => {
+    for (const lane of LANES) senders[lane].hearFloor(message);
+  });
+  const input = new InputLoop({ intake, journal, quarantine, queue, refusals, clock });
+  const parts = {
+    ...opened,
+    clock,
+    refusals,
+    engine,
+    recovery,
+    queue,
+    input,
+    snapshots,
+    broker,
+    link,
+    floors,
+    senders,
+  };
+  return parts;
+}
+
+function createSnapshots(
+  { config, storage, intake, writer, logger }: Pick<AgentParts, 'config' | 'storage' | 'intake' | 'writer' | 'logger'>,
+  { engine, outputHash, header, bytes }: Restored,
+  processor: ItemProcessor,
+  ordinal: () => number,
+): Snapshots {
+  const { site, gateway } = config;
+  const { journal, lanes } = storage;
+  const keepFrom = (of: (lane: Lane) => number): void => {
+    for (const lane of LANES) lanes[lane].keepFrom = of(lane);
+  };
+  keepFrom((lane) => header?.lanes[lane] ?? 1);
+  return new Snapshots(
+    {
+      file: storage.snapshots,
+      prepare: () => engine.prepareSnapshot(),
+      capture: () => ({
+        header: {
+          site,
+          gateway,
+          position: processor.position,
+          ordinal: ordinal(),
+          outputHash,
+          lanes: { anomaly: lanes.anomaly.next, telemetry: lanes.telemetry.next },
+          at: Date.now(),
+        },
+        sections: [...engine.snapshot(), ...intake.snapshot(), writer.snapshot(), processor.snapshot()],
+      }),
+      readings: () => processor.readings,
+      isPressing: () => journal.bytes > config.storage.journalBytesMax / 2,
+      covered: async (before) => {
+        keepFrom((lane) => before.lanes[lane]);
+        await journal.trim(before.position + 1);
+      },
+      // A disk that is full must get room.
+      failed: () => keepFrom(() => Infinity),
+      logger,
+    },
+    config.storage,
+    header === undefined ? undefined : { header, bytes },
+  );
+}
+
+function createBroker(config: AgentConfig, filters: readonly string[], logger: Logger): Broker {
+  const { site, gateway } = config;
+  const broker = { ...config.broker, inFlightMax: inFlightMax(config.readings) };
+  if (broker.kind === 'embedded') return new EmbeddedBroker(broker, logger);
+  return new ExternalBroker({ clientId: `floorwatch-${site}-${gateway}`, ...broker }, filters, logger);
+}
