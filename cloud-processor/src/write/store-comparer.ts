@@ -41,7 +41,8 @@ export class StoreComparer {
     while (!signal.aborted) {
       try {
         await this.round(signal);
-        await this.#outbox.changed(signal);
+        // More may have come while the store was asked.
+        if (this.#outbox.unchecked.length === 0) await this.#outbox.changed(signal);
       } catch (error) {
         this.#logger.warn({ error: messageOf(error) }, 'the store can not be read: rows wait to be compared with it');
         await pause(processorLimits.retryPauseMsMax / 10, signal);
