@@ -83,8 +83,8 @@ describe('doctor: the data folder', () => {
     );
   });
 
-  it.skipIf(!isRoot)(
-    'that the agent’s user may not write is critical (skipped where tests do not run as root)',
+  it.skipIf(!hasNobody)(
+    'that the agent’s user may not write is critical (skipped where tests can not become nobody)',
     async () => {
       const gateway = await gatewayConfig(resources);
       await chmod(gateway.directory, 0o755);
