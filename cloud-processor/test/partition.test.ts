@@ -1,10 +1,22 @@
-import { type AnomalyRow, epochMs } from '@floorwatch/contracts';
+import { type AnomalyRow, epochMs, type GapRecord } from '@floorwatch/contracts';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { decodeCheckpoint, encodeCheckpoint } from '../src/checkpoint/format.ts';
+import { type CheckpointState, decodeCheckpoint, encodeCheckpoint } from '../src/checkpoint/format.ts';
 import { Partition, type StreamMessage } from '../src/partition.ts';
-import { BASE, batchOf, deaf, messageOf, partitionBasics, rollups, tick } from './support/floor.ts';
+import { Alarms } from '../src/sequence/alarms.ts';
+import {
+  BASE,
+  batchOf,
+  deaf,
+  GATEWAY,
+  messageOf,
+  MINUTE,
+  partitionBasics,
+  rollups,
+  start,
+  tick,
+} from './support/floor.ts';
 import { MemoryStore } from './support/memory-store.ts';
 import { scriptedStream } from './support/script.ts';
 
@@ -205,5 +217,100 @@ describe('a partition', () => {
     await one.step('apply');
     expect(one.partition.cursor.position).toBe(6);
     expect(one.partition.windows.openWindows).toBe(3);
+  });
+});
+
+describe('a gap', () => {
+  const minute = (rows: Record<string, string>): [number, boolean][] =>
+    Object.values(rows)
+      .map((text) => JSON.parse(text) as { size: number; start: number; incomplete: boolean })
+      .filter(({ size }) => size === MINUTE)
+      .map(({ start: at, incomplete }): [number, boolean] => [(at - BASE) / MINUTE, incomplete])
+      .sort(([a], [b]) => a - b);
+  const frame = (number: number, to: number, minutes: readonly [number, number] | null, readings = 5) => {
+    const at = (m: number) => epochMs(BASE + m * MINUTE);
+    const eventTimes = minutes === null ? null : { from: at(minutes[0]), to: at(minutes[1]) };
+    return { number, to, readings, anomalies: 0, eventTimes };
+  };
+  /** Five minutes with a reading each; numbers 3 to 10 are lost, and before that `applied` of them came. */
+  async function stored(frames: GapRecord['frames'], applied = 0): Promise<readonly (readonly [number, boolean])[]> {
+    const reading = (number: number, m: number) => rollups(number, [{ sensor: 0, at: BASE + m * MINUTE, value: m }]);
+    const gap: GapRecord = { kind: 'gap', number: 3, to: 10, reason: 'damage', frames: [...frames] };
+    const some = Array.from({ length: applied }, (_, i) => tick(3 + i, BASE));
+    const rest = [1, 2, 3, 4].map((m) => reading(10 + m, m));
+    const one = await bench([
+      messageOf(batchOf([start(), reading(2, 0), ...some]), 1),
+      messageOf(batchOf([gap, ...rest, tick(15, BASE + 100 * MINUTE)]), 2),
+    ]);
+    const rows = await one.finish();
+    expect(one.partition.counts).toMatchObject({ gaps: 8 - applied, duplicates: applied });
+    return minute(rows);
+  }
+  const marks = (...incomplete: number[]): [number, boolean][] =>
+    [0, 1, 2, 3, 4].map((m) => [m, incomplete.includes(m)]);
+
+  it('marks the windows that its frames touch, and no others', async () => {
+    expect(await stored([frame(3, 6, [1, 1]), frame(7, 10, [3, 3.5])])).toEqual(marks(1, 3));
+  });
+
+  it('marks nothing for frames that were applied before it grew', async () => {
+    expect(await stored([frame(3, 6, [1, 1]), frame(7, 10, [3, 3.5])], 4)).toEqual(marks(3));
+    expect(await stored([frame(3, 6, [1, 1]), frame(7, 10, [3, 3.5])], 3)).toEqual(marks(1, 3));
+  });
+
+  it('marks nothing for frames without readings', async () => {
+    expect(await stored([frame(3, 10, null, 0)])).toEqual(marks());
+  });
+
+  it.each([
+    ['no frame is described', []],
+    ['the times of a frame are not known', [frame(3, 6, [1, 1]), frame(7, 10, null)]],
+    ['the first frames are not described', [frame(5, 10, [3, 3])]],
+    ['frames in the middle are not described', [frame(3, 4, [1, 1]), frame(6, 10, [3, 3])]],
+    ['the last frames are not described', [frame(3, 9, [3, 3])]],
+  ])('marks every window that was open when %s', async (_what, frames) => {
+    const [first, second] = await stored(frames);
+    expect([first, second]).toEqual(marks(0, 1).slice(0, 2));
+  });
+});
+
+describe('alarms of a gateway', () => {
+  it('are told, counted, and kept in the checkpoint; raised again they are the same alarm', async () => {
+    const told: unknown[] = [];
+    const make = (from?: CheckpointState) =>
+      new Partition({
+        ...partitionBasics,
+        number: 3,
+        observer: { ...deaf, alarm: ({ cause, count }) => told.push([cause, count]) },
+        deadLetters: { addBatch: () => undefined },
+        from,
+      });
+    const epochs = ['1-00000001', '2-00000002', '3-00000003'];
+    let partition = make();
+    for (const [i, epoch] of epochs.entries()) partition.apply(messageOf(batchOf([start()], { epoch }), i + 1), NOW);
+    const alarm = { ...GATEWAY, lane: 'telemetry', cause: 'no-predecessor', epoch: epochs[2], count: 2 };
+    expect(partition.alarms.all()).toEqual([{ ...alarm, firstAt: BASE + 2, lastAt: BASE + 3 }]);
+    expect(partition.alarms.takeNew()).toMatchObject([{ count: 1 }]);
+    expect(partition.alarms.takeNew()).toEqual([]);
+    partition = make(decodeCheckpoint([...encodeCheckpoint(partition.capture(), '0.1.0')]));
+    expect(partition.alarms.all()).toEqual([{ ...alarm, firstAt: BASE + 2, lastAt: BASE + 3 }]);
+    expect(partition.alarms.takeNew()).toEqual([]);
+    expect(told).toEqual([
+      ['no-predecessor', 1],
+      ['no-predecessor', 2],
+      ['no-predecessor', 2],
+    ]);
+  });
+
+  it('are limited in number; the one that was silent for longest goes', () => {
+    const alarms = new Alarms(2);
+    const raise = (gateway: string) =>
+      alarms.raise({ ...GATEWAY, gateway, lane: 'anomaly' }, 'shorter', '1-00000001', NOW);
+    for (const gateway of ['gw-1', 'gw-2', 'gw-1', 'gw-3']) raise(gateway);
+    expect(alarms.all().map(({ gateway, count }) => [gateway, count])).toEqual([
+      ['gw-1', 2],
+      ['gw-3', 1],
+    ]);
+    expect(alarms.raised.get('shorter')).toBe(4);
   });
 });

@@ -6,6 +6,7 @@ import { INGEST_STREAM, type WindowRow } from '@floorwatch/contracts';
 import { describe, expect, it, vi } from 'vitest';
 
 import { resourcesPerTest, waitFor } from '../../../tests/support/index.ts';
+import { createMetrics } from '../../src/metrics.ts';
 import { MINUTE } from '../support/floor.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 import { connectPublisher, hasStream, startPipeline } from '../support/running.ts';
@@ -222,6 +223,10 @@ describe('a processor', () => {
     const { ok, parts } = two.pipeline.health();
     expect(ok).toBe(true);
     expect(parts['alarms']).toMatch(/^trimmed of plant-1\/gw-1 \(telemetry\): .+ What to do: /);
+    const metrics = await createMetrics(two.pipeline).metrics();
+    expect(metrics).toContain('floorwatch_processor_alarms_total{kind="trimmed",cause="trimmed"} 1\n');
+    expect(metrics).toMatch(/floorwatch_processor_sources_waiting\{partition="\d+"\} 0\n/);
+    expect(metrics).toMatch(/floorwatch_processor_floor_messages_total [1-9]/);
   });
 
   it('without a checkpoint makes the same windows again from a stream that still has everything', async () => {

@@ -222,3 +222,18 @@ describe('after a restart', () => {
     expect(only()).toMatchObject({ last: 80, state: 'unknown' });
   });
 });
+
+test('alarms of a gateway are told with what they mean, one per lane and cause, the newest first', () => {
+  const { view } = makeView();
+  const alarm = { ...GATEWAY, lane: 'telemetry' as const, epoch: '2-0000000b', firstAt: BASE };
+  view.alarm({ ...alarm, cause: 'shorter', lastAt: BASE, count: 1 });
+  view.alarm({ ...alarm, cause: 'trimmed', lastAt: BASE + 1, count: 1 });
+  view.alarm({ ...alarm, cause: 'shorter', lastAt: BASE + 2, count: 2 });
+  const told = view.sites()[0]?.gateways[0]?.alarms;
+  const { site: _site, gateway: _gateway, ...common } = alarm;
+  expect(told).toMatchObject([
+    { ...common, kind: 'identity', lastAt: BASE + 2, count: 2 },
+    { ...common, kind: 'trimmed', lastAt: BASE + 1, count: 1 },
+  ]);
+  expect(told?.every(({ meaning, remedy }) => meaning.length > 0 && remedy.length > 0)).toBe(true);
+});
