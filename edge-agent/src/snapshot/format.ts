@@ -5,7 +5,7 @@ import type { StateArray } from '../state-section.ts';
 // docs/agent-snapshot-format.md describes the file; this is its first page.
 
 /** What the file begins with; the last character is the version of the format. */
-export const MAGIC = 'FLOORSN1';
+const MAGIC = 'FLOORSN1';
 /** The part that every version has. */
 const FAMILY_BYTES = 7;
 /** Magic, length of the file, CRC-32 of what follows the preamble, CRC-32 of the preamble so far. */
