@@ -64,9 +64,8 @@ export interface QuarantineView {
 /** What the agent tells of what it keeps on disk. */
 export interface DurableViews {
   readonly journal: JournalView;
-  /** Not there before the first was looked for. */
-  readonly snapshot?: SnapshotView;
-  readonly quarantine?: QuarantineView;
+  readonly snapshot: SnapshotView;
+  readonly quarantine: QuarantineView;
   /** null: readings are taken. */
   readonly refusing: RefusalView | null;
 }

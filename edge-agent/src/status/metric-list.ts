@@ -57,15 +57,15 @@ export const PLAIN: readonly (readonly [name: string, help: string, value: Value
   [
     'snapshot_timestamp_seconds',
     'When the newest snapshot was taken, seconds since 1970',
-    (v) => seconds(v.snapshot?.at),
+    (v) => seconds(v.snapshot.at),
   ],
-  ['snapshot_bytes', 'Bytes of the newest snapshot', (v) => v.snapshot?.bytes],
-  ['snapshot_duration_seconds', 'From its beginning until it was safe', (v) => seconds(v.snapshot?.durationMs)],
-  ['snapshot_pause_seconds', 'How long the pipeline stood still for it', (v) => seconds(v.snapshot?.pauseMs)],
-  ['snapshot_failures_total', 'Snapshots that failed', (v) => v.snapshot?.failures],
-  ['quarantine_readings', 'Readings in the quarantine', (v) => v.quarantine?.items],
-  ['quarantine_bytes', 'Bytes of the quarantine', (v) => v.quarantine?.bytes],
-  ['quarantine_dropped_total', 'Readings that went because the quarantine was full', (v) => v.quarantine?.dropped],
+  ['snapshot_bytes', 'Bytes of the newest snapshot', (v) => v.snapshot.bytes],
+  ['snapshot_duration_seconds', 'From its beginning until it was safe', (v) => seconds(v.snapshot.durationMs)],
+  ['snapshot_pause_seconds', 'How long the pipeline stood still for it', (v) => seconds(v.snapshot.pauseMs)],
+  ['snapshot_failures_total', 'Snapshots that failed', (v) => v.snapshot.failures],
+  ['quarantine_readings', 'Readings in the quarantine', (v) => v.quarantine.items],
+  ['quarantine_bytes', 'Bytes of the quarantine', (v) => v.quarantine.bytes],
+  ['quarantine_dropped_total', 'Readings that went because the quarantine was full', (v) => v.quarantine.dropped],
 ];
 
 /** Milliseconds in seconds. */

@@ -209,7 +209,7 @@ function* ofState({ clock, snapshot, quarantine }: View): Generator<Trouble> {
       runbook: 'clock',
     };
   }
-  if (snapshot?.lastError !== undefined) {
+  if (snapshot.lastError !== undefined) {
     yield {
       code: 'snapshot',
       severity: 'warning',
@@ -218,7 +218,7 @@ function* ofState({ clock, snapshot, quarantine }: View): Generator<Trouble> {
       runbook: 'disk-full',
     };
   }
-  if (quarantine !== undefined && quarantine.dropped > 0) {
+  if (quarantine.dropped > 0) {
     yield {
       code: 'quarantine-full',
       severity: 'critical',
@@ -227,7 +227,7 @@ function* ofState({ clock, snapshot, quarantine }: View): Generator<Trouble> {
       runbook: 'quarantine',
     };
   }
-  if (quarantine !== undefined && quarantine.items > 0) {
+  if (quarantine.items > 0) {
     yield {
       code: 'quarantine',
       severity: 'warning',

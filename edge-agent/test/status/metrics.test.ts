@@ -31,10 +31,11 @@ describe('metrics', () => {
   });
 
   it('have no sample for what is not known', async () => {
-    const { snapshot: _s, quarantine: _q, ...view } = healthyView();
+    const { snapshot } = healthyView();
+    const view = healthyView({ snapshot: { ...snapshot, at: null } });
     const lane = laneOf({ floor: null, oldestUnsentAt: null });
     const text = await new Metrics(new CommitTimes()).render({ ...view, lanes: { anomaly: lane, telemetry: lane } });
-    expect(text).not.toMatch(/^floorwatch_agent_(snapshot|quarantine_|floor|spool_oldest)/m);
+    expect(text).not.toMatch(/^floorwatch_agent_(snapshot_timestamp|floor|spool_oldest)/m);
     expect(text).toMatch(/^floorwatch_agent_spool_bytes\{lane="anomaly"\} /m);
   });
 

@@ -7,12 +7,11 @@ import { describe, expect, it } from 'vitest';
 import { repositoryRoot } from '../../../tests/support/index.ts';
 import { limits } from '../../src/limits.ts';
 import type { AgentView } from '../../src/status/agent-view.ts';
-import type { DurableViews } from '../../src/status/durable-views.ts';
 import { runbookPath } from '../../src/status/runbooks.ts';
 import { findTroubles, troubleText } from '../../src/status/troubles.ts';
 import { at, healthyView, laneOf } from './views.ts';
 
-type Changes = Partial<AgentView & Required<DurableViews>>;
+type Changes = Partial<AgentView>;
 
 const MIB = 1024 * 1024;
 const { journal, snapshot, quarantine, broker, nats } = healthyView();
@@ -125,11 +124,6 @@ describe('troubles', () => {
   it('nothing is expected of the processor while nothing is on its way', () => {
     const lane = laneOf({ floor: null });
     expect(findTroubles(healthyView({ lanes: { anomaly: lane, telemetry: lane } }))).toEqual([]);
-  });
-
-  it('an agent that has no snapshot and no quarantine yet can be asked too', () => {
-    const { snapshot: _s, quarantine: _q, ...view } = healthyView();
-    expect(findTroubles(view)).toEqual([]);
   });
 });
 
