@@ -149,18 +149,20 @@ export class SpoolSender {
     this.#wake.abort();
   }
 
-  /** Sends until `signal` aborts. @throws what the lane throws when it can't remember where sending stands. */
+  /** Sends until `signal` aborts. */
   async run(signal: AbortSignal): Promise<void> {
     const wake = (): void => this.#wake.abort();
     signal.addEventListener('abort', wake);
+    while (!signal.aborted) {
+      this.#listen();
+      await this.#try(signal);
+    }
+    signal.removeEventListener('abort', wake);
     try {
-      while (!signal.aborted) {
-        this.#listen();
-        await this.#try(signal);
-      }
       await this.#save(this.#cursor.next);
-    } finally {
-      signal.removeEventListener('abort', wake);
+    } catch (error) {
+      // Then more is sent again after the next start.
+      this.#logger.warn({ lane: this.#lane.lane, error: messageOf(error) }, 'where sending stands can not be saved');
     }
   }
 
