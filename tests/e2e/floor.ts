@@ -73,6 +73,7 @@ export class Floor {
       ...GATEWAY,
       nats: natsConfig,
       broker: { kind: 'embedded', port: ports.mqtt },
+      storage: { dataDir: path.join(folder, 'agent-data') },
       http: { port: ports.agent },
       ...options.agent,
     };
