@@ -12,8 +12,6 @@ export default defineConfig({
   test: {
     reporters: report === undefined ? ['default'] : ['default', ['json', { outputFile: report }]],
     include: ['*/test/**/*.test.ts', 'deploy/*/test/**/*.test.ts', 'tests/**/*.test.ts'],
-    // These need an agent that keeps its data on disk.
-    exclude: ['**/node_modules/**', ...(process.env['FLOORWATCH_CHAOS'] === undefined ? ['tests/chaos/*.test.ts'] : [])],
     testTimeout: 20_000,
     hookTimeout: 60_000,
     // A busy machine is slow, not wrong: what is waited for may take longer than vitest's second.

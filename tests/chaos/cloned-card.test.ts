@@ -53,16 +53,17 @@ describe('two gateways that run from copies of one card', () => {
     await Promise.all([load.acknowledged(), cloneLoad.acknowledged()]);
     await letOut(clone);
     const verdict = await judgeProcessor([ledger, cloneLedger], agent, processor, { engine: null, sealed: false });
-    const alarms = await identityAlarms(agent, clone);
+    const alarms = await identityAlarms(processor);
     report('cloned-card', {
       seed,
       'readings acknowledged': verdict.readings,
       windows: verdict.windows,
       lost: verdict.lost,
       doubled: verdict.doubled,
-      alarms,
+      'alarm "identity" because of': alarms,
       repeat: repeatCommand('cloned-card', seed, 1),
     });
+    expect(alarms).toContain('second-successor');
     expect(verdict).toMatchObject({ lost: 0, doubled: 0, changed: 0, examples: [], violations: [] });
   }, 180_000);
 });

@@ -17,7 +17,7 @@ const AWAY_MS = 5_000;
 /** What somebody else's files leave. */
 const LEFT_BYTES = 256 * 1024;
 /** How long the disk stays full under load. */
-const FULL_MS = 8_000;
+const FULL_MS = 4_000;
 const RECOVERY_MS_MAX = 10_000;
 
 const { seed } = chaosOptions();

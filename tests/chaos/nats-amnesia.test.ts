@@ -2,9 +2,10 @@ import { cp, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as pauseMs } from 'node:timers/promises';
 
-import { describe, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
 import { resourcesPerTest } from '../support/index.ts';
+import type { AgentProcess } from './harness/agent-process.ts';
 import { ChaosFloor } from './harness/chaos-floor.ts';
 import { chaosOptions, progress, repeatCommand, report } from './harness/chaos-options.ts';
 import { Random } from './harness/random.ts';
@@ -26,7 +27,7 @@ describe('a NATS server that forgets what it acknowledged', () => {
       const { nats, agent, ledger, load, processor } = await ChaosFloor.create(resources, {
         seed,
         sensors: 50,
-        readingsPerSecond: 500,
+        readingsPerSecond: 1_000,
         processorLatenessSeconds: LATENESS_SECONDS,
       });
       if (processor === undefined) throw new Error('there is no processor');
@@ -35,7 +36,11 @@ describe('a NATS server that forgets what it acknowledged', () => {
       await agent.start();
       load.start();
       for (let round = 1; round <= rounds; round++) {
-        await pauseMs(random.between(1_000, 3_000));
+        await pauseMs(random.between(2_000, 4_000));
+        // Mostly the processor is dead meanwhile, and has not read what is forgotten.
+        const isDead = round % 3 > 0;
+        if (isDead) await processor.kill9();
+        await pauseMs(random.between(500, 1_500));
         await nats.kill9();
         if (what !== 'is emptied') {
           // The copy is of a moment at which the server was dead, so it is whole; and then some is added that the copy lacks.
@@ -50,6 +55,7 @@ describe('a NATS server that forgets what it acknowledged', () => {
           await rm(copy, { recursive: true });
         }
         await nats.start();
+        if (isDead) await processor.restart();
         progress(`round ${round} of ${rounds}: ${ledger.acknowledged} acknowledged`);
       }
       await pauseMs(1_000);
@@ -57,6 +63,7 @@ describe('a NATS server that forgets what it acknowledged', () => {
       await load.acknowledged();
       const began = performance.now();
       const verdict = await judgeProcessor(ledger, agent, processor, { timeoutMs: 90_000 });
+      const rewinds = await rewindsOf(agent);
       report(`nats-amnesia, the store ${what}`, {
         rounds,
         seed,
@@ -65,11 +72,21 @@ describe('a NATS server that forgets what it acknowledged', () => {
         lost: verdict.lost,
         doubled: verdict.doubled,
         episodes: verdict.episodes,
+        'times that the agent went back': rewinds,
         'seconds until all was there': Math.round((performance.now() - began) / 100) / 10,
         repeat: repeatCommand('nats-amnesia', seed, rounds),
       });
       expectClean(verdict);
+      expect(rewinds).toBeGreaterThan(0);
     },
     180_000 + rounds * 30_000,
   );
 });
+
+/** How often the agent has gone back in both lanes together. */
+async function rewindsOf(agent: AgentProcess): Promise<number> {
+  const { lanes } = await agent.status();
+  return Object.values(lanes)
+    .flatMap((lane) => Object.values(lane['rewindsByReason'] as Readonly<Record<string, number>>))
+    .reduce((sum, times) => sum + times, 0);
+}

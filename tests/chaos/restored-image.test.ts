@@ -38,9 +38,10 @@ describe('a gateway whose disk is put back to an older image', () => {
     await run(2_000);
     // Everything that is open goes out, so that the image and the gateway that goes on have nothing in common that is still to come.
     await letOut(agent);
-    await agent.program.stop();
-    await cp(agent.dataDir, image, { recursive: true });
-    await agent.start();
+    agent.program.signal('SIGSTOP');
+    // A lock is a socket of the process that holds it, and no part of a disk.
+    await cp(agent.dataDir, image, { recursive: true, filter: (file) => !file.endsWith('.lock') });
+    agent.program.signal('SIGCONT');
     await run(3_000);
     const before = await judgeProcessor(ledger, agent, processor, { engine: null, sealed: false });
     expect(before).toMatchObject({ lost: 0, doubled: 0, changed: 0 });
@@ -50,16 +51,17 @@ describe('a gateway whose disk is put back to an older image', () => {
     await agent.start();
     await run(3_000);
     const after = await judgeProcessor(ledger, agent, processor, { engine: null, sealed: false });
-    const alarms = await identityAlarms(agent);
+    const alarms = await identityAlarms(processor);
     report('restored-image', {
       seed,
       'readings acknowledged': after.readings,
       windows: after.windows,
       lost: after.lost,
       doubled: after.doubled,
-      alarms,
+      'alarm "identity" because of': alarms,
       repeat: repeatCommand('restored-image', seed, 1),
     });
+    expect(alarms).toContain('shorter');
     expect(after).toMatchObject({ lost: 0, doubled: 0, changed: 0, examples: [], violations: [] });
   }, 180_000);
 });

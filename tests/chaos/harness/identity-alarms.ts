@@ -1,22 +1,14 @@
 import { waitFor } from '../../support/index.ts';
-import type { AgentProcess } from './agent-process.ts';
+import type { ProcessorProcess } from './processor-process.ts';
 
-interface Lane {
-  readonly progress?: { readonly alarms: readonly { readonly kind: string; readonly what: string }[] };
-}
-
-/** Waits until one of the agents raises the alarm `identity`, and gives what it says. */
-export async function identityAlarms(...agents: readonly AgentProcess[]): Promise<string[]> {
+/** Waits until the processor raises the alarm `identity`, and gives why it did. */
+export async function identityAlarms(processor: ProcessorProcess): Promise<string[]> {
   return waitFor(
     'the alarm "identity" is raised',
     async () => {
-      const all = await Promise.all(agents.map(async (agent) => agent.status()));
-      const alarms = all
-        .flatMap(({ lanes }) => Object.values(lanes) as Lane[])
-        .flatMap(({ progress }) => progress?.alarms ?? [])
-        .filter(({ kind }) => kind === 'identity')
-        .map(({ what }) => what);
-      return alarms.length > 0 && alarms;
+      const causes = await processor.metric('alarms_total');
+      const raised = [...causes].filter(([labels, times]) => labels.includes('kind="identity"') && times > 0);
+      return raised.length > 0 && raised.map(([labels]) => /cause="([^"]*)"/.exec(labels)?.[1] ?? labels);
     },
     { timeoutMs: 30_000 },
   );

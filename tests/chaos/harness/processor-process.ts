@@ -94,15 +94,11 @@ export class ProcessorProcess {
     return this.#list('anomalies', { from: String(from), to: FAR });
   }
 
-  /** The sum of all series of a metric, such as `readings_total`; 0 if there is none. */
-  async metric(name: string, labels = ''): Promise<number> {
+  /** The values of a metric such as `alarms_total`, by their labels. */
+  async metric(name: string): Promise<Map<string, number>> {
     const metrics = await (await fetch(`${this.url}/metrics`)).text();
-    let sum = 0;
-    for (const line of metrics.split('\n')) {
-      const match = /^floorwatch_processor_(\w+)(?:\{([^}]*)\})? (\S+)$/.exec(line);
-      if (match?.[1] === name && (match[2] ?? '').includes(labels)) sum += Number(match[3]);
-    }
-    return sum;
+    const lines = metrics.matchAll(new RegExp(`^floorwatch_processor_${name}(?:\\{(.*)\\})? (\\S+)$`, 'gm'));
+    return new Map([...lines].map(([, labels = '', value]) => [labels, Number(value)]));
   }
 
   #spawn(): ChildProgram {
