@@ -5,6 +5,7 @@ import { durationInWords } from '../score/duration-words.ts';
 import type { SenderAlarm } from '../uplink/spool-sender.ts';
 import type { AgentView, LaneView } from './agent-view.ts';
 import type { Runbook } from './runbooks.ts';
+import { bytesInWords, counted } from './words.ts';
 
 /**
  * Something that a person should look at.
@@ -100,12 +101,13 @@ function* ofInput({ broker, refusing, sensors, sensorsMax, at }: View): Generato
 
 function* ofJournal({ journal }: View): Generator<Trouble> {
   if (journal.counts.syncFailures > 0) yield syncFailed('journal', journal.counts.syncFailures);
-  if (journal.damaged > 0) yield damaged('journal', `${journal.damaged} accepted items can't be read any more`);
+  if (journal.damaged > 0)
+    yield damaged('journal', `${counted(journal.damaged, 'accepted item')} can't be read any more`);
   if (journal.bytes >= journal.bytesMax * limits.fullShareWarned) {
     yield {
       code: 'journal-full',
       severity: 'warning',
-      what: `the journal is nearly full: ${mib(journal.bytes)} of ${mib(journal.bytesMax)}`,
+      what: `the journal is nearly full: ${bytesInWords(journal.bytes)} of ${bytesInWords(journal.bytesMax)}`,
       remedy: 'see why snapshots fail: each one makes room in the journal',
       runbook: 'disk-full',
     };
@@ -119,13 +121,14 @@ function* ofLane(lane: Lane, view: LaneView, at: EpochMs): Generator<Trouble> {
     yield {
       code: 'lane-full',
       severity: isFull ? 'critical' : 'warning',
-      what: `spool lane ${lane} is ${isFull ? 'full' : 'nearly full'}: ${mib(bytes)} of ${mib(bytesMax)}`,
+      what: `spool lane ${lane} is ${isFull ? 'full' : 'nearly full'}: ${bytesInWords(bytes)} of ${bytesInWords(bytesMax)}`,
       remedy: 'let NATS and the cloud processor take it, or give the lane more room',
       runbook: 'disk-full',
     };
   }
   if (counts.syncFailures > 0) yield syncFailed(`spool lane ${lane}`, counts.syncFailures);
-  if (recordsDamaged > 0) yield damaged(`spool lane ${lane}`, `${recordsDamaged} records can't be read any more`);
+  if (recordsDamaged > 0)
+    yield damaged(`spool lane ${lane}`, `${counted(recordsDamaged, 'record')} can't be read any more`);
   if (fault !== undefined) {
     yield {
       code: 'lane-unreadable',
@@ -139,7 +142,7 @@ function* ofLane(lane: Lane, view: LaneView, at: EpochMs): Generator<Trouble> {
     yield {
       code: 'dropped',
       severity: 'critical',
-      what: `spool lane ${lane} has dropped ${recordsDropped} records since the start, because there was no room`,
+      what: `spool lane ${lane} has dropped ${counted(recordsDropped, 'record')} since the start, because there was no room`,
       remedy: 'let NATS and the cloud processor take data again, and give the lane more room; what was dropped is gone',
       runbook: 'disk-full',
     };
@@ -192,7 +195,7 @@ function* ofCloud({ nats, lanes, startedAt, at }: View): Generator<Trouble> {
     yield {
       code: 'uncommitted',
       severity: 'warning',
-      what: `spool lane ${lane} waits: ${mib(bytes)} are sent and not yet safe in the cloud`,
+      what: `spool lane ${lane} waits: ${bytesInWords(bytes)} are sent and not yet safe in the cloud`,
       remedy: 'see whether the processor runs and its store takes data',
       runbook: 'processor-silent',
     };
@@ -213,7 +216,7 @@ function* ofState({ clock, snapshot, quarantine }: View): Generator<Trouble> {
     yield {
       code: 'snapshot',
       severity: 'warning',
-      what: `the state of the sensors could not be saved (${snapshot.failures} times since the start): ${snapshot.lastError}`,
+      what: `the state of the sensors could not be saved (${counted(snapshot.failures, 'time')} since the start): ${snapshot.lastError}`,
       remedy: 'make room on the disk; until then the journal grows and a start takes longer',
       runbook: 'disk-full',
     };
@@ -222,7 +225,7 @@ function* ofState({ clock, snapshot, quarantine }: View): Generator<Trouble> {
     yield {
       code: 'quarantine-full',
       severity: 'critical',
-      what: `the quarantine is full, and ${quarantine.dropped} of its oldest readings are gone since the start`,
+      what: `the quarantine is full, and has let go of ${counted(quarantine.dropped, 'reading')} since the start, the oldest first`,
       remedy: 'settle what waits there, and find out whose clock is wrong',
       runbook: 'quarantine',
     };
@@ -231,7 +234,7 @@ function* ofState({ clock, snapshot, quarantine }: View): Generator<Trouble> {
     yield {
       code: 'quarantine',
       severity: 'warning',
-      what: `${quarantine.items} readings wait in the quarantine because their time was not believed`,
+      what: `${counted(quarantine.items, 'reading')} in the quarantine, because their time was not believed`,
       remedy: 'look at them with "floorwatch-agent quarantine list", and release or drop them',
       runbook: 'quarantine',
     };
@@ -241,7 +244,7 @@ function* ofState({ clock, snapshot, quarantine }: View): Generator<Trouble> {
 const syncFailed = (log: string, times: number): Trouble => ({
   code: 'sync-failed',
   severity: 'critical',
-  what: `the disk failed ${times} ${times === 1 ? 'time' : 'times'} to keep what was written to the ${log}`,
+  what: `the disk failed ${counted(times, 'time')} to keep what was written to the ${log}`,
   remedy: 'replace the disk or the SD card soon; what could not be kept was not acknowledged',
   runbook: 'disk-health',
 });
@@ -253,8 +256,5 @@ const damaged = (log: string, what: string): Trouble => ({
   remedy: 'find out why (power, disk); the loss is reported to the cloud, the rest goes on',
   runbook: 'damaged-log',
 });
-
-const MIB = 1024 * 1024;
-const mib = (bytes: number): string => `${(bytes / MIB).toFixed(bytes < 10 * MIB ? 1 : 0)} MiB`;
 
 const since = (from: EpochMs, at: EpochMs): string => durationInWords(Math.max(1_000, at - from));

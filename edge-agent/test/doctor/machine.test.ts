@@ -12,7 +12,7 @@ import { judgeStream } from '../../src/doctor/checks/nats.ts';
 import { judgeNode } from '../../src/doctor/checks/node.ts';
 import type { Finding } from '../../src/doctor/finding.ts';
 import { findMount } from '../../src/doctor/mount.ts';
-import { bytesInWords, counted } from '../../src/doctor/words.ts';
+import { bytesInWords, counted } from '../../src/status/words.ts';
 
 const resources = resourcesPerTest();
 const severityOf = ({ severity }: Finding): string => severity;

@@ -31,7 +31,7 @@ it('the doctor sees a running agent as it is, and disturbs neither it nor its de
   device.on('close', () => (lost += 1));
   for (let value = 0; value < 20; value++) await device.publishAsync('sensors/press/temp', String(value), { qos: 1 });
   await device.publishAsync('unknown/topic', '1', { qos: 1 });
-  await waitFor('all is sent', async () => (await agent.status()).lanes.telemetry.recordsWaiting === 0);
+  await waitFor('something is sent', async () => (await agent.status()).lanes.telemetry.recordsAcknowledged > 0);
   const before = await agent.status();
 
   const report = await examine(configFile);
@@ -61,4 +61,4 @@ it('the doctor sees a running agent as it is, and disturbs neither it nor its de
   expect(after.broker.connections).toBe(1);
   expect(after.nats.since).toBe(before.nats.since);
   expect(lost).toBe(0);
-});
+}, 60_000);

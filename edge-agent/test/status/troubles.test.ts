@@ -74,9 +74,9 @@ const CASES: readonly (readonly [code: string, severity: string, changes: Change
     'quarantine-full',
     'critical',
     { quarantine: { ...quarantine, dropped: 2 } },
-    /quarantine is full, and 2 of its oldest readings are gone/,
+    /quarantine is full, and has let go of 2 readings/,
   ],
-  ['quarantine', 'warning', { quarantine: { ...quarantine, items: 4 } }, /4 readings wait in the quarantine/],
+  ['quarantine', 'warning', { quarantine: { ...quarantine, items: 4 } }, /^4 readings in the quarantine/],
 ];
 
 describe('troubles', () => {

@@ -6,7 +6,7 @@ import type { Check, GatewayContext } from '../check.ts';
 import { tryExternalBroker } from '../external-broker-probe.ts';
 import { critical, type Finding, ok, warning } from '../finding.ts';
 import { findPortHolder } from '../port-holder.ts';
-import { counted } from '../words.ts';
+import { counted } from '../../status/words.ts';
 
 /** Whether devices reach the broker, and the agent too. */
 export const checkBroker: Check = {

@@ -8,7 +8,7 @@ import { measureDisk } from '../disk-speed.ts';
 import { critical, type Finding, notice, ok, warning } from '../finding.ts';
 import { findMount, type Mount, nearestFolder } from '../mount.ts';
 import { type Storage, storageOf } from '../storage.ts';
-import { bytesInWords, msInWords } from '../words.ts';
+import { bytesInWords, msInWords } from '../../status/words.ts';
 
 const MIB = 1024 * 1024;
 /** Less than this and the system itself begins to fail, not only the agent. */

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 import type { MachineCheck } from '../check.ts';
 import { critical, type Finding, ok, warning } from '../finding.ts';
-import { bytesInWords } from '../words.ts';
+import { bytesInWords } from '../../status/words.ts';
 
 const MIB = 1024 * 1024;
 /** Below this the kernel soon ends a process, and it ends the largest. */

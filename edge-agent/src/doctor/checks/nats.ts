@@ -17,7 +17,7 @@ import { durationInWords } from '../../score/duration-words.ts';
 import type { Check } from '../check.ts';
 import { critical, type Finding, notice, ok, warning } from '../finding.ts';
 import { findSubscribeFault, tryNats, tryPublish } from '../nats-probe.ts';
-import { bytesInWords, msInWords } from '../words.ts';
+import { bytesInWords, msInWords } from '../../status/words.ts';
 
 const NANOS_PER_MS = 1_000_000;
 /** What the stream should hold at least, so that a processor may be away over a weekend. */

@@ -1,5 +1,5 @@
 import { decodeFloorMessage, type FloorMessage, floorSubject, LANES, type Lane } from '@floorwatch/contracts';
-import { unlessAborted } from '@floorwatch/runtime';
+import { pause } from '@floorwatch/runtime';
 import type { NatsConnection } from '@nats-io/transport-node';
 
 import type { Check, GatewayContext } from '../check.ts';
@@ -59,8 +59,15 @@ async function hear(
       },
     });
   });
-  const ends = AbortSignal.any([signal, AbortSignal.timeout(HEAR_MS_MAX)]);
-  return unlessAborted(heard, ends).catch(() => undefined);
+  const over = new AbortController();
+  const end = (): void => over.abort();
+  signal.addEventListener('abort', end);
+  try {
+    return await Promise.race([heard, pause(HEAR_MS_MAX, over.signal).then(() => undefined)]);
+  } finally {
+    signal.removeEventListener('abort', end);
+    end();
+  }
 }
 
 /** What the processor says, next to what the agent says. */

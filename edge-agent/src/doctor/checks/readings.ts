@@ -4,7 +4,7 @@ import { REJECT_REASONS, type RejectReason } from '../../ingest/reject.ts';
 import type { AgentStatus } from '../agent-probe.ts';
 import type { Check } from '../check.ts';
 import { type Finding, notice, ok, warning } from '../finding.ts';
-import { counted } from '../words.ts';
+import { counted } from '../../status/words.ts';
 
 /** Share of all readings from which rejects are no accident. */
 const REJECTED_SHARE_WARNED = 0.01;

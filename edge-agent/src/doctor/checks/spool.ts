@@ -4,7 +4,7 @@ import { durationInWords } from '../../score/duration-words.ts';
 import type { AgentStatus } from '../agent-probe.ts';
 import type { Check } from '../check.ts';
 import { type Finding, notice, ok, warning } from '../finding.ts';
-import { bytesInWords, counted } from '../words.ts';
+import { bytesInWords, counted } from '../../status/words.ts';
 
 /** Waiting longer than this while NATS is there means that it drains too slowly. */
 const UNSENT_MS_WARNED = hours(1);
