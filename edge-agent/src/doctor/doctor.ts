@@ -88,8 +88,8 @@ async function load(file: string): Promise<{ readonly config: AgentConfig } | { 
 }
 
 /** Runs a check; one that takes too long or breaks is a finding too, and never stops the others. */
-async function inTime(
-  { name, msMax = limits.doctorCheckMsMax }: Check,
+export async function inTime(
+  { name, msMax = limits.doctorCheckMsMax }: Pick<Check, 'name' | 'msMax'>,
   stop: AbortSignal,
   run: (signal: AbortSignal) => Promise<readonly Finding[]>,
 ): Promise<readonly Finding[]> {

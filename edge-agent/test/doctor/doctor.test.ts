@@ -10,8 +10,8 @@ import { z } from 'zod';
 
 import { programs, repositoryRoot, resourcesPerTest } from '../../../tests/support/index.ts';
 import { EXIT_CODES } from '../../src/doctor/command.ts';
-import { examine } from '../../src/doctor/doctor.ts';
-import { SEVERITIES, worstOf } from '../../src/doctor/finding.ts';
+import { examine, inTime } from '../../src/doctor/doctor.ts';
+import { ok, SEVERITIES, worstOf } from '../../src/doctor/finding.ts';
 import { reportText } from '../../src/doctor/report-text.ts';
 import { type Runbook, runbookPath } from '../../src/status/runbooks.ts';
 import { createStream } from '../support/agent.ts';
@@ -143,6 +143,20 @@ describe('doctor', () => {
     );
     expect(program.stdout).toMatch(/gatway: unknown field/);
     expect(program.stdout).toMatch(/node: Node\.js/);
+  });
+
+  it('a check that breaks, hangs or takes its time to the end holds nothing up', async () => {
+    const check = { name: 'slow disk', msMax: 50 };
+    const never = new AbortController().signal;
+    const broken = await inTime(check, never, async () => Promise.reject(new Error('EIO')));
+    expect(broken).toMatchObject([{ severity: 'warning', finding: 'the check "slow disk" could not be made: EIO' }]);
+    const hung = await inTime(check, never, async () => new Promise(() => undefined));
+    expect(hung).toMatchObject([{ severity: 'warning', finding: 'the check "slow disk" did not end within 0.05 s' }]);
+    const heeded = await inTime(check, never, async (signal) => {
+      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      return [ok('as far as it came')];
+    });
+    expect(heeded).toEqual([ok('as far as it came')]);
   });
 
   it('every exit code stands for a severity', () => {
