@@ -144,7 +144,7 @@ function createSnapshots(
           lanes: { anomaly: lanes.anomaly.next, telemetry: lanes.telemetry.next },
           at: Date.now(),
         },
-        sections: [...engine.snapshot(), ...intake.snapshot(), writer.snapshot(), processor.snapshot()],
+        sections: [...engine.snapshot(), ...intake.snapshot(), writer.told.snapshot(), processor.snapshot()],
       }),
       readings: () => processor.readings,
       isPressing: () => journal.bytes > config.storage.journalBytesMax / 2,

@@ -88,9 +88,11 @@ export class ItemProcessor {
     this.#writer.addStart(epoch);
     this.#progress.startedAt = at;
     this.#progress.ticks = 0;
-    if (!upgrades || this.#upgrade === undefined || position < this.#upgrade.end) return;
-    this.#upgrade.finish();
-    this.#upgrade = undefined;
+    if (this.#upgrade === undefined) return;
+    if (upgrades && position >= this.#upgrade.end) {
+      this.#upgrade.finish();
+      this.#upgrade = undefined;
+    } else this.#upgrade.passed();
   }
 
   #begin(position: number, now: EpochMs, quality: ClockQuality): void {

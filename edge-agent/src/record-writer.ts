@@ -1,5 +1,4 @@
 import {
-  type AnomalyRecord,
   type ClockQuality,
   type Collector,
   type EpochMs,
@@ -18,7 +17,7 @@ import type { EngineOutput, EpisodeEvent } from './sensor-engine.ts';
 import { newEpoch } from './spool/epoch.ts';
 import { laneAppendBytes } from './spool/lane-sizes.ts';
 import { decodeSpooled, encodeSpooled } from './spooled-record.ts';
-import type { StateSection } from './state-section.ts';
+import { type EpisodeRecord, ToldEpisodes } from './told-episodes.ts';
 
 /** The item of the journal that is being processed. */
 export interface Cause {
@@ -28,9 +27,6 @@ export interface Cause {
   readonly now: EpochMs;
   readonly quality: ClockQuality;
 }
-
-/** An episode's last record, without its number. */
-export type EpisodeRecord = Omit<AnomalyRecord, 'number'>;
 
 /** Records that come from one item of the journal, for one lane: they are appended together. */
 interface Outputs {
@@ -47,8 +43,6 @@ interface Through {
   readonly records: number;
 }
 
-const SECTION = 'open-episodes';
-
 /**
  * Makes records of what the engine says of the journal's items, and appends those of a step together. The only writer of both lanes.
  *
@@ -64,8 +58,7 @@ export class RecordWriter implements Collector<EngineOutput> {
   readonly #through: Readonly<Record<Lane, Through>>;
   /** Records made of the item in hand, also those that the lane has already. */
   readonly #made: Record<Lane, number> = { anomaly: 0, telemetry: 0 };
-  /** The last record of every episode that is open; the engine bounds their number by its sensors and detectors. */
-  readonly #open = new Map<string, EpisodeRecord>();
+  readonly told = new ToldEpisodes();
   readonly #episodes = { opened: 0, closed: 0 };
   #cause: Cause = { position: 0, now: 0 as EpochMs, quality: 'unknown' };
 
@@ -125,31 +118,20 @@ export class RecordWriter implements Collector<EngineOutput> {
   }
 
   addEpisode(episode: EpisodeEvent): void {
-    const known = this.#open.get(episode.id);
+    const id = episode.phase === 'opened' ? this.told.opens(episode.id) : this.told.idOf(episode.id);
     const { now, quality } = this.#cause;
-    const { detectedAt, clock } = known ?? { detectedAt: now, clock: quality };
-    this.addEpisodeRecord({ kind: 'anomaly', ...episode, detectedAt, clock, provenance: 'live' });
+    const { detectedAt, clock } = this.told.open.get(id) ?? { detectedAt: now, clock: quality };
+    this.addEpisodeRecord({ kind: 'anomaly', ...episode, id, detectedAt, clock, provenance: 'live' });
   }
 
   addEpisodeRecord(record: EpisodeRecord): void {
-    const isNew = !this.#open.has(record.id);
-    this.learnEpisode(record);
+    const isNew = !this.told.open.has(record.id);
+    this.told.learn(record);
     if (this.#takes('anomaly')) {
       if (isNew) this.#episodes.opened += 1;
       if (record.phase === 'closed') this.#episodes.closed += 1;
     }
     this.#add('anomaly', (number) => ({ ...record, number }));
-  }
-
-  /** Takes in a record that the lane has already. */
-  learnEpisode(record: EpisodeRecord): void {
-    if (record.phase === 'closed') this.#open.delete(record.id);
-    else this.#open.set(record.id, record);
-  }
-
-  /** The last record of every episode that is open. */
-  get openEpisodes(): ReadonlyMap<string, EpisodeRecord> {
-    return this.#open;
   }
 
   /** Episodes that this start has told. */
@@ -188,16 +170,6 @@ export class RecordWriter implements Collector<EngineOutput> {
         this.#waiting[lane] = waiting.slice(together);
       }
     }
-  }
-
-  snapshot(): StateSection {
-    return { name: SECTION, version: 1, values: [...this.#open.values()], arrays: {} };
-  }
-
-  /** Takes up what {@link snapshot} gave; sections of others are passed over. */
-  restore(sections: readonly StateSection[]): void {
-    const section = sections.find(({ name }) => name === SECTION);
-    for (const record of (section?.values ?? []) as readonly EpisodeRecord[]) this.learnEpisode(record);
   }
 
   /** Long names can make a record too large for a batch; it is then split, down to single rollups. */

@@ -58,7 +58,7 @@ export async function restore(config: AgentConfig, { storage, writer, intake, lo
       }
     }
     intake.restore(sections);
-    writer.restore(sections);
+    writer.told.restore(sections);
     const end = upgrades ? storage.journal.next : boundary;
     const from = (lane: 'anomaly' | 'telemetry') => ({ spool: storage.lanes[lane], from: header?.lanes[lane] ?? 1 });
     const lanes = { anomaly: from('anomaly'), telemetry: from('telemetry') };

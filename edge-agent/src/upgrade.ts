@@ -1,7 +1,7 @@
 import { type Collector, type Lane, type RollupSensor, rollupStart } from '@floorwatch/contracts';
 
 import type { LaneSpool } from './lane-spool.ts';
-import type { EpisodeRecord, RecordWriter } from './record-writer.ts';
+import type { RecordWriter } from './record-writer.ts';
 import type { EngineOutput, SensorEngine } from './sensor-engine.ts';
 import { ReplayedRollups } from './snapshot/replayed-rollups.ts';
 import { decodeSpooled, type SpooledRecord } from './spooled-record.ts';
@@ -54,7 +54,7 @@ export class Upgrade implements Collector<EngineOutput> {
     for await (const { record } of recordsOf(lanes.anomaly, end)) {
       if (record.kind !== 'anomaly') continue;
       const { number: _, ...episode } = record;
-      writer.learnEpisode(episode);
+      writer.told.learn(episode);
     }
     const told = new Map<number, { sensor: RollupSensor; start: number }[]>();
     for await (const { record, sensors, position } of recordsOf(lanes.telemetry, end)) {
@@ -83,8 +83,9 @@ export class Upgrade implements Collector<EngineOutput> {
     }
     if (this.#position <= this.#processed) return;
     const { episode } = output;
-    // An episode that was not told when it opened is not told later.
-    if (episode.phase === 'opened' || this.#writer.openEpisodes.has(episode.id)) this.#writer.addEpisode(episode);
+    const { told } = this.#writer;
+    // An episode that was not told when it opened is not told later, and one that is open does not open again.
+    if ((episode.phase === 'opened') !== told.open.has(told.idOf(episode.id))) this.#writer.addEpisode(episode);
   }
 
   /** The item in hand is processed: what was told of it before counts it, and all before it. */
@@ -96,8 +97,8 @@ export class Upgrade implements Collector<EngineOutput> {
   finish(): void {
     for (const output of this.#rollups.take()) this.#writer.emit(output);
     this.#engine.closeEpisodes('upgraded', { emit: () => undefined });
-    for (const record of this.#writer.openEpisodes.values()) {
-      this.#writer.addEpisodeRecord({ ...record, phase: 'closed', closeReason: 'upgraded' } satisfies EpisodeRecord);
+    for (const record of this.#writer.told.open.values()) {
+      this.#writer.addEpisodeRecord({ ...record, phase: 'closed', closeReason: 'upgraded' });
     }
   }
 }

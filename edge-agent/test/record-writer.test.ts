@@ -188,13 +188,13 @@ describe('the writer of records', () => {
     before.begin(epochMs(1_000), 'unsynchronised');
     before.writer.emit({ kind: 'episode', episode: episode('a', 'opened') });
     const { writer, records, start, begin } = await setUp();
-    writer.restore([before.writer.snapshot()]);
+    writer.told.restore([before.writer.told.snapshot()]);
     await start(FIRST);
     begin(epochMs(9_000), 'synchronised');
     writer.emit({ kind: 'episode', episode: episode('a', 'closed') });
     await writer.commit();
     expect((await records('anomaly'))[1]).toMatchObject({ detectedAt: 1_000, clock: 'unsynchronised' });
-    expect(writer.openEpisodes.size).toBe(0);
+    expect(writer.told.open.size).toBe(0);
   });
 
   it('splits rollups whose names do not fit into one record, and keeps every one with its sensor', async () => {

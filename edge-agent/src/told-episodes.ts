@@ -1,0 +1,72 @@
+import { createHash } from 'node:crypto';
+
+import type { AnomalyRecord } from '@floorwatch/contracts';
+
+import { limits } from './limits.ts';
+import type { StateSection } from './state-section.ts';
+
+/** An episode's last record, without its number. */
+export type EpisodeRecord = Omit<AnomalyRecord, 'number'>;
+
+interface Saved {
+  readonly open: readonly EpisodeRecord[];
+  readonly ended: readonly string[];
+  readonly renamed: readonly (readonly [string, string])[];
+}
+
+const SECTION = 'told-episodes';
+
+/** The episodes as the records tell of them. */
+export class ToldEpisodes {
+  /** The last record of every episode that is open; the engine bounds their number by its sensors and detectors. */
+  readonly #open = new Map<string, EpisodeRecord>();
+  /** Those that ended because another engine took over. It can find the same again, and then it is another episode. */
+  readonly #ended = new Set<string>();
+  /** Ids of open episodes that have another one than the engine gave them. */
+  readonly #renamed = new Map<string, string>();
+
+  get open(): ReadonlyMap<string, EpisodeRecord> {
+    return this.#open;
+  }
+
+  /** The id under which records tell of an episode of the engine. */
+  idOf(id: string): string {
+    return this.#renamed.get(id) ?? id;
+  }
+
+  /** An id for an episode that opens: the engine's, unless one with it has ended before. */
+  opens(id: string): string {
+    let free = id;
+    while (this.#ended.has(free)) free = createHash('sha256').update(`again ${free}`).digest('hex').slice(0, 32);
+    if (free !== id) this.#renamed.set(id, free);
+    return free;
+  }
+
+  /** Takes in a record, told now or before. */
+  learn(record: EpisodeRecord): void {
+    if (record.phase !== 'closed') {
+      this.#open.set(record.id, record);
+      return;
+    }
+    this.#open.delete(record.id);
+    for (const [id, renamed] of this.#renamed) if (renamed === record.id) this.#renamed.delete(id);
+    if (record.closeReason !== 'upgraded') return;
+    this.#ended.add(record.id);
+    const [oldest] = this.#ended;
+    if (this.#ended.size > limits.endedEpisodesMax && oldest !== undefined) this.#ended.delete(oldest);
+  }
+
+  snapshot(): StateSection {
+    const values: Saved = { open: [...this.#open.values()], ended: [...this.#ended], renamed: [...this.#renamed] };
+    return { name: SECTION, version: 1, values, arrays: {} };
+  }
+
+  /** Takes up what {@link snapshot} gave; sections of others are passed over. */
+  restore(sections: readonly StateSection[]): void {
+    const saved = sections.find(({ name }) => name === SECTION)?.values as Saved | undefined;
+    if (saved === undefined) return;
+    for (const record of saved.open) this.#open.set(record.id, record);
+    for (const id of saved.ended) this.#ended.add(id);
+    for (const [id, renamed] of saved.renamed) this.#renamed.set(id, renamed);
+  }
+}
