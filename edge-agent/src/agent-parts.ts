@@ -71,7 +71,7 @@ export async function assembleAgent(
     const restored = await restore(config, { storage, writer, intake, logger });
     return assemble({ config, logger, commitTimes, storage, intake, writer }, restored);
   } catch (error) {
-    await storage.close().catch(() => undefined);
+    await storage.close();
     throw error;
   }
 }

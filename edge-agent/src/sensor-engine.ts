@@ -328,7 +328,13 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
     const watermark = this.#watermark.value();
     if (watermark !== undefined) this.#listen(watermark, out);
     this.closeEpisodes('shutdown', out);
+    this.closeRollups(out);
+  }
+
+  /** Lets out all open rollups; later readings of the same buckets make further ones. */
+  closeRollups(out: Collector<EngineOutput>): void {
     this.#emitRollups(this.#rollups.closeUntil(Infinity), out);
+    this.#lookAtOpen = BUCKETS_PER_LOOK;
   }
 
   /** Closes all open episodes. */

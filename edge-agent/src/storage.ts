@@ -47,7 +47,12 @@ export async function openStorage(
   const lock = await lockDataDir(dataDir);
   const opened: { close(): Promise<void> }[] = [{ close: async () => lock.release() }];
   const close = async (): Promise<void> => {
-    for (const one of opened.splice(0).toReversed()) await one.close();
+    for (const one of opened.splice(0).toReversed()) {
+      // Each of them, whatever became of the others; everything that was acknowledged is safe already.
+      await one
+        .close()
+        .catch((error: unknown) => logger.error({ error: messageOf(error) }, 'a log was not closed well'));
+    }
   };
   const damaged = { anomaly: 0, telemetry: 0 };
   const openLane = async (lane: Lane): Promise<DiskLaneSpool> => {
@@ -94,7 +99,7 @@ export async function openStorage(
     const snapshots = new SnapshotFile(dataDir, fileSystem);
     return { journal, lanes: { anomaly, telemetry }, snapshots, quarantine, damaged, close };
   } catch (error) {
-    await close().catch(() => undefined);
+    await close();
     if (!(error instanceof SegmentLogError)) throw error;
     throw new StartError('config-invalid', `storage.dataDir: ${dataDir} can't be used: ${messageOf(error)}`, {
       cause: error,

@@ -13,7 +13,8 @@ type Told = ReadonlyMap<number, readonly { readonly sensor: RollupSensor; readon
  * The outputs of a replay by an engine that judges in another way than the one before: with another configuration, by other rules, or
  * without what that one had learned. What that one has put into the lanes stands; what is missing there must come, and nothing may come twice.
  *
- * - Rollups: the records that are there count every reading up to the position that they came from. The rest goes out at the end.
+ * - Rollups: the records that are there count every reading up to the position that they came from. The rest goes out at the end, open
+ *   rollups too.
  * - Episodes: of items that were certainly processed before, those that are in the lane count; of later ones, those that this engine finds.
  *   At the end all are closed, and the engine opens anew what it finds still wrong.
  * - Ticks stay away: the next one says as much.
@@ -96,6 +97,8 @@ export class Upgrade implements Collector<EngineOutput> {
   /** Everything that is open ends: to be called at the start from which on the engine judges alone. */
   finish(): void {
     for (const output of this.#rollups.take()) this.#writer.emit(output);
+    // Also what the engine has open, so that what is told here counts every reading before it as all records do.
+    this.#engine.closeRollups(this.#writer);
     this.#engine.closeEpisodes('upgraded', { emit: () => undefined });
     for (const record of this.#writer.told.open.values()) {
       this.#writer.addEpisodeRecord({ ...record, phase: 'closed', closeReason: 'upgraded' });

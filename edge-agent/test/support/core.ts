@@ -12,6 +12,7 @@ import {
   rollupStart,
 } from '@floorwatch/contracts';
 import { PROCESS_LOCK_NAME, systemCodeOf } from '@floorwatch/runtime';
+import { SegmentLog } from '@floorwatch/segment-log';
 import type { z } from 'zod';
 
 import type { Resources } from '../../../tests/support/index.ts';
@@ -38,7 +39,7 @@ export function coreConfig(dataDir: string, options: CoreOptions = {}): AgentCon
     nats: { servers: ['nats://127.0.0.1:9'] },
     http: { port: 0 },
     ...options,
-    storage: { dataDir, durability: 'process', commitMs: 0, ...options.storage },
+    storage: { durability: 'process', commitMs: 0, ...options.storage, dataDir },
   });
 }
 
@@ -124,7 +125,7 @@ export class Core {
     await this.#processed;
     await this.parts.input.settled().catch(() => undefined);
     await this.parts.snapshots.settled();
-    await this.parts.storage.close().catch(() => undefined);
+    await this.parts.storage.close();
   }
 
   /** The data folder as a kill at this moment leaves it. */
@@ -197,6 +198,27 @@ export async function readLane(dataDir: string, lane: Lane): Promise<LaneContent
   }
   await spool.close();
   return found;
+}
+
+/** The records of a lane, one list for each frame. */
+export async function framesOf(dataDir: string, lane: Lane): Promise<SpooledRecord[][]> {
+  const { log } = await SegmentLog.open({
+    directory: join(dataDir, lane),
+    durability: 'process',
+    bytesMax: 256 * 1024 * 1024,
+  });
+  const frames: SpooledRecord[][] = [];
+  for await (const { items } of log.read(1)) frames.push(items.map(decodeSpooled));
+  await log.close();
+  return frames;
+}
+
+/** Puts the lanes of one folder into another. */
+export function copyLanes(from: string, to: string): void {
+  for (const lane of LANES) {
+    rmSync(join(to, lane), { recursive: true });
+    cpSync(join(from, lane), join(to, lane), { recursive: true, filter: (file) => !file.endsWith(PROCESS_LOCK_NAME) });
+  }
 }
 
 /** What came out, as sorted lines that do not depend on how often the agent was started. */
