@@ -30,6 +30,9 @@ export interface ChaosFloorOptions {
   readonly dropsPerSecond?: number;
 }
 
+/** What a gateway does every minute or so happens here within the second or two of a life, so that it is hit as well. */
+const OFTEN = { snapshotMs: 1_000, snapshotReadings: 1_000, trimGraceMs: 2_000 } as const;
+
 /** A gateway, what sends to it, and what it sends to, each a process of its own; none has sent anything yet. */
 export class ChaosFloor {
   readonly nats: LoopbackServer;
@@ -58,7 +61,7 @@ export class ChaosFloor {
     const reader = await StreamReader.connect(nats.url, new StreamOracle(IGNORED_SENSORS));
     resources.defer(async () => reader.close());
     const agent = await AgentProcess.create(resources, nats.url, {
-      config: { engine: ENGINE, ...options.agent },
+      config: { ...options.agent, engine: ENGINE, storage: { ...OFTEN, ...options.agent?.storage } },
       ...(dataDir === undefined ? {} : { dataDir }),
     });
     const { faultEvery } = options;
