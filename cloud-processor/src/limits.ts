@@ -48,6 +48,11 @@ export const processorLimits = {
   alarmShownMs: days(1),
   /** Alarms that /healthz and the status name; the others are counted. */
   alarmsShown: 20,
+  /** How often a processor shows that it works on its partitions, and how long one that does not is waited for: three times and a bit. */
+  claimRenewMs: seconds(5),
+  claimStaleMs: seconds(16),
+  /** How long a stop waits for its claims to be given back. */
+  releaseMsMax: seconds(1),
   /** Floor messages written to the connection before others get their turn. */
   floorMessagesAtOnce: 200,
   /** Running values written per partition and round; the others follow in the next round. */

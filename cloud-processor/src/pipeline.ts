@@ -3,6 +3,7 @@ import { setMaxListeners } from 'node:events';
 
 import { type DurationMs, partitionOf } from '@floorwatch/contracts';
 import {
+  Condition,
   connectNats,
   type Logger,
   messageOf,
@@ -13,10 +14,13 @@ import {
   VERSION,
 } from '@floorwatch/runtime';
 import { jetstream, jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
+import { Kvm } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/transport-node';
 
 import { CheckpointFile } from './checkpoint/checkpoint-file.ts';
 import { CheckpointError, type CheckpointState } from './checkpoint/format.ts';
+import { folderId } from './claim/folder-id.ts';
+import { CLAIMS_BUCKET, PartitionClaims } from './claim/partition-claims.ts';
 import type { ProcessorConfig } from './config.ts';
 import { ensureIngestStream } from './consume/ingest-stream.ts';
 import { PartitionReader } from './consume/partition-reader.ts';
@@ -65,6 +69,8 @@ export class Pipeline implements OpenWindows {
   #lanes: readonly Lane[] = [];
   #floors: FloorPublisher | undefined;
   #lock: ProcessLock | undefined;
+  #claims: PartitionClaims | undefined;
+  readonly #claimed = new Condition();
   #connection: NatsConnection | undefined;
   #connected = false;
   #storeConnected = false;
@@ -253,7 +259,22 @@ export class Pipeline implements OpenWindows {
       lane.reader = new PartitionReader({ client, manager, limits: this.#config.stream, target, logger: this.#logger });
     }
     void this.#watchConnection(connection);
-    await Promise.all(this.#lanes.map(async (lane) => lane.reader?.run(signal)));
+    const claims = await this.#claim(connection, signal);
+    await Promise.all([claims.keep(signal), ...this.#lanes.map(async (lane) => lane.reader?.run(signal))]);
+  }
+
+  async #claim(connection: NatsConnection, signal: AbortSignal): Promise<PartitionClaims> {
+    const { dataDir, partitions, stream } = this.#config;
+    const claims = new PartitionClaims({
+      open: async () => new Kvm(connection).create(CLAIMS_BUCKET, { replicas: stream.replicas }),
+      partitions,
+      folder: await folderId(dataDir),
+      logger: this.#logger,
+    });
+    this.#claims = claims;
+    await claims.take(signal);
+    this.#claimed.notify();
+    return claims;
   }
 
   /** Returns false if `signal` aborted first. */
@@ -289,6 +310,8 @@ export class Pipeline implements OpenWindows {
 
   async #write(signal: AbortSignal): Promise<void> {
     await this.#connectStore(signal);
+    // A processor that may not work on these partitions must not write what it remembers of them, either.
+    await this.#claimed.until(() => this.#claims?.held === true, signal);
     await Promise.all(
       this.#lanes.flatMap((lane) => [
         lane.writer.run(signal),
@@ -370,6 +393,9 @@ export class Pipeline implements OpenWindows {
 
   /** Lets go of everything. To be called after `run` has ended, in any state. */
   async close(): Promise<void> {
+    if (this.#connected && this.#claims !== undefined) {
+      await Promise.race([this.#claims.release(), pause(processorLimits.releaseMsMax, new AbortController().signal)]);
+    }
     await this.#connection?.close();
     this.#connected = false;
     if (this.#storeConnected) await this.#store.close();
@@ -410,6 +436,7 @@ export class Pipeline implements OpenWindows {
     const heldBack = this.#lanes.filter(({ runner }) => runner.heldBack).length;
     const parts = {
       nats: this.#connected ? 'ok' : 'not connected',
+      claims: this.#claims?.held === true ? 'ok' : 'not taken yet',
       stream: this.#lanes.some(({ reader }) => reader?.reading === true) || heldBack > 0 ? 'ok' : 'not reading',
       store: this.#storeConnected ? (trouble?.message ?? 'ok') : (this.#storeProblem ?? 'not connected'),
       outbox:

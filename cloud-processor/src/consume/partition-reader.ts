@@ -135,7 +135,9 @@ export class PartitionReader {
     const info = (await streamInfo(this.#manager)) ?? (await ensureIngestStream(this.#manager, this.#limits));
     const { first_seq: firstSequence, last_seq: lastSequence } = info.state;
     const present =
-      info.created === cursor.created && firstSequence <= cursor.position && cursor.position <= lastSequence;
+      info.created === cursor.created &&
+      Math.max(1, firstSequence) <= cursor.position &&
+      cursor.position <= lastSequence;
     const stored = present
       ? await this.#manager.streams.getMessage(INGEST_STREAM.name, { seq: cursor.position })
       : null;

@@ -101,6 +101,22 @@ describe('nats-server', () => {
   });
 });
 
+describe('a stream without messages', () => {
+  it('is read after a restart, too', async () => {
+    const { url } = await resources.nats();
+    const publisher = await connectPublisher(resources, url);
+    const dataDir = await resources.directory();
+    const one = await startPipeline(resources, { url, dataDir, store: new MemoryStore() });
+    await waitFor('it reads', () => one.pipeline.health().ok);
+    await one.stop();
+    const two = await startPipeline(resources, { url, dataDir, store: new MemoryStore() });
+    await waitFor('it reads again', () => two.pipeline.health().ok);
+    expect(two.pipeline.lanes[0]?.reader).toMatchObject({ restarts: 0 });
+    await publisher.publish(batch(1));
+    await waitFor('a batch is applied', () => two.partition().counts.batches === 1);
+  });
+});
+
 describe('a stream that was lost', () => {
   it('while the processor runs is made anew and read from its first message', async () => {
     const { url } = await resources.nats();
