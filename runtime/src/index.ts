@@ -13,7 +13,13 @@ export {
 } from './http-server.ts';
 export { createLogger, type Logger, type LogLevel, logLevelSchema } from './logger.ts';
 export { connectNats, type NatsConfig, natsConfigSchema, natsConnectionOptions } from './nats.ts';
-export { findLockHolder, type LockAttempt, PROCESS_LOCK_NAME, type ProcessLock, takeProcessLock } from './process-lock.ts';
+export {
+  findLockHolder,
+  type LockAttempt,
+  PROCESS_LOCK_NAME,
+  type ProcessLock,
+  takeProcessLock,
+} from './process-lock.ts';
 export { runProgram } from './program.ts';
 export { readSecret } from './secret.ts';
 export { readTlsFiles, type TlsFiles, tlsFilesSchema, type TlsTexts } from './tls-files.ts';

@@ -183,7 +183,7 @@ export async function readLane(dataDir: string, lane: Lane): Promise<LaneContent
       const spooled = decodeSpooled(item);
       const { record } = spooled;
       const isNew: boolean = part.epoch !== before?.epoch;
-      const number = isNew ? 1 : before!.last + 1;
+      const number: number = isNew ? 1 : before!.last + 1;
       if (record.number !== number || part.number + i !== number)
         throw new Error(`${lane}: ${record.number}, not ${number}`);
       if (isNew && (record.kind !== 'start' || JSON.stringify(record.predecessor) !== JSON.stringify(before))) {
