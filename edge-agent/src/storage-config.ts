@@ -42,9 +42,6 @@ export const storageConfigSchema = z
   })
   .transform((storage) => ({ ...storage, ...PROFILES[storage.profile], ...given(storage) }));
 
-/** The checked, complete form. */
-export type StorageConfig = z.output<typeof storageConfigSchema>;
-
 function given({ commitMs, snapshotMs }: { readonly commitMs?: number; readonly snapshotMs?: number }) {
   return { ...(commitMs !== undefined && { commitMs }), ...(snapshotMs !== undefined && { snapshotMs }) };
 }
