@@ -105,6 +105,12 @@ export interface LiveEvents {
   readonly sensors: readonly SensorView[];
   /** New points of the sensors that the client asked for. */
   readonly rollups: readonly { readonly id: string; readonly point: RollupPoint }[];
+  /**
+   * What came before can't be told without a gap, so the client reads the lists anew. `restarted`: the processor began anew since;
+   * `forgotten`: more changed than is remembered; `left-out`: a storm of episodes was cut short; `unknown-id`: the `Last-Event-ID` is none
+   * of this feed's.
+   */
+  readonly reset: { readonly reason: 'restarted' | 'forgotten' | 'left-out' | 'unknown-id' };
   /** Sent when nothing else was, so that a client notices a dead connection. */
   readonly heartbeat: { readonly at: EpochMs };
 }

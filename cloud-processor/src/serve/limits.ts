@@ -30,6 +30,13 @@ export const serveLimits = {
   liveClientsMax: 64,
   /** Bytes that wait for one client beyond what its socket takes. A client that falls further behind is cut. */
   liveQueueBytesMax: 2 * 1024 * 1024,
+  /**
+   * Bytes of episodes that can be told again to clients that come back: about a thousand. A client gets them all at once, so they are
+   * half of what may wait for one.
+   */
+  liveMemoryBytesMax: 1024 * 1024,
+  /** Time between two words to all clients to read everything anew, as in a storm of episodes. */
+  liveResetEveryMs: seconds(10),
   /** Sensors whose rollups one client may ask for. */
   liveSensorsMax: 50,
   /** Points that wait for one client's next event; of more, as in a fast playback, the oldest are left out: the page keeps 180. */

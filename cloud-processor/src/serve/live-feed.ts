@@ -1,5 +1,6 @@
 import type { AnomalyRow, LiveEvents, RollupPoint } from '@floorwatch/contracts';
 
+import { EventMemory } from './event-memory.ts';
 import type { FloorListener, FloorView } from './floor-view.ts';
 import { serveLimits } from './limits.ts';
 
@@ -12,6 +13,12 @@ export interface LiveFeedCounts {
   readonly refused: number;
   /** Episodes left out of the feed in a storm. */
   readonly anomaliesLeftOut: number;
+  /** Clients that came back and got what they had missed. */
+  readonly resumed: number;
+  /** Times that a client was told to read everything anew. */
+  readonly resets: number;
+  /** Episodes that can be told again. */
+  readonly remembered: number;
 }
 
 interface Client {
@@ -25,7 +32,15 @@ interface Client {
 
 /** The limits that a test sets otherwise; see {@link serveLimits}. */
 export type LiveLimits = {
-  readonly [K in 'liveClientsMax' | 'liveQueueBytesMax' | 'liveHeartbeatMs' | 'liveGatherMs']: number;
+  readonly [
+    K in
+      | 'liveClientsMax'
+      | 'liveQueueBytesMax'
+      | 'liveMemoryBytesMax'
+      | 'liveResetEveryMs'
+      | 'liveHeartbeatMs'
+      | 'liveGatherMs'
+  ]: number;
 };
 
 export interface LiveFeedOptions {
@@ -36,16 +51,17 @@ export interface LiveFeedOptions {
 const encoder = new TextEncoder();
 
 /** One server-sent event (HTML Living Standard, 9.2.5). JSON has no line breaks, so one data line is enough. */
-const encodeEvent = <K extends keyof LiveEvents>(name: K, data: LiveEvents[K]): Uint8Array =>
-  encoder.encode(`event: ${name}\ndata: ${JSON.stringify(data)}\n\n`);
+const encodeEvent = <K extends keyof LiveEvents>(name: K, data: LiveEvents[K], id?: string): Uint8Array =>
+  encoder.encode(`${id === undefined ? '' : `id: ${id}\n`}event: ${name}\ndata: ${JSON.stringify(data)}\n\n`);
 
 /** How long a client should wait before it connects again, in milliseconds. */
-const GREETING = encoder.encode('retry: 2000\n\n');
+const RETRY = 'retry: 2000\n\n';
 
 /**
  * Sends changes of the floor to the pages that listen. Every event is encoded once for all clients; each client has a limited queue,
- * and one that does not keep up is cut, because a page that connects again reads the whole floor anyway. Timers run only while
- * someone listens.
+ * and one that does not keep up is cut, because a page that connects again reads the whole floor anyway. Episodes have ids and are
+ * remembered for a while, so that a client that comes back goes on where it was; all other events tell how things are, and the next
+ * one makes up for those before it.
  */
 export class LiveFeed implements FloorListener {
   readonly #view: FloorView;
@@ -54,15 +70,22 @@ export class LiveFeed implements FloorListener {
   /** Clients by the sensor whose rollups they want. */
   readonly #wanted = new Map<string, Set<Client>>();
   readonly #anomalies = new Map<string, AnomalyRow>();
+  readonly #memory: EventMemory;
+  /** Something was left out, and clients have not been told yet. */
+  #mustReset = false;
+  #resetAt = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
-  #anomalyTimer: NodeJS.Timeout | undefined;
+  #gathering = false;
   #cut = 0;
   #refused = 0;
   #anomaliesLeftOut = 0;
+  #resumed = 0;
+  #resets = 0;
 
   constructor({ view, limits = serveLimits }: LiveFeedOptions) {
     this.#view = view;
     this.#limits = limits;
+    this.#memory = new EventMemory(limits.liveMemoryBytesMax);
     view.listener = this;
   }
 
@@ -72,6 +95,9 @@ export class LiveFeed implements FloorListener {
       cut: this.#cut,
       refused: this.#refused,
       anomaliesLeftOut: this.#anomaliesLeftOut,
+      resumed: this.#resumed,
+      resets: this.#resets,
+      remembered: this.#memory.size,
     };
   }
 
@@ -79,9 +105,14 @@ export class LiveFeed implements FloorListener {
    * A stream of events for one more client, or undefined if there are too many.
    *
    * @param sensors ids whose rollups it wants.
+   * @param lastEventId of the newest event that the client has seen; undefined: it begins anew.
    * @param hangUp cuts the client's connection; what waits for it is thrown away.
    */
-  open(sensors: readonly string[], hangUp: () => void): ReadableStream<Uint8Array> | undefined {
+  open(
+    sensors: readonly string[],
+    lastEventId: string | undefined,
+    hangUp: () => void,
+  ): ReadableStream<Uint8Array> | undefined {
     if (this.#clients.size >= this.#limits.liveClientsMax) {
       this.#refused += 1;
       return undefined;
@@ -92,7 +123,7 @@ export class LiveFeed implements FloorListener {
         start: (controller) => {
           client = { controller, sensors, hangUp, rollups: new Map(), sentAt: Date.now() };
           this.#add(client);
-          controller.enqueue(GREETING);
+          this.#greet(controller, lastEventId);
         },
         cancel: () => {
           if (client !== undefined) this.#remove(client);
@@ -103,7 +134,6 @@ export class LiveFeed implements FloorListener {
   }
 
   anomaly(row: AnomalyRow): void {
-    if (this.#clients.size === 0) return;
     // A later word on the same episode replaces the earlier one, and goes to the end of the line.
     this.#anomalies.delete(row.id);
     this.#anomalies.set(row.id, row);
@@ -111,8 +141,12 @@ export class LiveFeed implements FloorListener {
       const [oldest] = this.#anomalies.keys();
       if (oldest !== undefined) this.#anomalies.delete(oldest);
       this.#anomaliesLeftOut += 1;
+      this.#mustReset = true;
     }
-    this.#anomalyTimer ??= setTimeout(() => this.#flushAnomalies(), serveLimits.liveAnomalyGatherMs);
+    // It runs also while nobody listens, for those who come back; the program may end without it.
+    if (this.#gathering) return;
+    this.#gathering = true;
+    setTimeout(() => this.#flushAnomalies(), serveLimits.liveAnomalyGatherMs).unref();
   }
 
   wants(id: string): boolean {
@@ -129,13 +163,42 @@ export class LiveFeed implements FloorListener {
   }
 
   #flushAnomalies(): void {
-    this.#anomalyTimer = undefined;
-    for (const row of this.#anomalies.values()) this.#sendAll(encodeEvent('anomaly', row));
+    this.#gathering = false;
+    if (this.#mustReset) this.#memory.breakOff();
+    for (const row of this.#anomalies.values()) {
+      this.#sendAll(this.#memory.add(row, (id) => encodeEvent('anomaly', row, id)));
+    }
     this.#anomalies.clear();
+    if (this.#clients.size === 0) this.#mustReset = false;
+  }
+
+  /** Where the client stands: an id alone is kept by it and is no event. */
+  #greet(controller: Client['controller'], lastEventId: string | undefined): void {
+    // Whoever left before being told must be told now.
+    if (this.#mustReset) this.#memory.breakOff();
+    const resumption = lastEventId === undefined ? undefined : this.#memory.resume(lastEventId);
+    if (resumption?.kind === 'resumed') {
+      this.#resumed += 1;
+      controller.enqueue(encoder.encode(RETRY));
+      for (const bytes of resumption.missed) controller.enqueue(bytes);
+      return;
+    }
+    controller.enqueue(encoder.encode(`id: ${this.#memory.newestId}\n${RETRY}`));
+    if (resumption === undefined) return;
+    this.#resets += 1;
+    controller.enqueue(encodeEvent('reset', { reason: resumption.reason }, this.#memory.newestId));
   }
 
   #flush(): void {
     const now = Date.now();
+    // While a storm lasts not every time: each of these makes every client read everything.
+    if (this.#mustReset && now - this.#resetAt >= this.#limits.liveResetEveryMs) {
+      this.#mustReset = false;
+      this.#resetAt = now;
+      this.#resets += this.#clients.size;
+      this.#memory.breakOff();
+      this.#sendAll(encodeEvent('reset', { reason: 'left-out' }, this.#memory.newestId));
+    }
     const changed = this.#view.takeChanged(serveLimits.liveSensorsPerEventMax);
     if (changed.length > 0) this.#sendAll(encodeEvent('sensors', changed));
     for (const client of this.#clients) {
@@ -187,9 +250,6 @@ export class LiveFeed implements FloorListener {
     }
     if (this.#clients.size > 0) return;
     clearInterval(this.#timer);
-    clearTimeout(this.#anomalyTimer);
     this.#timer = undefined;
-    this.#anomalyTimer = undefined;
-    this.#anomalies.clear();
   }
 }

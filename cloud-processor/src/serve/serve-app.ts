@@ -92,7 +92,7 @@ const SIZES_DEFAULT = WINDOW_SIZES_DEFAULT.map((size) => durationMs(size));
 function openFeed(context: Context, feed: LiveFeed): Response {
   const sensors = readQuery(context, ['sensor']).sensorIds('sensor', serveLimits.liveSensorsMax);
   const { outgoing } = (context.env ?? {}) as { readonly outgoing?: { destroy(): void } };
-  const stream = feed.open(sensors, () => outgoing?.destroy());
+  const stream = feed.open(sensors, context.req.header('last-event-id'), () => outgoing?.destroy());
   if (stream === undefined) {
     const error = `${serveLimits.liveClientsMax} pages are listening already; close one, or try again later`;
     return context.json({ error }, 503, { 'Retry-After': '10' });

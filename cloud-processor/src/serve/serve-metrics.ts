@@ -40,4 +40,11 @@ export function registerMetrics(registry: Registry, view: FloorView, feed: LiveF
     'Changes of episodes left out of the live feed in a storm',
     () => feed.counts().anomaliesLeftOut,
   );
+  counter(
+    'live_clients_resumed_total',
+    'Pages that came back and got what they had missed',
+    () => feed.counts().resumed,
+  );
+  counter('live_resets_total', 'Times that a page was told to read everything anew', () => feed.counts().resets);
+  gauge('live_remembered_anomalies', 'Episodes that can be told again', () => feed.counts().remembered);
 }

@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net';
 
 import { durationMs, epochMs, type LiveEvents } from '@floorwatch/contracts';
 import { type HttpServer, serveHttp } from '@floorwatch/runtime';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 
 import type { ServeOptions } from '../../src/serve/index.ts';
 import { serveLimits } from '../../src/serve/limits.ts';
@@ -28,23 +28,29 @@ async function start(liveLimits: Partial<NonNullable<ServeOptions['liveLimits']>
   return { ...made, metric, url: `http://127.0.0.1:${server.port}/api/v1/live`, port: server.port };
 }
 
-type Event = { [K in keyof LiveEvents]: { readonly name: K; readonly data: LiveEvents[K] } }[keyof LiveEvents];
+type Event = {
+  [K in keyof LiveEvents]: { readonly name: K; readonly data: LiveEvents[K]; readonly id: string | undefined };
+}[keyof LiveEvents];
 
 /** Reads events from a real connection. */
-async function listen(url: string) {
+async function listen(url: string, lastEventId?: string) {
   const abort = new AbortController();
-  const response = await fetch(url, { signal: abort.signal });
+  const headers = lastEventId === undefined ? {} : { 'last-event-id': lastEventId };
+  const response = await fetch(url, { signal: abort.signal, headers });
   const reader = response.body?.getReader();
   const decoder = new TextDecoder();
   let pending = '';
+  /** As a browser keeps it. */
+  let newestId: string | undefined;
   const next = async (): Promise<Event> => {
     for (;;) {
       const end = pending.indexOf('\n\n');
       if (end >= 0) {
         const block = pending.slice(0, end);
         pending = pending.slice(end + 2);
-        const match = /^event: (\w+)\ndata: (.*)$/.exec(block);
-        if (match !== null) return { name: match[1], data: JSON.parse(match[2] ?? '') } as Event;
+        newestId = /^id: (.*)$/m.exec(block)?.[1] ?? newestId;
+        const match = /^(?:id: (.*)\n)?event: (\w+)\ndata: (.*)$/.exec(block);
+        if (match !== null) return { name: match[2], data: JSON.parse(match[3] ?? ''), id: match[1] } as Event;
       } else {
         const chunk = await reader?.read();
         if (chunk === undefined || chunk.done) throw new Error('the feed ended');
@@ -52,8 +58,18 @@ async function listen(url: string) {
       }
     }
   };
-  return { response, next, leave: () => abort.abort() };
+  /** The next event that is not about sensors. */
+  const nextEpisode = async (): Promise<Event> => {
+    for (;;) {
+      const event = await next();
+      if (event.name !== 'sensors' && event.name !== 'heartbeat') return event;
+    }
+  };
+  return { response, next, nextEpisode, lastEventId: () => newestId, leave: () => abort.abort() };
 }
+
+/** Waits until the feed has taken what waits. */
+const gathered = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 150));
 
 async function until(condition: () => Promise<boolean>): Promise<void> {
   for (let tries = 0; tries < 500; tries++) {
@@ -156,4 +172,103 @@ test('an end of the server ends the feeds, so that nothing keeps the program', a
   await Promise.all(servers.splice(0).map((server) => server.close()));
   await expect(feed.next()).rejects.toThrow(/terminated|ended/);
   await until(async () => (await metric('live_clients')) === 0);
+});
+
+describe('a client that comes back', () => {
+  const numberOf = ({ name, data }: Event): number => {
+    if (name !== 'anomaly') throw new Error(`${name} is no anomaly`);
+    return Number.parseInt(data.id, 16);
+  };
+
+  test('gets the newest word of every episode that it missed, in order, and then what happens', async () => {
+    const { view, url, metric } = await start();
+    const first = await listen(url);
+    await until(async () => (await metric('live_clients')) === 1);
+    view.anomaly(anomalyRow(1));
+    const seen = await first.nextEpisode();
+    expect(seen.id).toMatch(/^[0-9a-f]{8}-1$/);
+    first.leave();
+    await until(async () => (await metric('live_clients')) === 0);
+    view.anomaly(anomalyRow(2));
+    await gathered();
+    view.anomaly(anomalyRow(3));
+    view.anomaly(anomalyRow(2, { phase: 'closed' }));
+    await gathered();
+    const again = await listen(url, seen.id);
+    const missed = [await again.nextEpisode(), await again.nextEpisode()];
+    expect(missed.map(numberOf)).toEqual([3, 2]);
+    expect(missed[1]?.data).toMatchObject({ phase: 'closed' });
+    view.anomaly(anomalyRow(4));
+    expect(numberOf(await again.nextEpisode())).toBe(4);
+    expect(await metric('live_clients_resumed_total')).toBe(1);
+    expect(await metric('live_resets_total')).toBe(0);
+  });
+
+  test('goes on from the id of its greeting if nothing had happened before it left', async () => {
+    const { view, url, metric } = await start();
+    const first = await listen(url);
+    view.rollup(TEMPERATURE, '°C', epochMs(BASE), reading(70, BASE), MOVING);
+    await first.next();
+    const id = first.lastEventId();
+    first.leave();
+    await until(async () => (await metric('live_clients')) === 0);
+    view.anomaly(anomalyRow(1));
+    await gathered();
+    const again = await listen(url, id);
+    expect(numberOf(await again.nextEpisode())).toBe(1);
+  });
+
+  test.each([
+    ['restarted', () => '00000000-1'],
+    ['unknown-id', () => 'nonsense'],
+    ['unknown-id', (run: string) => `${run}-99`],
+  ])('is told to read everything anew where its id is of another time: %s', async (reason, idOf) => {
+    const { view, url } = await start();
+    const first = await listen(url);
+    view.anomaly(anomalyRow(1));
+    const run = (await first.nextEpisode()).id?.split('-')[0] ?? '';
+    const again = await listen(url, idOf(run));
+    const reset = await again.nextEpisode();
+    expect(reset).toMatchObject({ name: 'reset', data: { reason }, id: `${run}-1` });
+  });
+
+  test('is told so where more has changed than is remembered, and not where exactly so much has', async () => {
+    const { view, url, metric } = await start({ liveMemoryBytesMax: 3_500 });
+    const first = await listen(url);
+    view.anomaly(anomalyRow(1));
+    const id = (await first.nextEpisode()).id ?? '';
+    const run = id.split('-')[0];
+    first.leave();
+    for (let i = 2; i <= 20; i++) view.anomaly(anomalyRow(i));
+    await gathered();
+    const remembered = await metric('live_remembered_anomalies');
+    expect(remembered).toBeGreaterThan(1);
+    expect(remembered).toBeLessThan(10);
+    const tooFar = await listen(url, `${run}-${20 - remembered - 1}`);
+    expect(await tooFar.nextEpisode()).toMatchObject({ name: 'reset', data: { reason: 'forgotten' } });
+    const justEnough = await listen(url, `${run}-${20 - remembered}`);
+    expect(numberOf(await justEnough.nextEpisode())).toBe(20 - remembered + 1);
+  });
+
+  test('and everybody else is told so when a storm was cut short, once for a while', async () => {
+    const { view, url, metric } = await start();
+    const feed = await listen(url);
+    await until(async () => (await metric('live_clients')) === 1);
+    for (let i = 1; i <= serveLimits.liveAnomaliesMax + 5; i++) view.anomaly(anomalyRow(i));
+    let last: Event;
+    let resets = 0;
+    do {
+      last = await feed.nextEpisode();
+      if (last.name === 'reset') resets += 1;
+    } while (last.name !== 'reset');
+    expect(last.data).toEqual({ reason: 'left-out' });
+    expect(resets).toBe(1);
+    expect(await metric('live_anomalies_left_out_total')).toBe(5);
+    const early = await listen(url, last.id?.replace(/-.*/, '-0'));
+    expect(await early.nextEpisode()).toMatchObject({ name: 'reset', data: { reason: 'forgotten' } });
+    // What was not left out may come before or after that word.
+    const upToDate = await listen(url, last.id);
+    view.anomaly(anomalyRow(5_000));
+    while (numberOf(await upToDate.nextEpisode()) !== 5_000);
+  });
 });

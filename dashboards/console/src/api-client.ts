@@ -93,9 +93,14 @@ export class ApiClient {
     return this.#get('/anomalies', query);
   }
 
-  /** The live feed's bytes, with the rollups of these sensors. */
-  async live(sensors: readonly string[], signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
-    const response = await this.#fetch('/live', { sensor: sensors }, signal);
+  /** The live feed's bytes, with the rollups of these sensors; first with what was missed since `lastEventId`, if there is one. */
+  async live(
+    sensors: readonly string[],
+    lastEventId: string | undefined,
+    signal: AbortSignal,
+  ): Promise<ReadableStream<Uint8Array>> {
+    const more = lastEventId === undefined ? {} : { 'Last-Event-ID': lastEventId };
+    const response = await this.#fetch('/live', { sensor: sensors }, signal, more);
     if (response.body === null) throw new ApiError(0, 'the live feed is empty');
     return response.body;
   }
@@ -105,14 +110,19 @@ export class ApiClient {
     return (await response.json()) as T;
   }
 
-  async #fetch(path: string, query: Query, signal: AbortSignal): Promise<Response> {
+  async #fetch(
+    path: string,
+    query: Query,
+    signal: AbortSignal,
+    more: Readonly<Record<string, string>> = {},
+  ): Promise<Response> {
     const search = new URLSearchParams();
     for (const [name, value] of Object.entries(query)) {
       if (value === undefined) continue;
       for (const one of typeof value === 'object' ? value : [value]) search.append(name, String(one));
     }
     const token = sessionStorage.getItem(TOKEN_KEY);
-    const headers = token === null ? {} : { Authorization: `Bearer ${token}` };
+    const headers = token === null ? more : { ...more, Authorization: `Bearer ${token}` };
     const url = `/api/v1${path}${search.size > 0 ? `?${search}` : ''}`;
     let response: Response;
     try {

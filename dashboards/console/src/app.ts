@@ -188,6 +188,7 @@ export class App implements ViewContext {
       this.#view?.sensors(views);
     } else if (name === 'anomaly') this.#hearAnomaly(data as LiveEvents['anomaly']);
     else if (name === 'rollups') this.#view?.rollups(data as LiveEvents['rollups']);
+    else if (name === 'reset') void this.#load();
     else this.#clockOffset = (data as LiveEvents['heartbeat']).at - Date.now();
   }
 

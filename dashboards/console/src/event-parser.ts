@@ -13,6 +13,8 @@ const PENDING_MAX = 4 * 1024 * 1024;
  */
 export class EventParser {
   #pending = '';
+  /** The id of the newest event, or the one that the sender gave by itself: what `Last-Event-ID` says after a break. */
+  lastEventId: string | undefined;
 
   /** The events that `text` completes. */
   push(text: string): ServerEvent[] {
@@ -20,19 +22,25 @@ export class EventParser {
     if (this.#pending.length > PENDING_MAX) throw new Error('an event is longer than any that the processor sends');
     const blocks = this.#pending.split('\n\n');
     this.#pending = blocks.pop() ?? '';
-    return blocks.flatMap((block) => parseBlock(block) ?? []);
+    return blocks.flatMap((block) => {
+      const { id, event } = parseBlock(block);
+      if (id !== undefined) this.lastEventId = id;
+      return event ?? [];
+    });
   }
 }
 
-function parseBlock(block: string): ServerEvent | undefined {
+function parseBlock(block: string): { readonly id: string | undefined; readonly event: ServerEvent | undefined } {
   let name = 'message';
+  let id: string | undefined;
   const data: string[] = [];
   for (const line of block.split('\n')) {
     const colon = line.indexOf(':');
     if (colon <= 0) continue;
     const value = line.slice(colon + 1).replace(/^ /, '');
     if (line.startsWith('event:')) name = value;
+    else if (line.startsWith('id:')) id = value;
     else if (line.startsWith('data:')) data.push(value);
   }
-  return data.length === 0 ? undefined : { name, data: data.join('\n') };
+  return { id, event: data.length === 0 ? undefined : { name, data: data.join('\n') } };
 }

@@ -30,6 +30,8 @@ export class LiveConnection {
   readonly #api: ApiClient;
   readonly #handlers: LiveHandlers;
   #sensors: readonly string[] = [];
+  /** Of the newest episode heard: the processor tells what came after it first. */
+  #lastEventId: string | undefined;
   #current: AbortController | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #attempt = 0;
@@ -60,7 +62,7 @@ export class LiveConnection {
     const abort = new AbortController();
     this.#current = abort;
     try {
-      const body = await this.#api.live(this.#sensors, abort.signal);
+      const body = await this.#api.live(this.#sensors, this.#lastEventId, abort.signal);
       if (this.#current !== abort) return abort.abort();
       // The old feed ends only when the new one is open, so nothing is missed between them.
       before?.abort();
@@ -86,7 +88,9 @@ export class LiveConnection {
       const silence = setTimeout(() => abort.abort(), SILENCE_MS_MAX);
       const { done, value } = await reader.read().finally(() => clearTimeout(silence));
       if (done) return;
-      for (const { name, data } of parser.push(decoder.decode(value, { stream: true }))) {
+      const events = parser.push(decoder.decode(value, { stream: true }));
+      this.#lastEventId = parser.lastEventId ?? this.#lastEventId;
+      for (const { name, data } of events) {
         if (isEventName(name)) this.#handlers.event(name, JSON.parse(data) as LiveEvents[typeof name]);
       }
     }
@@ -109,5 +113,5 @@ export class LiveConnection {
   }
 }
 
-const NAMES: ReadonlySet<string> = new Set<keyof LiveEvents>(['anomaly', 'sensors', 'rollups', 'heartbeat']);
+const NAMES: ReadonlySet<string> = new Set<keyof LiveEvents>(['anomaly', 'sensors', 'rollups', 'reset', 'heartbeat']);
 const isEventName = (name: string): name is keyof LiveEvents => NAMES.has(name);

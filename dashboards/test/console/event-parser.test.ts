@@ -5,7 +5,7 @@ import { EventParser } from '../../console/src/event-parser.ts';
 import { retryDelay } from '../../console/src/live-connection.ts';
 
 const STREAM =
-  'retry: 2000\n\n: a comment\n\nevent: sensors\ndata: [{"id":"é"}]\n\nevent: heartbeat\ndata: {"at":1}\n\ndata: a\ndata:b\n\n';
+  'id: b-1\nretry: 2000\n\n: a comment\n\nid: b-2\nevent: sensors\ndata: [{"id":"é"}]\n\nevent: heartbeat\ndata: {"at":1}\n\ndata: a\ndata:b\n\n';
 const EVENTS = [
   { name: 'sensors', data: '[{"id":"é"}]' },
   { name: 'heartbeat', data: '{"at":1}' },
@@ -19,6 +19,7 @@ test('finds the same events however the stream is cut', () => {
       const at = [0, ...cuts.sort((a, b) => a - b), STREAM.length];
       const events = at.slice(1).flatMap((end, i) => parser.push(STREAM.slice(at[i], end)));
       expect(events).toEqual(EVENTS);
+      expect(parser.lastEventId).toBe('b-2');
     }),
   );
 });
