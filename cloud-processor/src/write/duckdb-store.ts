@@ -12,23 +12,29 @@ import {
   type Row,
   sizeLabel,
   type WindowQuery,
+  type WindowRangeQuery,
   type WindowRow,
   type WriteOutcome,
 } from '@floorwatch/contracts';
 import { type Logger, messageOf, StartError } from '@floorwatch/runtime';
 
+import { writeParquet } from './duckdb-parquet.ts';
 import { CREATE_TABLES, replaceRows, timestamp } from './duckdb-tables.ts';
-import { decodeCursor, namesOf, NewestPerSensor, pageOf, pageSize } from './paging.ts';
+import { decodeCursor, namesOf, NewestPerSensor, pageOf, pageSize, SERIES_CURSOR, seriesCursor } from './paging.ts';
 import { type DuckdbStoreConfig, retentionOf } from './store-config.ts';
-import { type Store, StoreError } from './store.ts';
+import { type ParquetLimits, type ParquetOutcome, type ParquetQuery, type Store, StoreError } from './store.ts';
 import { decodeRow, prepareBatch } from './stored-row.ts';
 import { TABLE_NAMES } from './tables.ts';
+import { readStretches } from './time-stretches.ts';
 
 /** Rows of one transaction: keeps one below 100 ms, so that a waiting anomaly is not held up for longer. */
 const ROWS_PER_TRANSACTION = 1_000;
 
 /** How often rows past their retention are deleted. */
 const RETENTION_EVERY_MS = minutes(10);
+
+/** How much time the first look for windows of many sensors covers. */
+const WINDOW_SPAN_MS = minutes(10);
 
 /**
  * Keeps rows in a DuckDB file that this process owns. `docs/store.md` shows the tables.
@@ -106,17 +112,40 @@ export class DuckdbStore implements Store {
     return pageOf(found, size, (last) => [last.start]);
   }
 
+  async windowsByTime(query: WindowRangeQuery): Promise<Page<WindowRow>> {
+    const size = pageSize(query.limit);
+    const after = query.after === undefined ? undefined : decodeCursor(query.after, SERIES_CURSOR);
+    const from = Math.max(query.from, after?.[0] ?? query.from);
+    const range = { from, to: query.to, firstMs: WINDOW_SPAN_MS, enough: size + 1 };
+    const found = await readStretches(range, async (start, end, limit) => {
+      const { where, values, bind } = conditions({ ...query, table: 'window', from: start, to: end });
+      if (after !== undefined) {
+        const [time, ...series] = after;
+        where.push(`(time, ${SERIES}) > (${[timestamp(time), ...series].map(bind).join(', ')})`);
+      }
+      const sql = `SELECT row FROM "window" WHERE ${where.join(' AND ')} ORDER BY time, ${SERIES} LIMIT ${limit}`;
+      return this.#rows('window', sql, values);
+    });
+    return pageOf(found, size, seriesCursor);
+  }
+
+  async exportParquet(
+    query: ParquetQuery,
+    file: string,
+    limits: ParquetLimits,
+    signal: AbortSignal,
+  ): Promise<ParquetOutcome> {
+    const { where, values } = conditions(query);
+    return this.#reading(async (reader) =>
+      writeParquet(reader, query.table, where.join(' AND '), values, file, limits, signal),
+    ).catch((error: unknown) => {
+      throw signal.aborted ? signal.reason : error;
+    });
+  }
+
   async anomalies(query: AnomalyQuery): Promise<Page<AnomalyRow>> {
     const size = pageSize(query.limit);
-    const values: DuckDBValue[] = [timestamp(query.from), timestamp(query.to)];
-    const bind = (value: DuckDBValue): string => `$${values.push(value)}`;
-    const where = [within(1, 2)];
-    if (query.sensor !== undefined) {
-      const [site, gateway, device, metric] = namesOf(query.sensor).map(bind);
-      where.push(`site = ${site} AND gateway = ${gateway} AND device = ${device} AND metric = ${metric}`);
-    }
-    if (query.severity !== undefined) where.push(`severity = ${bind(query.severity)}`);
-    if (query.openOnly === true) where.push(`phase <> 'closed'`);
+    const { where, values, bind } = conditions({ ...query, table: 'anomaly' });
     if (query.after !== undefined) {
       const [openedAt, id] = decodeCursor(query.after, ['number', 'string']);
       where.push(`(time, id) < (${bind(timestamp(openedAt))}, ${bind(id)})`);
@@ -182,12 +211,18 @@ export class DuckdbStore implements Store {
     sql: string,
     values: DuckDBValue[],
   ): Promise<Extract<Row, { table: T }>[]> {
-    if (this.#instance === undefined) throw notConnected();
-    // A connection of its own, so that no reader waits for a write.
-    const reader = await this.#instance.connect();
-    try {
+    return this.#reading(async (reader) => {
       const result = await reader.runAndReadAll(sql, values);
       return result.getRows().map(([text]) => decodeRow(table, String(text)));
+    });
+  }
+
+  /** Reads on a connection of its own, so that no reader waits for a write. */
+  async #reading<T>(read: (reader: DuckDBConnection) => Promise<T>): Promise<T> {
+    if (this.#instance === undefined) throw notConnected();
+    const reader = await this.#instance.connect();
+    try {
+      return await read(reader);
     } catch (error) {
       throw translate(error);
     } finally {
@@ -204,6 +239,30 @@ export class DuckdbStore implements Store {
 }
 
 const notConnected = (): StoreError => new StoreError('unreachable', 'the store is not connected');
+
+/** What tells apart two windows with the same start, in the order of a list by time. */
+const SERIES = 'site, gateway, device, metric, size';
+
+/** What a question demands of rows, with the values that it binds. */
+function conditions(query: Omit<ParquetQuery, 'from' | 'to'> & { readonly from: number; readonly to: number }): {
+  readonly where: string[];
+  readonly values: DuckDBValue[];
+  readonly bind: (value: DuckDBValue) => string;
+} {
+  const values: DuckDBValue[] = [timestamp(query.from), timestamp(query.to)];
+  const bind = (value: DuckDBValue): string => `$${values.push(value)}`;
+  const where = [within(1, 2)];
+  if (query.sensor !== undefined) {
+    const [site, gateway, device, metric] = namesOf(query.sensor).map(bind);
+    where.push(`site = ${site} AND gateway = ${gateway} AND device = ${device} AND metric = ${metric}`);
+  }
+  if (query.site !== undefined) where.push(`site = ${bind(query.site)}`);
+  if (query.gateway !== undefined) where.push(`gateway = ${bind(query.gateway)}`);
+  if ('size' in query && query.size !== undefined) where.push(`size = ${bind(sizeLabel(query.size))}`);
+  if ('severity' in query && query.severity !== undefined) where.push(`severity = ${bind(query.severity)}`);
+  if ('openOnly' in query && query.openOnly === true) where.push(`phase <> 'closed'`);
+  return { where, values, bind };
+}
 
 const within = (from: number, to: number): string => `time >= $${from} AND time < $${to}`;
 

@@ -10,6 +10,7 @@ import {
   type AnomalyRow,
   type GatewayRow,
   hours,
+  minutes,
   type NewestWindow,
   type Page,
   type RefusedItem,
@@ -17,6 +18,7 @@ import {
   type SensorRef,
   sizeLabel,
   type WindowQuery,
+  type WindowRangeQuery,
   type WindowRow,
   type WriteOutcome,
 } from '@floorwatch/contracts';
@@ -24,16 +26,20 @@ import {
 import { bisect } from './bisect.ts';
 import { InfluxClient } from './influx-client.ts';
 import { INFLUX_MS_MAX, INFLUX_MS_MIN, lineOf, tagValue } from './line-protocol.ts';
-import { decodeCursor, NewestPerSensor, pageOf, pageSize } from './paging.ts';
+import { decodeCursor, NewestPerSensor, pageOf, pageSize, SERIES_CURSOR, seriesCursor } from './paging.ts';
 import { type InfluxdbStoreConfig, retentionOf } from './store-config.ts';
 import { type Store, StoreError } from './store.ts';
 import { decodeRow, prepareBatch, type StoredRow } from './stored-row.ts';
+import { readStretches } from './time-stretches.ts';
 
 /** Lines of one request: about a megabyte of windows. InfluxDB advises 5,000 lines, of fewer fields. */
 const LINES_PER_REQUEST = 1_000;
 
 /** How much time the first look for anomalies covers; each further look covers twice as much. */
 const ANOMALY_SPAN_MS = hours(1);
+
+/** How much time the first look for windows of many sensors covers. */
+const WINDOW_SPAN_MS = minutes(10);
 
 /**
  * Keeps rows in InfluxDB 2: one point per row, of the measurement named like its table. `docs/store.md` shows the layout.
@@ -126,6 +132,33 @@ export class InfluxStore implements Store {
     return pageOf(found, size, (last) => [last.start]);
   }
 
+  async windowsByTime(query: WindowRangeQuery): Promise<Page<WindowRow>> {
+    const size = pageSize(query.limit);
+    const after = query.after === undefined ? undefined : decodeCursor(query.after, SERIES_CURSOR);
+    const ofSize = query.size === undefined ? '' : flux` and r.size == ${text(sizeLabel(query.size))}`.toString();
+    const series = flux`r._measurement == "window" and ${isOf(query)}${fluxExpression(ofSize)}`;
+    const behind = fluxExpression(after === undefined ? 'true' : isBehind(after));
+    let from = clamp(Math.max(query.from, after?.[0] ?? query.from));
+    const to = clamp(query.to);
+    // Empty months cost one look into the index.
+    if (from < to) from = (await this.#seek('first', series, from, to)) ?? to;
+    const range = { from, to, firstMs: WINDOW_SPAN_MS, enough: size + 1 };
+    const found = await readStretches(range, async (start, end, limit) =>
+      this.#rows(
+        'window',
+        flux`${this.#range(start, end)}
+          |> filter(fn: (r) => r._field == "row" and ${series})
+          |> filter(fn: (r) => ${behind})
+          |> group()
+          |> sort(columns: ["_time", "site", "gateway", "device", "metric", "size"])
+          |> limit(n: ${limit})
+          |> keep(columns: ["_value"])`,
+        '_value',
+      ),
+    );
+    return pageOf(found, size, seriesCursor);
+  }
+
   async anomalies(query: AnomalyQuery): Promise<Page<AnomalyRow>> {
     const size = pageSize(query.limit);
     const from = clamp(query.from);
@@ -138,8 +171,7 @@ export class InfluxStore implements Store {
       to = Math.min(to, clamp(openedAt + 1));
       wanted.push(flux`(r._time < ${time(openedAt)} or r.id < ${text(id)})`.toString());
     }
-    const sensor = query.sensor === undefined ? fluxExpression('true') : isSensor(query.sensor);
-    const series = flux`r._measurement == "anomaly" and ${sensor}`;
+    const series = flux`r._measurement == "anomaly" and ${isOf(query)}`;
     const found: AnomalyRow[] = [];
     for (let span: number = ANOMALY_SPAN_MS; from < to && found.length <= size; span *= 2) {
       const newest = await this.#seek('last', series, from, to);
@@ -237,6 +269,26 @@ const clamp = (ms: number): number => Math.min(Math.max(ms, INFLUX_MS_MIN), INFL
 const isSensor = ({ site, gateway, device, metric }: SensorRef): ParameterizedQuery =>
   flux`r.site == ${text(tagValue(site))} and r.gateway == ${text(tagValue(gateway))}
     and r.device == ${text(tagValue(device))} and r.metric == ${text(tagValue(metric))}`;
+
+/** Of the sensor, site and gateway that are given. */
+function isOf(query: Pick<WindowRangeQuery, 'sensor' | 'site' | 'gateway'>): ParameterizedQuery {
+  const wanted = [query.sensor === undefined ? 'true' : isSensor(query.sensor).toString()];
+  if (query.site !== undefined) wanted.push(flux`r.site == ${text(tagValue(query.site))}`.toString());
+  if (query.gateway !== undefined) wanted.push(flux`r.gateway == ${text(tagValue(query.gateway))}`.toString());
+  return flux`${fluxExpression(wanted.join(' and '))}`;
+}
+
+/** Whether a window comes after that place of a list by time; Flux compares no tuples. */
+function isBehind([start, ...names]: readonly [number, ...string[]]): string {
+  const columns = ['site', 'gateway', 'device', 'metric', 'size'];
+  const inTie = names.reduceRight((rest, name, i) => {
+    const column = fluxExpression(`r.${columns[i]}`);
+    const value = text(tagValue(name));
+    const further = rest === 'false' ? '' : flux` or (${column} == ${value} and ${fluxExpression(rest)})`.toString();
+    return flux`(${column} > ${value}${fluxExpression(further)})`.toString();
+  }, 'false');
+  return flux`(r._time > ${time(start)} or ${fluxExpression(inTie)})`.toString();
+}
 
 /**
  * A string literal of Flux. The client's own escapes leave a dollar sign alone that does not stand before a brace, and Flux then

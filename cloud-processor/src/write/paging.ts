@@ -1,4 +1,12 @@
-import { limits, type NewestWindow, type Page, type SensorRef, sensorId, type WindowRow } from '@floorwatch/contracts';
+import {
+  limits,
+  type NewestWindow,
+  type Page,
+  type SensorRef,
+  sensorId,
+  sizeLabel,
+  type WindowRow,
+} from '@floorwatch/contracts';
 
 import { StoreError } from './store.ts';
 
@@ -41,6 +49,16 @@ export function pageOf<T>(found: readonly T[], size: number, cursorOf: (last: T)
   const last = items.at(-1);
   return { items, next: last === undefined ? null : encodeCursor(cursorOf(last)) };
 }
+
+/** What a page of windows of many sensors begins behind: start, names of the sensor, size. */
+export const SERIES_CURSOR = ['number', 'string', 'string', 'string', 'string', 'string'] as const;
+
+/** The place of a window in a list by time. */
+export const seriesCursor = ({ start, sensor, size }: WindowRow): Cursor => [
+  start,
+  ...namesOf(sensor),
+  sizeLabel(size),
+];
 
 /** Gathers the newest window per sensor among the newest of each size, for at most `limit` sensors. */
 export class NewestPerSensor {

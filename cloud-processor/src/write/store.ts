@@ -7,6 +7,7 @@ import type {
   Row,
   Sink,
   WindowQuery,
+  WindowRangeQuery,
   WindowRow,
 } from '@floorwatch/contracts';
 
@@ -23,13 +24,41 @@ export interface Store extends Sink<Row> {
   readonly lingerMs: number;
   /** Sealed windows of one sensor, oldest first. */
   windows(query: WindowQuery): Promise<Page<WindowRow>>;
+  /** Sealed windows of many sensors by start, then by the names of the sensor and the size, oldest first. */
+  windowsByTime(query: WindowRangeQuery): Promise<Page<WindowRow>>;
   /** Episodes as they stand now, the latest opened first. */
   anomalies(query: AnomalyQuery): Promise<Page<AnomalyRow>>;
   /** The newest sealed window of every sensor that has one since `since`, in any order, at most `limit`. */
   newestWindows(since: number, limit: number): Promise<readonly NewestWindow[]>;
   /** The newest report of every gateway that reported since `since`, in any order. */
   gateways(since: number): Promise<readonly GatewayRow[]>;
+  /**
+   * Writes rows that match as a Parquet file, in no particular order. Absent: this store can't.
+   *
+   * @throws StoreError; the reason of `signal` if it aborts. A part of the file may then be left.
+   */
+  readonly exportParquet?: (
+    query: ParquetQuery,
+    file: string,
+    limits: ParquetLimits,
+    signal: AbortSignal,
+  ) => Promise<ParquetOutcome>;
 }
+
+/** Which rows go into a Parquet file. */
+export type ParquetQuery =
+  | ({ readonly table: 'window' } & Omit<WindowRangeQuery, 'limit' | 'after'>)
+  | ({ readonly table: 'anomaly' } & Omit<AnomalyQuery, 'limit' | 'after'>);
+
+/** How large a file may become. */
+export interface ParquetLimits {
+  readonly rowsMax: number;
+}
+
+/** `too-many`: nothing was written. */
+export type ParquetOutcome =
+  | { readonly kind: 'written'; readonly rows: number }
+  | { readonly kind: 'too-many'; readonly rows: number };
 
 /** What went wrong with a store. */
 export type StoreErrorCode = 'unreachable' | 'busy' | 'unauthorised' | 'not-set-up' | 'refused' | 'damaged';

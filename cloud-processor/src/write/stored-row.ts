@@ -77,7 +77,7 @@ class NotFiniteError extends Error {}
  * JSON that keeps −0, which `JSON.stringify` writes as 0, and that refuses NaN and infinities, which it writes as null.
  * Finite numbers are written with the fewest digits that read back as the same bits (ECMA-262, Number::toString).
  */
-function exactJson(value: unknown, path = ''): string {
+export function exactJson(value: unknown, path = ''): string {
   if (typeof value === 'number') {
     if (!Number.isFinite(value)) throw new NotFiniteError(`${path} is ${value}, must be a finite number`);
     return Object.is(value, -0) ? '-0' : String(value);

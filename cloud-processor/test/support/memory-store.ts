@@ -7,12 +7,21 @@ import {
   type Page,
   type Row,
   sensorId,
+  type SensorRef,
   type WindowQuery,
+  type WindowRangeQuery,
   type WindowRow,
   type WriteOutcome,
 } from '@floorwatch/contracts';
 
-import { decodeCursor, NewestPerSensor, pageOf, pageSize } from '../../src/write/paging.ts';
+import {
+  decodeCursor,
+  NewestPerSensor,
+  pageOf,
+  pageSize,
+  SERIES_CURSOR,
+  seriesCursor,
+} from '../../src/write/paging.ts';
 import { rowKey } from '../../src/write/row-key.ts';
 import { type Store, StoreError } from '../../src/write/store.ts';
 import { decodeRow, prepareBatch } from '../../src/write/stored-row.ts';
@@ -105,11 +114,21 @@ export class MemoryStore implements Store {
     return pageOf(found.slice(0, pageSize(query.limit) + 1), pageSize(query.limit), ({ start }) => [start]);
   }
 
+  async windowsByTime(query: WindowRangeQuery): Promise<Page<WindowRow>> {
+    const after = query.after === undefined ? undefined : decodeCursor(query.after, SERIES_CURSOR);
+    const found = this.#all('window')
+      .filter((row) => isOf(row.sensor, query) && (query.size ?? row.size) === row.size)
+      .filter(({ start }) => start >= query.from && start < query.to)
+      .sort((a, b) => compare(seriesCursor(a), seriesCursor(b)))
+      .filter((row) => after === undefined || compare(seriesCursor(row), after) > 0);
+    return pageOf(found.slice(0, pageSize(query.limit) + 1), pageSize(query.limit), seriesCursor);
+  }
+
   async anomalies(query: AnomalyQuery): Promise<Page<AnomalyRow>> {
     const after = query.after === undefined ? undefined : decodeCursor(query.after, ['number', 'string']);
     const found = this.#all('anomaly')
       .filter(({ openedAt }) => openedAt >= query.from && openedAt < query.to)
-      .filter(({ sensor }) => query.sensor === undefined || sensorId(sensor) === sensorId(query.sensor))
+      .filter(({ sensor }) => isOf(sensor, query))
       .filter(({ severity, phase }) => {
         return (query.severity ?? severity) === severity && (query.openOnly !== true || phase !== 'closed');
       })
@@ -135,6 +154,16 @@ export class MemoryStore implements Store {
     }
     return [...newest.values()];
   }
+}
+
+const isOf = (sensor: SensorRef, query: Pick<WindowRangeQuery, 'sensor' | 'site' | 'gateway'>): boolean =>
+  (query.sensor === undefined || sensorId(sensor) === sensorId(query.sensor)) &&
+  (query.site ?? sensor.site) === sensor.site &&
+  (query.gateway ?? sensor.gateway) === sensor.gateway;
+
+function compare(a: readonly (number | string)[], b: readonly (number | string)[]): number {
+  const i = a.findIndex((value, index) => value !== b[index]);
+  return i < 0 ? 0 : a[i]! < b[i]! ? -1 : 1;
 }
 
 const latestFirst = (a: readonly [number, string], b: readonly [number, string]): number =>

@@ -298,7 +298,74 @@ export function describeStore(name: string, { fresh, runs = 50 }: StoreContractO
       });
     });
 
+    describe('windows of many sensors', () => {
+      const others: readonly SensorRef[] = [
+        { ...PRESS, device: 'press-02' },
+        { ...PRESS, gateway: 'gw-2' },
+        { ...PRESS, site: 'plant-2', metric: 'Ä"$\\' },
+      ];
+      const rows = [0, 1, 7 * 24 * 60].flatMap((minute) =>
+        [PRESS, ...others].flatMap((sensor) =>
+          [MINUTE, 15 * MINUTE].map((size) =>
+            windowRow({ sensor, size: durationMs(size), start: epochMs(BASE + minute * MINUTE) }),
+          ),
+        ),
+      );
+      const span = { from: epochMs(BASE), to: epochMs(BASE + 8 * DAY) };
+
+      it('come by start, sensor and size, each once, whatever the page', async () => {
+        const store = await opened();
+        await store.write(rows.toReversed(), never);
+        for (const limit of [1, 2, 7, 8, 9, 24, 25]) {
+          const pages = await allPages(limit, (after) =>
+            store.windowsByTime({ ...span, limit, ...(after === undefined ? {} : { after }) }),
+          );
+          const found = pages.flat();
+          expect(found.map(({ start }) => start)).toEqual(rows.map(({ start }) => start));
+          expect(new Set(found.map((row) => JSON.stringify(row)))).toEqual(
+            new Set(rows.map((row) => JSON.stringify(JSON.parse(JSON.stringify(row))))),
+          );
+          expect(pages.slice(0, -1).every((page) => page.length === limit)).toBe(true);
+        }
+      });
+
+      it('can be asked for by sensor, site, gateway, size and time', async () => {
+        const store = await opened();
+        await store.write(rows, never);
+        const count = async (query: object): Promise<number> =>
+          (await store.windowsByTime({ ...span, limit: 100, ...query })).items.length;
+        expect(await count({})).toBe(24);
+        expect(await count({ sensor: PRESS })).toBe(6);
+        expect(await count({ sensor: others[2] })).toBe(6);
+        expect(await count({ site: 'plant-1' })).toBe(18);
+        expect(await count({ gateway: 'gw-2' })).toBe(6);
+        expect(await count({ site: 'plant-2', gateway: 'gw-2' })).toBe(0);
+        expect(await count({ size: durationMs(MINUTE) })).toBe(12);
+        expect(await count({ to: epochMs(BASE + 1) })).toBe(8);
+        expect(await count({ from: epochMs(BASE + 1) })).toBe(16);
+        expect(await count({ from: epochMs(BASE + 8 * DAY), to: epochMs(BASE + 9 * DAY) })).toBe(0);
+      });
+
+      it('refuse a key that is none of theirs', async () => {
+        const store = await opened();
+        await expect(store.windowsByTime({ ...span, limit: 1, after: 'nonsense' })).rejects.toMatchObject({
+          code: 'refused',
+        });
+      });
+    });
+
     describe('anomalies', () => {
+      it('can be asked for by site and gateway', async () => {
+        const store = await opened();
+        const second = { ...PRESS, gateway: 'gw-2' };
+        await store.write([anomalyRow(), anomalyRow({ sensor: second, id: '2'.repeat(32) })], never);
+        const ids = async (query: object) =>
+          (await store.anomalies({ ...anything, ...query })).items.map(({ id }) => id);
+        expect(await ids({ gateway: 'gw-2' })).toEqual(['2'.repeat(32)]);
+        expect(await ids({ site: 'plant-1' })).toHaveLength(2);
+        expect(await ids({ site: 'plant-2' })).toEqual([]);
+      });
+
       it('come latest first, page by page, also when several opened together', async () => {
         const store = await opened();
         const together = ['a', 'b', 'c', 'd', 'e'].map((id, i) =>
