@@ -21,6 +21,7 @@ export type {
   SensorView,
   SiteView,
   WindowQuery,
+  WindowRangeQuery,
   WindowView,
 } from './api.ts';
 export { SENSOR_STATES, type SensorState } from './api.ts';

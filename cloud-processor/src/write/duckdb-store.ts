@@ -118,7 +118,7 @@ export class DuckdbStore implements Store {
     const from = Math.max(query.from, after?.[0] ?? query.from);
     const range = { from, to: query.to, firstMs: WINDOW_SPAN_MS, enough: size + 1 };
     const found = await readStretches(range, async (start, end, limit) => {
-      const { where, values, bind } = conditions({ ...query, table: 'window', from: start, to: end });
+      const { where, values, bind } = conditions({ ...query, from: start, to: end });
       if (after !== undefined) {
         const [time, ...series] = after;
         where.push(`(time, ${SERIES}) > (${[timestamp(time), ...series].map(bind).join(', ')})`);
@@ -145,7 +145,7 @@ export class DuckdbStore implements Store {
 
   async anomalies(query: AnomalyQuery): Promise<Page<AnomalyRow>> {
     const size = pageSize(query.limit);
-    const { where, values, bind } = conditions({ ...query, table: 'anomaly' });
+    const { where, values, bind } = conditions(query);
     if (query.after !== undefined) {
       const [openedAt, id] = decodeCursor(query.after, ['number', 'string']);
       where.push(`(time, id) < (${bind(timestamp(openedAt))}, ${bind(id)})`);
@@ -244,7 +244,10 @@ const notConnected = (): StoreError => new StoreError('unreachable', 'the store 
 const SERIES = 'site, gateway, device, metric, size';
 
 /** What a question demands of rows, with the values that it binds. */
-function conditions(query: Omit<ParquetQuery, 'from' | 'to'> & { readonly from: number; readonly to: number }): {
+function conditions(
+  query: Pick<WindowRangeQuery, 'sensor' | 'site' | 'gateway' | 'size'> &
+    Pick<AnomalyQuery, 'severity' | 'openOnly'> & { readonly from: number; readonly to: number },
+): {
   readonly where: string[];
   readonly values: DuckDBValue[];
   readonly bind: (value: DuckDBValue) => string;
@@ -258,9 +261,9 @@ function conditions(query: Omit<ParquetQuery, 'from' | 'to'> & { readonly from: 
   }
   if (query.site !== undefined) where.push(`site = ${bind(query.site)}`);
   if (query.gateway !== undefined) where.push(`gateway = ${bind(query.gateway)}`);
-  if ('size' in query && query.size !== undefined) where.push(`size = ${bind(sizeLabel(query.size))}`);
-  if ('severity' in query && query.severity !== undefined) where.push(`severity = ${bind(query.severity)}`);
-  if ('openOnly' in query && query.openOnly === true) where.push(`phase <> 'closed'`);
+  if (query.size !== undefined) where.push(`size = ${bind(sizeLabel(query.size))}`);
+  if (query.severity !== undefined) where.push(`severity = ${bind(query.severity)}`);
+  if (query.openOnly === true) where.push(`phase <> 'closed'`);
   return { where, values, bind };
 }
 
