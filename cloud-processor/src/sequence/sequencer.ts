@@ -85,6 +85,8 @@ interface Source {
   waiting: boolean;
   run: number;
   takenFrom: string | null;
+  /** The last snapshot, while nothing has changed since: most sources are quiet between two checkpoints. */
+  saved: SourceSnapshot | undefined;
 }
 
 /** How an epoch begins, or `waits`: what must come before it is missing. */
@@ -119,7 +121,15 @@ export class Sequencer {
         ([epoch, floor, highest, succeeded, heardAt]) => [epoch, { floor, highest, succeeded, heardAt }] as const,
       );
       const name = { site, gateway, lane };
-      this.#sources.set(keyOf(name), { name, epochs: new Map(states), current, waiting, run, takenFrom });
+      this.#sources.set(keyOf(name), {
+        name,
+        epochs: new Map(states),
+        current,
+        waiting,
+        run,
+        takenFrom,
+        saved: undefined,
+      });
     }
   }
 
@@ -146,6 +156,7 @@ export class Sequencer {
    */
   accept(name: SourceName, epoch: string, records: readonly FloorRecord[], at: EpochMs): Judgement {
     const source = this.#source(name);
+    source.saved = undefined;
     const known = source.epochs.get(epoch);
     if (known !== undefined) return judge(source, epoch, known, records, at);
     const beginning = beginningOf(source, records[0]!, at);
@@ -167,12 +178,7 @@ export class Sequencer {
   }
 
   snapshot(): readonly SourceSnapshot[] {
-    return Array.from(this.#sources.values(), ({ name, epochs, current, waiting, run, takenFrom }) => {
-      const saved = Array.from(epochs, ([epoch, state]): EpochSnapshot => {
-        return [epoch, state.floor, state.highest, state.succeeded, state.heardAt];
-      });
-      return { ...name, current, waiting, run, takenFrom, epochs: saved };
-    });
+    return Array.from(this.#sources.values(), (source) => (source.saved ??= snapshotOf(source)));
   }
 
   #source(name: SourceName): Source {
@@ -187,6 +193,7 @@ export class Sequencer {
       waiting: false,
       run: 0,
       takenFrom: null,
+      saved: undefined,
     };
     this.#sources.set(key, source);
     return source;
@@ -209,7 +216,14 @@ export class Sequencer {
   }
 }
 
-/** What a source's gateway is told; also of a saved source. */
+function snapshotOf({ name, epochs, current, waiting, run, takenFrom }: Source): SourceSnapshot {
+  const saved = Array.from(epochs, ([epoch, state]): EpochSnapshot => {
+    return [epoch, state.floor, state.highest, state.succeeded, state.heardAt];
+  });
+  return { ...name, current, waiting, run, takenFrom, epochs: saved };
+}
+
+/** What the gateway of a saved source is told. */
 export function floorOfSnapshot({ current, waiting, epochs }: SourceSnapshot): LaneFloor {
   const [, floor, highest] = epochs.find(([epoch]) => epoch === current) ?? [null, 0, 0];
   return laneFloor(current, floor, highest, waiting);
