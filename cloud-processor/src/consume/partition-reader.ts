@@ -46,6 +46,8 @@ export class PartitionReader {
   /** Whether a consumer stands. */
   reading = false;
   #stopReading: (() => void) | undefined;
+  /** Whether the stream was looked at since the start. */
+  #looked = false;
 
   constructor(options: {
     readonly client: JetStreamClient;
@@ -143,8 +145,10 @@ export class PartitionReader {
       : null;
     const digestAtPosition = stored === null ? null : crc32(stored.data);
     const start = chooseStart(cursor, { created: info.created, firstSequence, lastSequence, digestAtPosition });
-    if (start.why === 'continue') this.#target.streamEnds(lastSequence);
-    else this.#tellMove(start, cursor, info.created);
+    // Only the first look can tell what the process before had seen, and only of a stream that is still the same.
+    if (start.why === 'continue' && !this.#looked) this.#target.streamEnds(lastSequence);
+    if (start.why !== 'continue') this.#tellMove(start, cursor, info.created);
+    this.#looked = true;
     return { from: start.from, created: info.created };
   }
 

@@ -198,6 +198,11 @@ describe('a processor', () => {
     expect(gateway.heard[before]!.ordinal).toBeGreaterThanOrEqual(gateway.heard[before - 1]!.ordinal);
     expect(two.partition().counts.gaps).toBe(0);
     expect(two.pipeline.alarms()).toEqual([]);
+    // What the process before had made of the stream that is gone nobody knows, so everything is compared with the store, for good.
+    for (const { reader } of two.pipeline.lanes) reader?.lookAgain();
+    gateway.append(5);
+    await expectExact(gateway, store);
+    expect(two.partition().outbox.comparing).toBe(true);
   });
 
   it('without any checkpoint gets what the gateway still holds, and both know that the rest is gone', async () => {
