@@ -1,5 +1,5 @@
-// The first step of `npm start`, `npm test`, `npm run bench` and `npm run chaos`, in plain JavaScript without packages: it makes sure that
-// Node is new enough, that packages are installed and that everything is built, and then does the job.
+// The first step of `npm start`, `npm test` and `npm run bench`, `chaos` or `simulate`, in plain JavaScript without packages: it makes sure
+// that Node is new enough, that packages are installed and that everything is built, and then does the job.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -34,6 +34,10 @@ const jobs = {
     build('test');
     run('nats-server', process.execPath, ['deploy/servers/dist/main.js', 'find', 'nats-server'], 'ignore');
     run('the scenario', process.execPath, ['tests/chaos/main.mjs', ...parameters]);
+  },
+  simulate: async () => {
+    build('test');
+    run('the simulation', process.execPath, ['tests/simulation/main.mjs', ...parameters]);
   },
 };
 

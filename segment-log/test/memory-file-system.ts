@@ -98,6 +98,17 @@ export class MemoryFileSystem implements FileSystem {
     this.#nameChanges.push(file);
   }
 
+  /** Gives a file another name; a file that has it is gone. */
+  async rename(from: string, to: string): Promise<void> {
+    this.fault('create', to);
+    const file = this.#files.get(from);
+    if (file === undefined) throw Object.assign(new Error(`ENOENT: ${from}`), { code: 'ENOENT' });
+    this.#files.delete(from);
+    this.#files.set(to, file);
+    // The new name first: one that survives alone leaves the file under both, never under none.
+    this.#nameChanges.push(to, from);
+  }
+
   async syncDirectory(directory: string): Promise<void> {
     this.fault('sync-directory', directory);
     for (const name of this.#nameChanges.filter((changed) => path.dirname(changed) === directory)) this.#settle(name);

@@ -24,10 +24,11 @@ const BUILT = ['edge-agent', 'cloud-processor', 'deploy/servers'];
  * Plants bugs one after the other.
  *
  * @param name of one bug, or `all`.
+ * @param from the bugs to choose from; those of the chaos scenarios if nothing else is said.
  * @returns what became of each: `caught` if the named test failed, `missed` if it passed.
  */
-export function plant(name, say) {
-  const bugs = plantedBugs.filter((bug) => name === 'all' || bug.name === name);
+export function plant(name, say, from = plantedBugs) {
+  const bugs = from.filter((bug) => name === 'all' || bug.name === name);
   const copy = mkdtempSync(join(tmpdir(), 'floorwatch-planted-'));
   try {
     say('copying the repository');
@@ -60,7 +61,7 @@ function copyRepository(copy) {
   }
 }
 
-function tryBug(copy, { edits, file, test, rounds }) {
+function tryBug(copy, { edits, file, test, rounds, environment, runsSources = false }) {
   const originals = new Map();
   try {
     for (const { path, find, replace } of edits) {
@@ -74,11 +75,14 @@ function tryBug(copy, { edits, file, test, rounds }) {
         text.replace(find, () => replace),
       );
     }
-    const built = run(process.execPath, ['node_modules/typescript/bin/tsc', '-b', ...BUILT], copy);
-    if (built.status !== 0) throw new Error(`the planted bug does not compile:\n${built.stdout}`);
+    const built = runsSources
+      ? undefined
+      : run(process.execPath, ['node_modules/typescript/bin/tsc', '-b', ...BUILT], copy);
+    if (built !== undefined && built.status !== 0)
+      throw new Error(`the planted bug does not compile:\n${built.stdout}`);
     const report = join(copy, 'report.json');
     rmSync(report, { force: true });
-    const env = { ...process.env, FLOORWATCH_TEST_REPORT: report };
+    const env = { ...process.env, ...environment, FLOORWATCH_TEST_REPORT: report };
     // Chaos tests repeat as often as the bug needs to show.
     if (rounds !== undefined) env.FLOORWATCH_CHAOS = JSON.stringify({ rounds });
     const pattern = test.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`);

@@ -1,0 +1,305 @@
+import { setMaxListeners } from 'node:events';
+
+import { durationMs, seconds } from '@floorwatch/contracts';
+
+import type { CheckpointFile } from '../../../cloud-processor/src/checkpoint/checkpoint-file.ts';
+import {
+  type CheckpointState,
+  decodeCheckpoint,
+  encodeCheckpoint,
+} from '../../../cloud-processor/src/checkpoint/format.ts';
+import { PartitionReader } from '../../../cloud-processor/src/consume/partition-reader.ts';
+import type { DeadLetters } from '../../../cloud-processor/src/dead-letters/dead-letters.ts';
+import { FloorPublisher } from '../../../cloud-processor/src/floors/floor-publisher.ts';
+import { SafeFloors } from '../../../cloud-processor/src/floors/safe-floors.ts';
+import { PartitionRunner } from '../../../cloud-processor/src/partition-runner.ts';
+import { Partition } from '../../../cloud-processor/src/partition.ts';
+import type { SequencerLimits } from '../../../cloud-processor/src/sequence/sequencer.ts';
+import type { WindowConfig } from '../../../cloud-processor/src/window/window-config.ts';
+import { LateCorrector } from '../../../cloud-processor/src/write/late-corrector.ts';
+import { OutboxWriter } from '../../../cloud-processor/src/write/outbox-writer.ts';
+import { StoreComparer } from '../../../cloud-processor/src/write/store-comparer.ts';
+import type { Store } from '../../../cloud-processor/src/write/store.ts';
+import { deaf, sequencerLimits, windowConfig } from '../../../cloud-processor/test/support/floor.ts';
+import type { StoreModel } from './store-model.ts';
+import type { StreamModel } from './stream-model.ts';
+import { never, type World } from './world.ts';
+
+export const WINDOWS: WindowConfig = windowConfig({
+  sizes: [seconds(20), seconds(60)],
+  allowedLateness: seconds(5),
+});
+const SEQUENCE: SequencerLimits = sequencerLimits();
+const CHECKPOINT_MS = 5_000;
+const FLOOR_MS = durationMs(5_000);
+const DRAIN_MS = 2_500;
+
+/** The two checkpoints of a partition on the processor's disk, as `CheckpointFile` keeps them. */
+class CheckpointDisk {
+  newest: string | undefined;
+  previous: string | undefined;
+
+  /** A bit flips in the newest one, or it was half written and said to be synced. */
+  damage(): boolean {
+    if (this.previous === undefined || this.newest === undefined) return false;
+    this.newest = 'damaged';
+    return true;
+  }
+
+  load(): { readonly from: CheckpointState | undefined; readonly isFallback: boolean } {
+    if (this.newest === 'damaged') {
+      this.newest = undefined;
+      return { from: decode(this.previous!), isFallback: true };
+    }
+    const text = this.newest ?? this.previous;
+    return { from: text === undefined ? undefined : decode(text), isFallback: false };
+  }
+
+  put(text: string): void {
+    this.previous = this.newest ?? this.previous;
+    this.newest = text;
+  }
+}
+
+const decode = (text: string): CheckpointState => decodeCheckpoint(text.split('\n').slice(0, -1));
+
+/** One life of the processor's process: wired as `Pipeline` does, without connections of its own. */
+class ProcessorLife {
+  readonly runner: PartitionRunner;
+  readonly #world: World;
+  readonly #sources = new AbortController();
+  readonly #sinks = new AbortController();
+  #dead = false;
+  #opsLeft = Infinity;
+  #onCrash: () => void = () => undefined;
+  #running: Promise<unknown> = Promise.resolve();
+
+  constructor(world: World, disk: CheckpointDisk, stream: StreamModel, storeModel: StoreModel, name: string) {
+    this.#world = world;
+    setMaxListeners(0, this.#sources.signal, this.#sinks.signal);
+    const logger = world.logger(name);
+    const store = storeModel.connect(() => this.#survives()) as Store;
+    const { from, isFallback } = disk.load();
+    const isPrevious = isFallback || (from?.comparing ?? false);
+    const { now } = world.time;
+    const landed = from === undefined || from.clean ? 0 : now + store.lingerMs;
+    const deadLetters = {
+      addBatch: ({ reason, message }: { reason: string; message: string }) =>
+        world.fail(`a batch became a dead letter: ${reason}, ${message}`),
+      addRows: async () => world.fail('rows became dead letters'),
+      flush: async () => undefined,
+      hasRoom: true,
+    } as unknown as DeadLetters;
+    const partition = new Partition({
+      number: 0,
+      windows: WINDOWS,
+      sequence: SEQUENCE,
+      newSeries: Array.from({ length: 16 }, () => world.int(0, 9)).join(''),
+      observer: deaf,
+      deadLetters,
+      from,
+      outbox: { comparing: isPrevious, updatesFrom: landed },
+    });
+    const file = {
+      path: 'checkpoint',
+      save: async (state: CheckpointState) => {
+        const text = [...encodeCheckpoint(state, 'simulated')].join('');
+        await world.time.sleep(world.int(1, world.strikes('slow-disk', 0.2) ? 2_000 : 20));
+        if (!this.#survives()) return never<number>();
+        disk.put(text);
+        return this.#survives() ? text.length : never<number>();
+      },
+    } as unknown as CheckpointFile;
+    const readableFrom = isPrevious ? landed : 0;
+    this.runner = new PartitionRunner({
+      partition,
+      file,
+      deadLetters,
+      floors: new SafeFloors(from),
+      logger,
+      storeReadableFrom: readableFrom,
+    });
+    const writer = new OutboxWriter({
+      outbox: partition.outbox,
+      store,
+      deadLetters,
+      logger,
+      settle: () => partition.settle(),
+    });
+    const corrector = new LateCorrector(this.runner.lateTarget, store, logger);
+    const comparer = isPrevious ? new StoreComparer(partition.outbox, store, logger) : undefined;
+    const reader = new PartitionReader({
+      client: stream.client,
+      manager: stream.manager,
+      limits: { bytesMax: 0, ageMax: durationMs(0), replicas: 1 },
+      target: this.#watched(name),
+      logger,
+    });
+    const floors = new FloorPublisher({
+      interval: FLOOR_MS,
+      partitions: [this.runner.floors],
+      connection: () => (this.#dead || stream.down ? undefined : (subject, data) => this.#tell(stream, subject, data)),
+      logger,
+    });
+    const [sources, sinks] = [this.#sources.signal, this.#sinks.signal];
+    this.#running = Promise.all([
+      reader.run(sources),
+      this.#saveRegularly(sources),
+      floors.run(sources),
+      writer.run(sinks),
+      corrector.run(sinks),
+      comparer?.run(readableFrom - now, sinks),
+    ]).catch((error: unknown) => {
+      if (!this.#dead) world.fail(`the processor died: ${String(error)}`);
+    });
+  }
+
+  /** The reader's target, each of whose messages is a moment at which the process may die. */
+  #watched(name: string): PartitionRunner['target'] {
+    const { target, partition } = this.runner;
+    const apply: typeof target.apply = (message) => {
+      if (!this.#survives()) return;
+      const { counts } = partition;
+      const before = counts.gaps;
+      target.apply(message);
+      if (counts.gaps > before)
+        this.#world.note(`${name}: ${counts.gaps - before} numbers are lost, at ${message.seq}`);
+    };
+    return {
+      number: target.number,
+      get cursor() {
+        return target.cursor;
+      },
+      moveTo: (cursor) => target.moveTo(cursor),
+      streamEnds: (sequence) => target.streamEnds(sequence),
+      hasRoom: () => target.hasRoom(),
+      roomAgain: async (signal) => target.roomAgain(signal),
+      apply,
+    };
+  }
+
+  #tell(stream: StreamModel, subject: string, data: Uint8Array): void {
+    const world = this.#world;
+    const deliver = (): void => stream.listeners.forEach((hear) => hear(subject, data));
+    if (world.strikes('lost-messages', 0.2)) return;
+    world.time.after(world.int(1, world.strikes('lost-messages', 0.2) ? 20_000 : 20), deliver);
+  }
+
+  async #saveRegularly(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#world.time.sleep(CHECKPOINT_MS);
+      if (!signal.aborted) await this.runner.checkpoint();
+    }
+  }
+
+  /** Whether it lives on beyond this moment. */
+  #survives(): boolean {
+    if (this.#dead) return false;
+    if (this.#opsLeft-- > 0) return true;
+    this.#onCrash();
+    return false;
+  }
+
+  crashAfter(operations: number, onCrash: () => void): void {
+    this.#opsLeft = operations;
+    this.#onCrash = onCrash;
+  }
+
+  kill(): void {
+    this.#dead = true;
+    this.#sources.abort();
+    this.#sinks.abort();
+  }
+
+  /** A clean stop, as `Pipeline.run` does it. */
+  async stop(): Promise<void> {
+    const { time } = this.#world;
+    this.#sources.abort();
+    await time.sleep(50);
+    await this.runner.checkpoint();
+    const deadline = time.now + DRAIN_MS;
+    while (this.runner.partition.outbox.size > 0 && time.now < deadline) await time.sleep(50);
+    this.#sinks.abort();
+    await this.#running;
+    await this.runner.checkpoint(true);
+    this.#dead = true;
+  }
+}
+
+/** The processor's machine: a disk with two checkpoints, and a process now and then. */
+export class Processor {
+  readonly #world: World;
+  readonly #stream: StreamModel;
+  readonly #store: StoreModel;
+  readonly #disk = new CheckpointDisk();
+  #life: ProcessorLife | undefined;
+  #lives = 0;
+  #stopping = false;
+
+  constructor(world: World, stream: StreamModel, store: StoreModel) {
+    this.#world = world;
+    this.#stream = stream;
+    this.#store = store;
+  }
+
+  get partition(): Partition | undefined {
+    return this.#life?.runner.partition;
+  }
+
+  start(): void {
+    const name = `processor ${++this.#lives}`;
+    this.#world.note(`${name} starts`);
+    this.#stopping = false;
+    this.#life = new ProcessorLife(this.#world, this.#disk, this.#stream, this.#store, name);
+  }
+
+  /** Dies at one of its next steps, and starts again some time later. */
+  crashSoon(damage: boolean): void {
+    const world = this.#world;
+    this.#life?.crashAfter(world.int(0, 30), () => {
+      this.#life?.kill();
+      this.#life = undefined;
+      const damaged = damage && this.#disk.damage();
+      world.note(`the processor is killed${damaged ? ', and its newest checkpoint is damaged' : ''}`);
+      world.time.after(world.int(100, 40_000), () => this.start());
+    });
+  }
+
+  stopSoon(): void {
+    const world = this.#world;
+    const life = this.#life;
+    if (life === undefined || this.#stopping) return;
+    this.#stopping = true;
+    world.note('the processor is stopped');
+    void this.#stop(life);
+  }
+
+  async #stop(life: ProcessorLife): Promise<void> {
+    const world = this.#world;
+    await life.stop();
+    if (this.#life !== life) return;
+    world.note('the processor has stopped');
+    this.#life = undefined;
+    world.time.after(world.int(100, 20_000), () => this.start());
+  }
+
+  /** Whether it has nothing left to do. */
+  get idle(): boolean {
+    const partition = this.#stopping ? undefined : this.partition;
+    return (
+      partition !== undefined &&
+      partition.cursor.position === this.#stream.last &&
+      partition.outbox.size === 0 &&
+      partition.windows.openWindows === 0 &&
+      partition.windows.lateWindows.rollups === 0
+    );
+  }
+
+  /** What it waits for, in words. */
+  get waitsFor(): string {
+    const partition = this.partition;
+    if (partition === undefined) return 'the processor does not run';
+    const { outbox, windows, cursor } = partition;
+    return `position ${cursor.position} of ${this.#stream.last}, ${outbox.size} rows unsent, ${outbox.unchecked.length} unchecked, ${windows.openWindows} windows open, ${windows.lateWindows.rollups} late rollups`;
+  }
+}
