@@ -1,7 +1,7 @@
-import { type Delivery, durationMs } from '@floorwatch/contracts';
+import { type Delivery, durationMs, LANES } from '@floorwatch/contracts';
 import { Condition, messageOf, pause } from '@floorwatch/runtime';
 
-import type { Intake, IntakeClock } from './ingest/intake.ts';
+import type { AcceptedReading, Intake, IntakeClock } from './ingest/intake.ts';
 import type { QuarantinedReading } from './ingest/quarantined-reading.ts';
 import type { RawMessage } from './ingest/raw-message.ts';
 import type { TickItem } from './journal/journal-item.ts';
@@ -13,7 +13,7 @@ import { refusalLabel, type Refusals } from './refusals.ts';
 export interface InputParts {
   readonly intake: Intake;
   readonly journal: Pick<Journal, 'appendReadings' | 'appendTick'>;
-  readonly quarantine: { append(readings: readonly QuarantinedReading[]): Promise<unknown> };
+  readonly quarantine: { append(readings: readonly QuarantinedReading[]): Promise<unknown>; probe(): Promise<unknown> };
   readonly queue: ProcessingQueue;
   readonly refusals: Refusals;
   readonly clock: IntakeClock;
@@ -56,7 +56,7 @@ export class InputLoop {
       await this.#room(signal);
       if (this.#failure !== undefined) throw this.#failure;
       if (!signal.aborted) {
-        await this.#take(delivery);
+        await this.#take(delivery, signal);
         continue;
       }
       this.#turnedAway += delivery.items.length;
@@ -70,39 +70,40 @@ export class InputLoop {
     await this.#settling;
   }
 
-  /** Takes the time into the journal; not while a log can't be written. */
+  /**
+   * Takes the time into the journal; not while a lane can't be written. A journal or quarantine that could not be written is thereby tried
+   * again, also when nothing comes.
+   */
   tick(tick: TickItem): void {
-    const { journal, queue, refusals } = this.#parts;
-    if (refusals.view !== null) return;
+    const { journal, quarantine, queue, refusals } = this.#parts;
+    if (LANES.some((lane) => refusals.has(lane))) return;
+    if (refusals.has('quarantine')) void this.#setAside(async () => quarantine.probe());
     this.#inOrder(this.#appended(journal.appendTick(tick)), (first) => {
       if (!(first instanceof Error)) queue.push({ first, tick });
     });
   }
 
-  /** Waits until there is room for another delivery, and every log can be written. */
+  /** Waits until there is room for another delivery, and every lane can be written. */
   async #room(signal: AbortSignal): Promise<void> {
     const { queue, refusals } = this.#parts;
-    if (refusals.view?.log === 'journal' || refusals.view?.log === 'quarantine') {
-      await pause(limits.refusedPauseMs, signal);
-    }
-    for (const lane of ['anomaly', 'telemetry'] as const) await refusals.whenTaken(lane, signal);
+    if (refusals.has('journal')) await pause(limits.refusedPauseMs, signal);
+    for (const lane of LANES) await refusals.whenTaken(lane, signal);
     const { openDeliveriesMax, openReadingsMax } = limits;
     const hasRoom = (): boolean => this.#open.deliveries < openDeliveriesMax && this.#open.readings < openReadingsMax;
     if (!hasRoom()) await this.#changed.until(hasRoom, signal);
     if (queue.length > limits.processingItemsMax) await queue.whenBelow(limits.processingItemsMax, signal);
   }
 
-  async #take(delivery: Delivery<RawMessage>): Promise<void> {
-    const { intake, journal, queue, clock } = this.#parts;
+  async #take(delivery: Delivery<RawMessage>, signal: AbortSignal): Promise<void> {
+    const { intake, quarantine, queue, clock } = this.#parts;
     const taken = intake.take(delivery.items, clock);
     const number = ++this.#taken;
     const { readings, quarantined } = taken;
     this.#open.deliveries += 1;
     this.#open.readings += readings.length;
     // Before its readings, and with nothing taken meanwhile, so that they are not safe alone if this fails.
-    const kept = quarantined.length === 0 || (await this.#setAside(quarantined));
-    const safe = kept === true ? this.#appended(journal.appendReadings(readings)) : Promise.reject(kept);
-    this.#inOrder(safe, async (first) => {
+    const kept = quarantined.length === 0 || (await this.#setAside(async () => quarantine.append(quarantined)));
+    this.#inOrder(kept === true ? this.#journaled(readings) : Promise.reject(kept), async (first) => {
       this.#open.deliveries -= 1;
       this.#open.readings -= readings.length;
       this.#changed.notify();
@@ -116,13 +117,15 @@ export class InputLoop {
       if (readings.length > 0) queue.push({ first, readings });
       return number > this.#refusedThrough ? delivery.ack() : this.#nack(delivery);
     });
+    // What is refused comes again at once.
+    if (kept !== true) await pause(limits.refusedPauseMs, signal);
   }
 
-  /** Puts readings into quarantine; the error if that failed. */
-  async #setAside(quarantined: readonly QuarantinedReading[]): Promise<true | Error> {
-    const { quarantine, refusals } = this.#parts;
+  /** Writes to the quarantine; the error if that failed. */
+  async #setAside(write: () => Promise<unknown>): Promise<true | Error> {
+    const { refusals } = this.#parts;
     try {
-      await quarantine.append(quarantined);
+      await write();
       refusals.succeeded('quarantine');
       return true;
     } catch (error) {
@@ -131,15 +134,21 @@ export class InputLoop {
     }
   }
 
+  async #journaled(readings: readonly AcceptedReading[]): Promise<number> {
+    // None says nothing of whether the journal can be written.
+    return readings.length === 0 ? 0 : this.#appended(this.#parts.journal.appendReadings(readings));
+  }
+
   /** Notes whether the journal can be written. */
   async #appended(safe: Promise<number>): Promise<number> {
-    const { refusals } = this.#parts;
+    const { queue, refusals } = this.#parts;
     try {
       const first = await safe;
       refusals.succeeded('journal');
       return first;
     } catch (error) {
       refusals.failed('journal', error);
+      queue.look();
       throw error;
     }
   }

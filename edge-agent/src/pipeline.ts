@@ -39,6 +39,8 @@ export class Pipeline implements AgentSource {
   #timer: NodeJS.Timeout | undefined;
   #http: HttpServer | undefined;
   #started: Promise<void> = Promise.resolve();
+  /** Whether this start has an epoch of its own, so that readings may be taken. */
+  #begun = false;
   #taken: Promise<void> = Promise.resolve();
   /** Whether every output of what was taken is safe. */
   #processed: Promise<boolean> = Promise.resolve(false);
@@ -88,14 +90,16 @@ export class Pipeline implements AgentSource {
     const submit = broker.submit.bind(broker);
     const latest = (): number => intake.latest(clock);
     this.#http = await serveHttp(createStatusApp(this, token, { quarantine, latest, submit }), config.http);
-    const { signal } = this.#processing;
-    if (!(await recovery.replay(signal)) || !(await recovery.begin(clock.startedAt, clock.quality, signal))) return;
-    // What ended here must not be looked at again by every start.
-    if (recovery.upgraded) snapshots.hurry();
-    this.#processed = this.#guard(queue.run(signal), false);
+    // Before the lanes are written to: one that is full gets room only from what is sent.
     await link.connect();
     floors.start(link);
     this.#sent = this.#guard(Promise.all(LANES.map(async (lane) => senders[lane].run(this.#sending.signal))), []);
+    const { signal } = this.#processing;
+    if (!(await recovery.replay(signal)) || !(await recovery.begin(clock.startedAt, clock.quality, signal))) return;
+    this.#begun = true;
+    // What ended here must not be looked at again by every start.
+    if (recovery.upgraded) snapshots.hurry();
+    this.#processed = this.#guard(queue.run(signal), false);
     await this.#tick();
     if (this.#stopped !== undefined) return;
     this.#timer = setInterval(() => void this.#guard(this.#tick(), undefined), this.#tickMs);
@@ -113,9 +117,9 @@ export class Pipeline implements AgentSource {
   }
 
   async #stop(): Promise<Leftover> {
-    const { recovery, broker, queue, link, senders, storage, input, snapshots } = this.#parts;
+    const { broker, queue, link, senders, storage, input, snapshots } = this.#parts;
     // A replay need not end: the next start begins it anew.
-    if (recovery.view.state === 'running') this.#processing.abort();
+    if (!this.#begun) this.#processing.abort();
     await this.#started.catch(() => undefined);
     clearInterval(this.#timer);
     await broker.close();

@@ -24,6 +24,7 @@ export class ProcessingQueue {
   #waiting: SafeItems[] = [];
   #items = 0;
   #ended = false;
+  #looks = false;
   readonly #changed = new Condition();
 
   /** @param betweenSteps called when every output of what was processed is safe. */
@@ -46,6 +47,12 @@ export class ProcessingQueue {
     this.#changed.notify();
   }
 
+  /** Has a step made although nothing may come: what is done between steps can make room in the journal. */
+  look(): void {
+    this.#looks = true;
+    this.#changed.notify();
+  }
+
   /** Nothing more will be pushed: {@link run} ends when all is processed. */
   end(): void {
     this.#ended = true;
@@ -64,9 +71,10 @@ export class ProcessingQueue {
    */
   async run(signal: AbortSignal): Promise<boolean> {
     for (;;) {
-      await this.#changed.until(() => this.#waiting.length > 0 || this.#ended, signal);
+      await this.#changed.until(() => this.#waiting.length > 0 || this.#ended || this.#looks, signal);
       if (signal.aborted) return this.#items === 0;
-      if (this.#waiting.length === 0) return true;
+      if (this.#waiting.length === 0 && this.#ended) return true;
+      this.#looks = false;
       let done = 0;
       // What came meanwhile shares one frame per lane, unless it makes much.
       while (this.#waiting.length > 0 && this.#writer.bytes < limits.stepBytesMax && done < limits.stepItemsMax) {

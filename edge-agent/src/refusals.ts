@@ -21,6 +21,10 @@ export class Refusals {
     return this.#views.values().next().value ?? null;
   }
 
+  has(log: Log): boolean {
+    return this.#views.has(log);
+  }
+
   failed(log: Log, error: unknown): void {
     const why = messageOf(error);
     const known = this.#views.get(log);

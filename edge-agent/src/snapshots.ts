@@ -60,6 +60,8 @@ export class Snapshots {
   readonly #schedule: SnapshotSchedule;
   /** The newest one. */
   #newest: SnapshotHeader | undefined;
+  /** Position of the one before it, if it was saved since the start. */
+  #before: number | undefined;
   #takenMs = performance.now();
   #takenReadings = 0;
   #state: 'waiting' | 'preparing' | 'prepared' | 'saving' = 'waiting';
@@ -126,10 +128,12 @@ export class Snapshots {
   }
 
   async #take(): Promise<void> {
-    const { file, capture, readings, covered, failed, logger } = this.#parts;
+    const { file, capture, readings, isPressing, covered, failed, logger } = this.#parts;
     const begun = performance.now();
     const { header, sections } = capture();
-    if (header.position === this.#newest?.position) {
+    const { position } = header;
+    // A second one of the same position covers the journal up to there.
+    if (position === this.#newest?.position && (position === this.#before || !isPressing())) {
       this.#state = 'waiting';
       this.#takenMs = begun;
       return;
@@ -145,6 +149,7 @@ export class Snapshots {
       this.#view = { at: epochMs(header.at), bytes, durationMs, pauseMs, failures };
       const before = this.#newest;
       this.#newest = header;
+      this.#before = before?.position;
       if (before !== undefined) await covered(before);
     } catch (error) {
       logger.warn({ error: messageOf(error) }, 'the state of the sensors could not be saved; trying again later');

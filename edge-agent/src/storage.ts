@@ -75,11 +75,13 @@ export async function openStorage(
   try {
     const telemetry = await openLane('telemetry');
     const anomaly = await openLane('anomaly');
+    const segmentBytesMax = Math.floor(Math.min(4 * MIB, Math.max(256 * KIB, journalBytesMax / 16)));
     const journal = await Journal.open({
       directory: join(dataDir, 'journal'),
       durability,
       bytesMax: journalBytesMax,
-      segmentBytesMax: Math.floor(Math.min(4 * MIB, Math.max(256 * KIB, journalBytesMax / 16))),
+      reserveBytes: segmentBytesMax,
+      segmentBytesMax,
       commitDelayMs: commitMs,
       committed: commitTimes.observer('journal'),
       // Rollups that were never sent are worth less than readings.
@@ -93,6 +95,7 @@ export async function openStorage(
       bytesMax: readings.quarantineBytesMax,
       durability,
       inFlightMax: inFlightMax(readings),
+      ...files,
     });
     opened.push(quarantine);
     report(logger, 'quarantine', quarantine.recovery);

@@ -24,6 +24,7 @@ export type JournalOptions = Pick<
   | 'directory'
   | 'durability'
   | 'bytesMax'
+  | 'reserveBytes'
   | 'segmentBytesMax'
   | 'commitDelayMs'
   | 'committed'
@@ -100,10 +101,10 @@ export class Journal {
     return this.#log.append([this.#writer.tick(item)]);
   }
 
-  /** As {@link appendReadings}, at once. */
+  /** As {@link appendReadings}, at once, and also where only the reserve has room: an agent that can't begin can't make room either. */
   async appendStart(item: StartItem): Promise<number> {
     this.#writer.reset();
-    const safe = this.#log.append([this.#writer.start(item)], { now: true });
+    const safe = this.#log.append([this.#writer.start(item)], { now: true, reserve: true });
     this.#oldestAt ??= item.at;
     return safe;
   }

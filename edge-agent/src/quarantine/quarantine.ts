@@ -1,7 +1,13 @@
 import path from 'node:path';
 
 import { type EpochMs, epochMs, type Reading } from '@floorwatch/contracts';
-import { type Durability, type PositionRange, type Recovery, SegmentLog } from '@floorwatch/segment-log';
+import {
+  type Durability,
+  type FileSystem,
+  type PositionRange,
+  type Recovery,
+  SegmentLog,
+} from '@floorwatch/segment-log';
 
 import type { KnownQuarantine } from '../ingest/intake.ts';
 import {
@@ -28,6 +34,8 @@ export interface QuarantineOptions {
   readonly durability: Durability;
   /** Readings of a release that may be on their way together: fewer than the intake remembers of a sensor. */
   readonly inFlightMax: number;
+  /** The machine's own by default. */
+  readonly fileSystem?: FileSystem;
 }
 
 /** Which readings a person means: those that fit everything that is said. */
@@ -107,8 +115,9 @@ export class Quarantine implements KnownQuarantine {
    * @throws SegmentLogError `locked` if another process has it open.
    */
   static async open(options: QuarantineOptions): Promise<Quarantine> {
-    const { dataDir, bytesMax, durability } = options;
+    const { dataDir, bytesMax, durability, fileSystem } = options;
     const { log, recovery } = await SegmentLog.open({
+      ...(fileSystem !== undefined && { fileSystem }),
       directory: quarantineDirectory(dataDir),
       durability,
       bytesMax,
@@ -189,6 +198,11 @@ export class Quarantine implements KnownQuarantine {
         this.#remember(first + i, { kind: 'held', ...one });
       [part, bytes] = [[], 0];
     }
+  }
+
+  /** Writes something that says nothing. @throws SegmentLogError if the log can't be written. */
+  async probe(): Promise<void> {
+    await this.#log.append([encodeRecord({ kind: 'settled', positions: [], how: 'dropped' })]);
   }
 
   view(): QuarantineView {

@@ -41,8 +41,13 @@ const REASONS = { trimmed: 'trimmed', dropped: 'cap', damaged: 'damage', skipped
 export class DiskLaneSpool implements LaneSpool {
   readonly lane: Lane;
   readonly bytesMax: number;
-  /** Positions from here on are kept although they are released: a start that goes on from a snapshot may have to look at them. */
+  /**
+   * Positions from here on are kept although they are released, as long as there is room: a start that goes on from a snapshot may have to
+   * look at them.
+   */
   keepFrom = Infinity;
+  /** The last position that was released. */
+  #released = 0;
   readonly #log: SegmentLog;
   readonly #table: LaneTable;
   readonly #changed = new Condition();
@@ -167,7 +172,10 @@ export class DiskLaneSpool implements LaneSpool {
     try {
       if (epoch !== undefined) await this.#begin(epoch);
       else if (this.#table.stale) await this.#table.save();
-      await this.#log.append(items, { now });
+      await this.#log.append(items, { now }).catch(async (error: unknown) => {
+        if (!(await this.#releaseKept(error))) throw error;
+        await this.#log.append(items, { now });
+      });
     } catch (error) {
       if (epoch !== undefined && this.#table.epochs.withdraw(this.next)) this.#table.invalidate();
       throw error;
@@ -260,9 +268,20 @@ export class DiskLaneSpool implements LaneSpool {
   }
 
   async release(through: number): Promise<void> {
+    this.#released = Math.max(this.#released, through);
     const whole = this.#table.unparted(Math.min(through, this.keepFrom - 1));
     await this.#log.trim(whole + 1);
     this.#table.forgetThrough(whole);
+  }
+
+  /** Lets go of what was kept for later starts only, if an append failed for want of room; false if that makes none. */
+  async #releaseKept(error: unknown): Promise<boolean> {
+    const isFull = error instanceof SegmentLogError && (error.code === 'full' || error.code === 'disk-full');
+    if (!isFull || this.keepFrom > this.#released) return false;
+    const { bytes } = this;
+    this.keepFrom = this.#released + 1;
+    await this.release(this.#released);
+    return this.bytes < bytes;
   }
 
   /**
