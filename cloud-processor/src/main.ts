@@ -1,4 +1,6 @@
 #!/usr/bin/env node
+import path from 'node:path';
+
 import { seconds } from '@floorwatch/contracts';
 import {
   createLogger,
@@ -119,6 +121,7 @@ async function run(configFile: string, signal: AbortSignal): Promise<void> {
         ? {}
         : { deadLetters: { letters: deadLetters, retry: async (id: string) => pipeline.retryDeadLetter(id) } }),
       windowSizes: config.windows.sizes,
+      exportDir: path.join(config.dataDir, 'exports'),
       logger,
     });
     const server = await serveHttp(app, config.http);

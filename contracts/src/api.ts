@@ -1,3 +1,4 @@
+import type { Aggregate } from './aggregate.ts';
 import type { AnomalyRow, GatewayRow, WindowRow } from './rows.ts';
 import type { Lane } from './batch.ts';
 import type { MovingStatistics } from './moving-statistics.ts';
@@ -95,6 +96,37 @@ export interface WindowView {
   readonly moving: MovingStatistics;
   readonly revision: number;
   readonly incomplete: boolean;
+}
+
+/** One line of `GET /api/v1/export/windows`: a sealed window with all that is needed to merge it with others. */
+export interface ExportedWindow extends Omit<WindowView, 'open' | 'mean' | 'variance' | 'sd'> {
+  readonly table: 'window';
+  readonly sensor: SensorRef;
+  readonly unit: string | null;
+  /** Null where the number is larger than JSON can say. */
+  readonly mean: number | null;
+  readonly variance: number | null;
+  readonly sd: number | null;
+  /** Readings whose quality was `uncertain`. */
+  readonly uncertain: number;
+  /** The exact sums behind `mean` and `variance`; see `Aggregate`. */
+  readonly aggregate: Readonly<Pick<Aggregate, 'reference' | 'mean' | 'm2'>>;
+}
+
+/** The last line of an export that is complete. Without it something is missing. */
+export interface ExportEnd {
+  readonly table: 'end';
+  /** Lines before this one. */
+  readonly rows: number;
+}
+
+/** The last line of an export that broke off. */
+export interface ExportError {
+  readonly table: 'error';
+  readonly rows: number;
+  readonly error: string;
+  /** What is wrong with the store. */
+  readonly code?: string;
 }
 
 /** What `GET /api/v1/live` sends, by event name. */

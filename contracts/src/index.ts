@@ -12,6 +12,9 @@ export {
 } from './anomaly.ts';
 export type {
   AnomalyQuery,
+  ExportedWindow,
+  ExportEnd,
+  ExportError,
   GatewayAlarm,
   GatewayView,
   LiveEvents,

@@ -17,6 +17,7 @@ import { type Context, Hono } from 'hono';
 import type { OpenWindows } from '../floor-observer.ts';
 import { type Store, StoreError } from '../write/store.ts';
 import type { FloorView } from './floor-view.ts';
+import { BusyError } from './failures.ts';
 import { serveLimits } from './limits.ts';
 import { QueryError, QueryReader, required, SENSOR_REMEDY } from './query-reader.ts';
 import { listWindows } from './window-list.ts';
@@ -35,11 +36,6 @@ export interface ApiOptions {
   readonly health: () => HealthReport;
   /** The sizes that the processor makes. */
   readonly windowSizes: readonly DurationMs[];
-}
-
-/** Too many questions to the store at once; the same one can be asked again in a moment. */
-export class BusyError extends Error {
-  override readonly name = 'BusyError';
 }
 
 /** The read-only JSON API. See docs/api.md for its addresses. */
@@ -148,7 +144,8 @@ function readId(query: QueryReader, name: string): string | undefined {
   return ref === undefined ? undefined : sensorId(ref);
 }
 
-function readSize(query: QueryReader, sizes: readonly DurationMs[]): DurationMs {
+/** One of the sizes that the processor makes. */
+export function readSize(query: QueryReader, sizes: readonly DurationMs[]): DurationMs {
   const labels = sizes.map(sizeLabel);
   const remedy = `use one of: ${labels.join(', ')}`;
   const size = parseSizeLabel(required('size', query.oneOf('size', labels), remedy));
@@ -165,7 +162,7 @@ function paged<T>(items: readonly T[], limit: number, keyOf: (item: T) => string
 type Given<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
 
 /** Without the fields that are undefined: an optional field is either there or not. */
-const given = <T extends object>(fields: T): Given<T> =>
+export const given = <T extends object>(fields: T): Given<T> =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Given<T>;
 
 /** Runs at most `max` at the same time and refuses the others. */

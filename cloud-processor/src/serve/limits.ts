@@ -1,4 +1,4 @@
-import { durationMs, minutes, ROLLUP_MS, seconds } from '@floorwatch/contracts';
+import { days, durationMs, minutes, ROLLUP_MS, seconds } from '@floorwatch/contracts';
 
 /** Limits of what pages and other programs can make this process hold or do. */
 export const serveLimits = {
@@ -58,6 +58,18 @@ export const serveLimits = {
   sparklinesMax: 100,
   /** Questions to the store at the same time. More are refused with 503, so that pages cannot starve the writer. */
   storeQueriesMax: 8,
+  /** Exports at the same time. Each asks the store one question after the other, beside those above. */
+  exportsMax: 2,
+  /** Longest range of one export: one that is cut is then not too much to ask for again. */
+  exportRangeMs: days(31),
+  /** Rows that an export asks the store for at once, and that wait for its client: about a megabyte. */
+  exportPageRows: 1_000,
+  /** How long the client of an export may take nothing before it is cut. */
+  exportIdleMs: seconds(60),
+  /** Rows of one Parquet file, at up to 250 bytes each: half a gigabyte of disk. */
+  exportParquetRowsMax: 2_000_000,
+  /** How long the store may work on a Parquet file. While it reads, DuckDB can't tidy up its log of changes. */
+  exportParquetMs: seconds(60),
   /** Bytes of one file of the console page. */
   consoleFileBytesMax: 5 * 1024 * 1024,
 } as const;

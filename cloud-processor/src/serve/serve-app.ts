@@ -8,8 +8,10 @@ import type { Registry } from 'prom-client';
 
 import type { OpenWindows } from '../floor-observer.ts';
 import { type Store, StoreError } from '../write/store.ts';
-import { apiRoutes, BusyError, type HealthReport, readQuery } from './api-routes.ts';
+import { apiRoutes, type HealthReport, readQuery } from './api-routes.ts';
 import { ConsoleFiles } from './console-files.ts';
+import { type ExportLimits, exportRoutes } from './export-routes.ts';
+import { BusyError, storeTrouble, TooLongError, UnsupportedError } from './failures.ts';
 import type { FloorView } from './floor-view.ts';
 import { serveLimits } from './limits.ts';
 import { type DeadLetterDesk, deadLetterRoutes } from './dead-letter-routes.ts';
@@ -19,7 +21,7 @@ import { loopbackNamesOnly, noStore, securityHeaders } from './security.ts';
 import { registerMetrics } from './serve-metrics.ts';
 
 export interface ServeOptions {
-  readonly store: Pick<Store, 'windows' | 'anomalies'>;
+  readonly store: Pick<Store, 'windows' | 'windowsByTime' | 'anomalies' | 'exportParquet'>;
   readonly view: FloorView;
   readonly openWindows: OpenWindows;
   /** Callers of the API must send it; undefined: none is asked for, and only requests to a loopback name are answered. */
@@ -36,6 +38,10 @@ export interface ServeOptions {
   readonly logger: Logger;
   /** The sizes that the processor makes. */
   readonly windowSizes?: readonly DurationMs[];
+  /** Folder of the processor's own for files that are being exported. What is in it is removed. */
+  readonly exportDir: string;
+  /** Other limits of exports, for tests. */
+  readonly exportLimits?: ExportLimits;
   /** Other limits of the live feed, for tests. */
   readonly liveLimits?: LiveLimits;
 }
@@ -79,7 +85,9 @@ export function createServeApp(options: ServeOptions): Hono {
     });
   }
   if (options.deadLetters !== undefined) app.route('/api/v1/dead-letters', deadLetterRoutes(options.deadLetters));
-  app.route('/api/v1', apiRoutes({ ...options, windowSizes: options.windowSizes ?? SIZES_DEFAULT }));
+  const windowSizes = options.windowSizes ?? SIZES_DEFAULT;
+  app.route('/api/v1/export', exportRoutes({ ...options, windowSizes }));
+  app.route('/api/v1', apiRoutes({ ...options, windowSizes }));
   app.all('/api/*', (context) =>
     context.json({ error: `${context.req.method} ${context.req.path} is not part of the API; see docs/api.md` }, 404),
   );
@@ -92,6 +100,8 @@ const SIZES_DEFAULT = WINDOW_SIZES_DEFAULT.map((size) => durationMs(size));
 function openFeed(context: Context, feed: LiveFeed): Response {
   const sensors = readQuery(context, ['sensor']).sensorIds('sensor', serveLimits.liveSensorsMax);
   const { outgoing } = (context.env ?? {}) as { readonly outgoing?: { destroy(): void } };
+  // Nobody would read the events.
+  if (context.req.method === 'HEAD') return context.body(null, 200, { 'Content-Type': 'text/event-stream' });
   const stream = feed.open(sensors, context.req.header('last-event-id'), () => outgoing?.destroy());
   if (stream === undefined) {
     const error = `${serveLimits.liveClientsMax} pages are listening already; close one, or try again later`;
@@ -106,14 +116,15 @@ function answerError(error: Error, context: Context, logger: Logger): Response {
     const { message, field, value, remedy } = error;
     return context.json({ error: message, field, value, remedy }, 400);
   }
+  if (error instanceof UnsupportedError) return context.json({ error: error.message, remedy: error.remedy }, 501);
+  if (error instanceof TooLongError) return context.json({ error: error.message }, 503);
   if (error instanceof BusyError) return context.json({ error: error.message }, 503, { 'Retry-After': '1' });
   const path = context.req.path;
   if (error instanceof StoreError) {
     logger.warn({ path, code: error.code, error: error.message }, 'the store did not answer a question of a page');
     const wait = String(Math.ceil((error.retryAfterMs ?? 5_000) / 1_000));
-    const text = `the store could not be asked (${error.code}); live values are not affected`;
-    return context.json({ error: text, code: error.code }, 503, { 'Retry-After': wait });
+    return context.json(storeTrouble(error), 503, { 'Retry-After': wait });
   }
   logger.error({ path, error: messageOf(error), stack: error.stack }, 'a request failed');
-  return context.json({ error: "this request failed; the processor's log says why" }, 500);
+  return context.json(storeTrouble(error), 500);
 }

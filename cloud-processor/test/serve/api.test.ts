@@ -226,7 +226,10 @@ describe('a wrong parameter is answered with 400, the field, the value and a rem
 });
 
 describe('when the store is in trouble', () => {
-  const failing = (error: Error) => makeApp({ store: { windows: rejectWith(error), anomalies: rejectWith(error) } });
+  const failing = (error: Error) =>
+    makeApp({
+      store: { windows: rejectWith(error), windowsByTime: rejectWith(error), anomalies: rejectWith(error) },
+    });
 
   test('its absence is 503 with the time to wait, and live values go on', async () => {
     const { app: broken } = failing(
@@ -250,7 +253,9 @@ describe('when the store is in trouble', () => {
   test('more questions than it should answer at once are refused, not queued', async () => {
     let answer = (): void => {};
     const wait = new Promise<Page<never>>((resolve) => (answer = () => resolve({ items: [], next: null })));
-    const { app: busy } = makeApp({ store: { windows: () => wait, anomalies: () => wait } });
+    const { app: busy } = makeApp({
+      store: { windows: () => wait, windowsByTime: () => wait, anomalies: () => wait },
+    });
     const asked = Array.from({ length: 10 }, () => Promise.resolve(busy.request('/api/v1/anomalies')));
     await new Promise((resolve) => setTimeout(resolve, 20));
     answer();

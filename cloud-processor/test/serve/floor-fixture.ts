@@ -108,6 +108,7 @@ export async function makeStore(): Promise<{ store: Store; remove: () => Promise
 
 const NO_STORE: ServeOptions['store'] = {
   windows: () => Promise.resolve({ items: [], next: null }),
+  windowsByTime: () => Promise.resolve({ items: [], next: null }),
   anomalies: () => Promise.resolve({ items: [], next: null }),
 };
 
@@ -121,6 +122,7 @@ export function makeApp(options: Partial<ServeOptions> = {}) {
     openWindows: { openWindows: () => [] },
     token: undefined,
     consoleDir: '/nonexistent',
+    exportDir: '/nonexistent/exports',
     metrics,
     health: () => ({ ok: true, parts: { store: 'ok' } }),
     processor: () => ({ ok: true }),

@@ -1,0 +1,62 @@
+import { serveLimits } from './limits.ts';
+
+/** An export in hand; exactly one of its ends is told to `closed`. */
+export interface ExportSource {
+  /** The next bytes; undefined: that was all. */
+  readonly next: () => Promise<Uint8Array | undefined>;
+  /** Called once, whatever the end was. */
+  readonly closed: () => void;
+}
+
+/**
+ * Bytes that are made when the client takes them: what waits is one piece at most. A client that takes nothing for `idleMs` is cut, so
+ * that it does not keep others from exporting.
+ *
+ * @param hangUp cuts the client's connection.
+ */
+export function exportStream(
+  { next, closed }: ExportSource,
+  hangUp: () => void,
+  idleMs: number = serveLimits.exportIdleMs,
+): ReadableStream<Uint8Array> {
+  let open = true;
+  let idle: NodeJS.Timeout | undefined;
+  const end = (): void => {
+    clearTimeout(idle);
+    if (!open) return;
+    open = false;
+    closed();
+  };
+  const wait = (): void => {
+    idle = setTimeout(() => {
+      end();
+      hangUp();
+    }, idleMs).unref();
+  };
+  return new ReadableStream<Uint8Array>(
+    {
+      start: wait,
+      async pull(controller) {
+        clearTimeout(idle);
+        if (!open) throw new Error('the export is over: its client took nothing for too long');
+        try {
+          const bytes = await next();
+          // Cancelled meanwhile.
+          if (!open) return;
+          if (bytes === undefined) {
+            end();
+            controller.close();
+          } else {
+            controller.enqueue(bytes);
+            wait();
+          }
+        } catch (error) {
+          end();
+          throw error;
+        }
+      },
+      cancel: end,
+    },
+    { highWaterMark: 0 },
+  );
+}
