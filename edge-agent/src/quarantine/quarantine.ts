@@ -97,6 +97,8 @@ export class Quarantine implements KnownQuarantine {
   readonly #keys = new Set<number>();
   /** Releases that have begun and not ended, by position. */
   readonly #releasing = new Map<number, ReleaseTime>();
+  /** Readings that are safe in the journal, although nothing says so here yet. */
+  readonly #released = new Set<number>();
   /** One release or drop after the other. */
   #turn: Promise<unknown> = Promise.resolve();
   /** Readings that went because the log was full, since the start. */
@@ -156,6 +158,7 @@ export class Quarantine implements KnownQuarantine {
     if (held === undefined) return;
     this.#held.delete(position);
     this.#releasing.delete(position);
+    this.#released.delete(position);
     this.#settled.set(position, held.key);
   }
 
@@ -165,6 +168,7 @@ export class Quarantine implements KnownQuarantine {
       if (position < from) continue;
       this.#held.delete(position);
       this.#releasing.delete(position);
+      this.#released.delete(position);
       this.#keys.delete(key);
       this.dropped += 1;
     }
@@ -298,12 +302,18 @@ export class Quarantine implements KnownQuarantine {
     });
   }
 
+  /** Those that are taken are settled although others are refused: a later try could find that they are known as repeats no more. */
   async #submit(items: readonly HeldReading[], submit: Submit): Promise<void> {
-    await Promise.all(items.map(async (item) => submit(messageOf(item, this.#releasing.get(item.id) ?? 'as-sent'))));
-    await this.#end(
-      items.map(({ id }) => id),
-      'released',
+    const outcomes = await Promise.allSettled(
+      items.map(async (item) => {
+        if (this.#released.has(item.id)) return;
+        await submit(messageOf(item, this.#releasing.get(item.id) ?? 'as-sent'));
+        this.#released.add(item.id);
+      }),
     );
+    const released = items.map(({ id }) => id).filter((id) => this.#released.has(id));
+    await this.#end(released, 'released');
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   }
 
   async #end(positions: readonly number[], how: 'released' | 'dropped'): Promise<void> {

@@ -9,6 +9,7 @@ import { Intake } from '../../src/ingest/intake.ts';
 import type { QuarantinedReading } from '../../src/ingest/quarantined-reading.ts';
 import type { RawMessage } from '../../src/ingest/raw-message.ts';
 import { type HeldReading, Quarantine } from '../../src/quarantine/quarantine.ts';
+import { FaultyDisk } from '../support/faulty-disk.ts';
 
 const NOW = epochMs(Date.UTC(2026, 0, 31, 12));
 const YEAR = 365 * 86_400_000;
@@ -159,12 +160,38 @@ describe('the quarantine', () => {
     await quarantine.append(Array.from({ length: 20 }, (_, i) => reading(i)));
     const how = { ...page, latest: NOW + 1_000, submit: taker.submit };
     await expect(quarantine.release({}, 'as-received', how)).rejects.toThrow('the disk is full');
-    expect(quarantine.view().items).toBe(12);
-    expect((await quarantine.drop({}, page)).problems).toHaveLength(8);
+    expect(quarantine.view().items).toBe(9);
+    expect((await quarantine.drop({}, page)).problems).toHaveLength(5);
     taker.limit = Infinity;
     await quarantine.release({}, { shiftMs: 5 - YEAR }, how);
     // Those that had begun keep their time, so that the ones that were taken already are known as repeats.
-    expect(new Set(taker.times)).toEqual(new Set(Array.from({ length: 16 }, (_, i) => NOW + i)));
+    expect(taker.times).toEqual(Array.from({ length: 16 }, (_, i) => NOW + i));
+    expect(quarantine.view().items).toBe(0);
+  });
+
+  it('releases a reading once although it can not be written down that it was', async () => {
+    const disk = new FaultyDisk();
+    const dataDir = await resources.directory();
+    const quarantine = await Quarantine.open({
+      dataDir,
+      bytesMax: MIB,
+      durability: 'process',
+      inFlightMax: 8,
+      fileSystem: disk.fileSystem,
+    });
+    resources.defer(async () => quarantine.close());
+    await quarantine.append([reading(0), reading(1)]);
+    const taker = new Taker();
+    let works: (() => void) | undefined;
+    const submit = async (message: RawMessage): Promise<void> => {
+      await taker.submit(message);
+      works ??= disk.fail('write', 'ENOSPC', 'quarantine');
+    };
+    const how = { ...page, latest: NOW + 1_000, submit };
+    await expect(quarantine.release({}, 'as-received', how)).rejects.toThrow('ENOSPC');
+    works?.();
+    expect(await quarantine.release({}, 'as-received', how)).toMatchObject({ settled: 2, problems: [] });
+    expect(taker.times).toEqual([NOW, NOW + 1]);
     expect(quarantine.view().items).toBe(0);
   });
 
