@@ -1,7 +1,7 @@
 import type { Aggregate } from './aggregate.ts';
 import { MOVING_MEANS, type MOVING_STATISTICS, type MovingStatistics } from './moving-statistics.ts';
 import { at, ROLLUP_MS, type Rollup, type RollupsRecord } from './rollup.ts';
-import { type EpochMs, epochMs } from './time.ts';
+import { type DurationMs, type EpochMs, epochMs } from './time.ts';
 
 /** Six significant digits: what a person can read off a chart. */
 const shown = (value: number): number => Number(value.toPrecision(6));
@@ -10,9 +10,14 @@ const shown = (value: number): number => Number(value.toPrecision(6));
  * Lays rollups out as a record of columns.
  *
  * @param number the record's number within its source and epoch.
- * @param rollups at least one, each start a multiple of {@link ROLLUP_MS}.
+ * @param rollups at least one, each start a multiple of `bucketMs`.
+ * @param bucketMs width of the buckets: that of this release, but for what an earlier one has left open.
  */
-export function rollupsRecord(number: number, rollups: readonly Rollup[]): RollupsRecord {
+export function rollupsRecord(
+  number: number,
+  rollups: readonly Rollup[],
+  bucketMs: DurationMs = ROLLUP_MS,
+): RollupsRecord {
   const base = rollups.reduce((first, rollup) => Math.min(first, rollup.start), Infinity);
   const column = (of: (rollup: Rollup) => number): number[] => rollups.map(of);
   const moving = (name: (typeof MOVING_STATISTICS)[number]): (number | null)[] =>
@@ -24,11 +29,11 @@ export function rollupsRecord(number: number, rollups: readonly Rollup[]): Rollu
   return {
     kind: 'rollups',
     number,
-    bucketMs: ROLLUP_MS,
+    bucketMs,
     base: epochMs(base),
     columns: {
       sensor: column((r) => r.sensor),
-      bucket: column((r) => (r.start - base) / ROLLUP_MS),
+      bucket: column((r) => (r.start - base) / bucketMs),
       n: column((r) => r.aggregate.n),
       reference: column((r) => r.aggregate.reference),
       mean: column((r) => r.aggregate.mean),

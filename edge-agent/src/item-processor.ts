@@ -18,6 +18,8 @@ interface Progress {
   ticks: number;
   /** The clock's quality at the last tick or start; readings came in between. */
   quality: ClockQuality;
+  /** The clock at the last item. */
+  now: EpochMs;
 }
 
 const SECTION = 'progress';
@@ -32,7 +34,7 @@ export class ItemProcessor {
   readonly #statusFacts: () => StatusFacts;
   /** While a replay judges in another way than what the lanes hold was made. */
   #upgrade: Upgrade | undefined;
-  readonly #progress: Progress = { startedAt: epochMs(0), ticks: 0, quality: 'unknown' };
+  readonly #progress: Progress = { startedAt: epochMs(0), ticks: 0, quality: 'unknown', now: epochMs(0) };
   /** Position of the last item. */
   #position = 0;
   #readings = 0;
@@ -66,7 +68,7 @@ export class ItemProcessor {
   reading({ reading, receivedAt }: ReadingItem, position: number): void {
     this.#begin(position, receivedAt, this.#progress.quality);
     this.#readings += 1;
-    this.#engine.accept(reading, this.#out);
+    this.#engine.accept(reading, this.#out, this.#upgrade?.counts(reading));
     this.#upgrade?.passed();
   }
 
@@ -84,6 +86,7 @@ export class ItemProcessor {
 
   /** Nothing may wait to be committed: the item's outputs begin an epoch. */
   start({ epoch, at, clock, upgrades }: StartItem, position: number): void {
+    if (at - this.#progress.now > limits.awayMsMin) this.#engine.away();
     this.#begin(position, at, clock);
     this.#writer.addStart(epoch);
     this.#progress.startedAt = at;
@@ -98,6 +101,7 @@ export class ItemProcessor {
   #begin(position: number, now: EpochMs, quality: ClockQuality): void {
     this.#position = position;
     this.#progress.quality = quality;
+    this.#progress.now = now;
     this.#writer.begin({ position, now, quality });
     this.#upgrade?.begin(position);
   }

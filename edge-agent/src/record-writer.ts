@@ -1,6 +1,7 @@
 import {
   type ClockQuality,
   type Collector,
+  type DurationMs,
   type EpochMs,
   type FloorRecord,
   LANES,
@@ -92,7 +93,7 @@ export class RecordWriter implements Collector<EngineOutput> {
         this.addEpisode(output.episode);
         break;
       case 'rollups':
-        this.#addRollups(output.rollups, output.sensors);
+        this.#addRollups(output.rollups, output.sensors, output.bucketMs);
         break;
       case 'tick': {
         const { now: at, quality: clock } = this.#cause;
@@ -173,12 +174,12 @@ export class RecordWriter implements Collector<EngineOutput> {
   }
 
   /** Long names can make a record too large for a batch; it is then split, down to single rollups. */
-  #addRollups(rollups: readonly Rollup[], sensors: readonly RollupSensor[]): void {
+  #addRollups(rollups: readonly Rollup[], sensors: readonly RollupSensor[], bucketMs?: DurationMs): void {
     const { position, now: at } = this.#cause;
     // It can have parts of this item only if the item was too large for one frame.
     if (position < this.#through.telemetry.position) return;
     this.#beginIfNone('telemetry');
-    const record = rollupsRecord(this.#numbers.telemetry + 1, rollups);
+    const record = rollupsRecord(this.#numbers.telemetry + 1, rollups, bucketMs);
     const bytes = encodeSpooled({ record, sensors, position, at });
     if (bytes.length <= limits.recordBytesMax || rollups.length <= 1) {
       this.#push('telemetry', bytes);
@@ -196,6 +197,7 @@ export class RecordWriter implements Collector<EngineOutput> {
           moving,
         })),
         used.flatMap((sensor) => sensors[sensor] ?? []),
+        bucketMs,
       );
     }
   }

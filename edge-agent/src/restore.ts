@@ -1,3 +1,4 @@
+import { durationMs, ROLLUP_MS } from '@floorwatch/contracts';
 import { type Logger, messageOf, StartError } from '@floorwatch/runtime';
 
 import type { AgentConfig } from './config.ts';
@@ -9,6 +10,7 @@ import { SnapshotFileError } from './snapshot/snapshot-file-error.ts';
 import type { LoadedSnapshot } from './snapshot/snapshot-file.ts';
 import type { SnapshotHeader } from './snapshots.ts';
 import { StateError, type StateSection } from './state-section.ts';
+import { bucketsIn } from './stats/rollup-section.ts';
 import type { Storage } from './storage.ts';
 import { Upgrade } from './upgrade.ts';
 
@@ -62,7 +64,7 @@ export async function restore(config: AgentConfig, { storage, writer, intake, lo
     const end = upgrades ? storage.journal.next : boundary;
     const from = (lane: 'anomaly' | 'telemetry') => ({ spool: storage.lanes[lane], from: header?.lanes[lane] ?? 1 });
     const lanes = { anomaly: from('anomaly'), telemetry: from('telemetry') };
-    const upgrade = end === undefined ? undefined : await Upgrade.begin(engine, writer, lanes, end, taken.rollups);
+    const upgrade = end === undefined ? undefined : await Upgrade.begin(engine, writer, lanes, end, earlyIn(taken, sections));
     return { engine, outputHash: hash, header, bytes: snapshot?.bytes ?? 0, sections, upgrade, upgrades };
   } catch (error) {
     if (error instanceof StateError || error instanceof TypeError) return cannotUse(config)(error);
@@ -76,6 +78,11 @@ interface Parts {
   readonly intake: Intake;
   readonly logger: Logger;
 }
+
+const earlyIn = ({ rollups }: Taken, sections: readonly StateSection[]) => ({
+  rollups,
+  bucketMs: rollups.length === 0 ? ROLLUP_MS : durationMs(bucketsIn(sections).bucketMs),
+});
 
 type Taken = ReturnType<SensorEngine['restore']>;
 

@@ -1,6 +1,7 @@
 import {
   type CloseReason,
   type Collector,
+  type DurationMs,
   type EpochMs,
   type GatewayName,
   limits,
@@ -21,7 +22,7 @@ import { NoiseDetector } from './score/noise-detector.ts';
 import { RangeDetector } from './score/range-detector.ts';
 import { RateDetector } from './score/rate-detector.ts';
 import { RelatedEpisodes } from './score/related-episodes.ts';
-import { SilenceWatch, SilentDetector } from './score/silence-watch.ts';
+import { type SavedSilence, SilenceWatch, SilentDetector } from './score/silence-watch.ts';
 import { ZScoreDetector } from './score/z-score-detector.ts';
 import { episodesSection, restoreEpisodes } from './score/episode-sections.ts';
 import type { EngineConfig } from './sensor-engine-config.ts';
@@ -38,7 +39,13 @@ export type { ClockTick, EpisodeEvent };
 export type EngineOutput =
   | { readonly kind: 'episode'; readonly episode: EpisodeEvent }
   /** At most `limits.rollupsPerRecordMax`; `rollup.sensor` indexes `sensors`. */
-  | { readonly kind: 'rollups'; readonly rollups: readonly Rollup[]; readonly sensors: readonly RollupSensor[] }
+  | {
+      readonly kind: 'rollups';
+      readonly rollups: readonly Rollup[];
+      readonly sensors: readonly RollupSensor[];
+      /** Absent: this release's. */
+      readonly bucketMs?: DurationMs;
+    }
   /** Always behind every rollup whose bucket ends at or before `watermark`. */
   | { readonly kind: 'tick'; readonly watermark: EpochMs };
 
@@ -75,6 +82,7 @@ interface SavedCounters {
   readonly outOfOrder: number;
   readonly rollupsEarly: number;
   readonly lookAtOpen: number;
+  readonly silence?: SavedSilence;
 }
 
 /** Newly opened buckets after which `accept` looks whether some can go out: what fills one record. */
@@ -215,8 +223,10 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
    * So that memory stays bounded when years of a recording pass between two calls of `advance`, it looks after every
    * {@link BUCKETS_PER_LOOK} newly opened rollups whether the watermark (by the clock that `advance` told last) has passed some; these
    * go out, followed by a tick. Before the first `advance` there is no watermark, and rollups go out when too many are open.
+   *
+   * @param isCounted a rollup that has gone out counts it already (see `Upgrade`): it joins none.
    */
-  accept(reading: Reading, out: Collector<EngineOutput>): void {
+  accept(reading: Reading, out: Collector<EngineOutput>, isCounted = false): void {
     const known = this.#sensors.size;
     const slot = this.#sensors.slotOf(reading);
     if (slot === known) this.#addSensor(slot);
@@ -226,10 +236,10 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
     if (eventTime < this.#sensors.newestAt(slot)) {
       this.#outOfOrder += 1;
       this.#judgeEarlier(slot, reading, out);
-      this.#rollups.addOutOfOrder(slot, eventTime, value, uncertain);
+      if (!isCounted) this.#rollups.addOutOfOrder(slot, eventTime, value, uncertain);
     } else {
       const anomalous = this.#judge(slot, reading, out);
-      this.#rollups.add(slot, eventTime, value, anomalous, uncertain);
+      if (!isCounted) this.#rollups.add(slot, eventTime, value, anomalous, uncertain);
       if (this.#range?.judgement(slot) !== 'anomalous') this.#statistics.add(slot, eventTime, value);
       this.#recent.add(slot, eventTime, value);
       this.#sensors.setNewest(slot, eventTime, value);
@@ -323,6 +333,11 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
     out.emit({ kind: 'tick', watermark });
   }
 
+  /** The gateway was away: nobody was silent meanwhile as far as it knows. */
+  away(): void {
+    this.#silence?.away(this.#watermark.value());
+  }
+
   /** The clean stop: open episodes close with reason `shutdown`, and all rollups go out. Nothing may be accepted afterwards. */
   close(out: Collector<EngineOutput>): void {
     const watermark = this.#watermark.value();
@@ -362,6 +377,7 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
       outOfOrder: this.#outOfOrder,
       rollupsEarly: this.#rollupsEarly,
       lookAtOpen: this.#lookAtOpen,
+      ...(this.#silence !== undefined && { silence: this.#silence.snapshot() }),
     };
     return [
       { name: SECTION, version: VERSION, values: counters, arrays: {} },
@@ -390,6 +406,7 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
     this.#outOfOrder = counters.outOfOrder;
     this.#rollupsEarly = counters.rollupsEarly;
     this.#lookAtOpen = counters.lookAtOpen;
+    if (counters.silence !== undefined) this.#silence?.restore(counters.silence);
     this.#sensors.restore(sections);
     for (let slot = 0; slot < this.#sensors.size; slot++) this.#addSensor(slot);
     this.#watermark.restore(sections);

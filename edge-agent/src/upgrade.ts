@@ -1,4 +1,13 @@
-import { type Collector, type Lane, type RollupSensor, rollupStart } from '@floorwatch/contracts';
+import {
+  type Collector,
+  type DurationMs,
+  type Lane,
+  type Reading,
+  ROLLUP_MS,
+  type RollupSensor,
+  rollupStart,
+  sensorKey,
+} from '@floorwatch/contracts';
 
 import type { LaneSpool } from './lane-spool.ts';
 import type { RecordWriter } from './record-writer.ts';
@@ -6,15 +15,29 @@ import type { EngineOutput, SensorEngine } from './sensor-engine.ts';
 import { ReplayedRollups } from './snapshot/replayed-rollups.ts';
 import { decodeSpooled, type SpooledRecord } from './spooled-record.ts';
 
-/** Rollups that a lane has, by the position of the item that they came from. */
-type Told = ReadonlyMap<number, readonly { readonly sensor: RollupSensor; readonly start: number }[]>;
+/** A bucket that a record of the lane tells of. */
+interface ToldBucket {
+  readonly sensor: RollupSensor;
+  readonly start: number;
+  readonly end: number;
+  /** Position of the item that the record came from. */
+  readonly position: number;
+}
+
+/** What the telemetry lane has of the items behind the snapshot. */
+interface Told {
+  /** Buckets as wide as this release's, by position. */
+  readonly byPosition: Map<number, ToldBucket[]>;
+  /** Those of another width, by sensor. */
+  readonly otherWidths: Map<string, ToldBucket[]>;
+}
 
 /**
  * The outputs of a replay by an engine that judges in another way than the one before: with another configuration, by other rules, or
  * without what that one had learned. What that one has put into the lanes stands; what is missing there must come, and nothing may come twice.
  *
- * - Rollups: the records that are there count every reading up to the position that they came from. The rest goes out at the end, open
- *   rollups too.
+ * - Rollups: the records that are there count every reading of their buckets up to the position that they came from. The rest goes out at
+ *   the end, open rollups too.
  * - Episodes: of items that were certainly processed before, those that are in the lane count; of later ones, those that this engine finds.
  *   At the end all are closed, and the engine opens anew what it finds still wrong.
  * - Ticks stay away: the next one says as much.
@@ -26,6 +49,8 @@ export class Upgrade implements Collector<EngineOutput> {
   /** Position of the start from which on the engine judges alone, or the earliest that it can have. */
   readonly end: number;
   readonly #rollups: ReplayedRollups;
+  /** Rollups of another width that have not gone out yet. */
+  readonly #early: EngineOutput[] = [];
   /** Items up to here were processed before. */
   readonly #processed: number;
   #position = 0;
@@ -43,33 +68,48 @@ export class Upgrade implements Collector<EngineOutput> {
    * Reads what the lanes have of the items from behind the snapshot to before position `end`, and takes in the episodes among it.
    *
    * @param lanes each with the position in it from which on its records come from items behind the snapshot.
-   * @param early rollups that the engine could not take up from the snapshot.
+   * @param early rollups that the engine could not take up from the snapshot, and their width.
    */
   static async begin(
     engine: SensorEngine,
     writer: RecordWriter,
     lanes: Readonly<Record<Lane, { readonly spool: LaneSpool; readonly from: number }>>,
     end: number,
-    early: readonly EngineOutput[],
+    early: { readonly rollups: readonly EngineOutput[]; readonly bucketMs: DurationMs },
   ): Promise<Upgrade> {
     for await (const { record } of recordsOf(lanes.anomaly, end)) {
       if (record.kind !== 'anomaly') continue;
       const { number: _, ...episode } = record;
       writer.told.learn(episode);
     }
-    const told = new Map<number, { sensor: RollupSensor; start: number }[]>();
-    for await (const { record, sensors, position } of recordsOf(lanes.telemetry, end)) {
-      if (record.kind !== 'rollups') continue;
-      const list = told.get(position) ?? [];
-      told.set(position, list);
-      record.columns.sensor.forEach((index, i) => {
-        const sensor = sensors[index];
-        if (sensor !== undefined) list.push({ sensor, start: rollupStart(record, i) });
-      });
+    const told: Told = { byPosition: new Map(), otherWidths: new Map() };
+    for await (const spooled of recordsOf(lanes.telemetry, end)) {
+      for (const bucket of bucketsOf(spooled)) {
+        if (bucket.end - bucket.start === ROLLUP_MS) append(told.byPosition, bucket.position, bucket);
+        else append(told.otherWidths, sensorKey(bucket.sensor), bucket);
+      }
     }
     const upgrade = new Upgrade(engine, writer, told, end);
-    for (const output of early) upgrade.emit(output);
+    for (const output of early.rollups) upgrade.#takeEarly(output, early.bucketMs);
     return upgrade;
+  }
+
+  /** Keeps rollups of the snapshot that are of another width, but those that have gone out since. */
+  #takeEarly(output: EngineOutput, bucketMs: DurationMs): void {
+    if (output.kind !== 'rollups') return;
+    const rollups = output.rollups.filter(({ sensor, start }) => {
+      const buckets = this.#told.otherWidths.get(sensorKey(output.sensors[sensor]!)) ?? [];
+      return !buckets.some((bucket) => bucket.start === start);
+    });
+    if (rollups.length > 0) this.#early.push({ ...output, rollups, bucketMs });
+  }
+
+  /** Whether a record of another width counts the reading in hand. Those of this release's width are told of by {@link passed}. */
+  counts(reading: Reading): boolean {
+    if (this.#told.otherWidths.size === 0) return false;
+    const { eventTime: at } = reading;
+    const buckets = this.#told.otherWidths.get(sensorKey(reading)) ?? [];
+    return buckets.some(({ start, end, position }) => start <= at && at < end && position >= this.#position);
   }
 
   /** What follows comes from the item at this position. */
@@ -91,12 +131,12 @@ export class Upgrade implements Collector<EngineOutput> {
 
   /** The item in hand is processed: what was told of it before counts it, and all before it. */
   passed(): void {
-    for (const { sensor, start } of this.#told.get(this.#position) ?? []) this.#rollups.told(sensor, start);
+    for (const { sensor, start } of this.#told.byPosition.get(this.#position) ?? []) this.#rollups.told(sensor, start);
   }
 
   /** Everything that is open ends: to be called at the start from which on the engine judges alone. */
   finish(): void {
-    for (const output of this.#rollups.take()) this.#writer.emit(output);
+    for (const output of [...this.#early, ...this.#rollups.take()]) this.#writer.emit(output);
     // Also what the engine has open, so that what is told here counts every reading before it as all records do.
     this.#engine.closeRollups(this.#writer);
     this.#engine.closeEpisodes('upgraded', { emit: () => undefined });
@@ -104,6 +144,21 @@ export class Upgrade implements Collector<EngineOutput> {
       this.#writer.addEpisodeRecord({ ...record, phase: 'closed', closeReason: 'upgraded' });
     }
   }
+}
+
+function* bucketsOf({ record, sensors, position }: SpooledRecord): Generator<ToldBucket> {
+  if (record.kind !== 'rollups') return;
+  for (const [i, index] of record.columns.sensor.entries()) {
+    const sensor = sensors[index];
+    const start = rollupStart(record, i);
+    if (sensor !== undefined) yield { sensor, start, end: start + record.bucketMs, position };
+  }
+}
+
+function append<K, V>(lists: Map<K, V[]>, key: K, value: V): void {
+  const list = lists.get(key);
+  if (list === undefined) lists.set(key, [value]);
+  else list.push(value);
 }
 
 /** The records of a lane that come from items before position `end`. */

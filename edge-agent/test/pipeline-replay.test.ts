@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 
 import { epochMs } from '@floorwatch/contracts';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
 import { resourcesPerTest } from '../../tests/support/index.ts';
 import type { RawMessage } from '../src/ingest/raw-message.ts';
@@ -88,6 +88,40 @@ describe('an agent that is stopped in the middle of open episodes and rollups', 
     expect(await contentOf(dataDir)).toEqual(expected);
     const starts = (await readLane(dataDir, 'anomaly')).filter(({ spooled }) => spooled.record.kind === 'start');
     expect(starts).toHaveLength(Math.ceil(events.length / 150));
+  });
+});
+
+describe('an agent that was away for an hour', () => {
+  /** A reading per second of each sensor, and a tick every five. */
+  function eventsFrom(begin: number, seconds: number, sensors: readonly string[]): Event[] {
+    return Array.from({ length: seconds }, (_, second): Event[] => {
+      const now = epochMs(begin + second * 1_000);
+      const messages = sensors.map((sensor, i) => ({
+        topic: `sensors/press/${sensor}`,
+        payload: Buffer.from(JSON.stringify({ value: Math.sin(second * (i + 1)) + i, ts: now })),
+        receivedAt: now,
+        retained: false,
+      }));
+      const tick: Event = { tick: { now, quality: 'synchronised', sinceStartMs: 120_000 + second * 1_000 } };
+      return second % 5 === 0 ? [{ messages }, tick] : [{ messages }];
+    }).flat();
+  }
+
+  it('calls nobody silent for it, and everybody who is silent since', async () => {
+    const dataDir = await resources.directory();
+    const before = await Core.start(coreConfig(dataDir), START);
+    await before.take(eventsFrom(START, 600, ['a', 'b', 'c']));
+    await before.stop();
+    const back = START + 600_000 + 3_600_000;
+    const core = await Core.start(coreConfig(dataDir), back);
+    // From now on b is silent, and c comes back a little later.
+    await core.take([...eventsFrom(back, 3, ['a']), ...eventsFrom(back + 3_000, 297, ['a', 'c'])]);
+    await core.stop();
+    const silent = (await readLane(dataDir, 'anomaly')).flatMap(({ spooled: { record } }) =>
+      record.kind === 'anomaly' && record.detector === 'silent' && record.phase === 'opened' ? [record] : [],
+    );
+    expect(silent).toMatchObject([{ metric: 'b' }]);
+    expect(silent[0]!.openedAt).toBeGreaterThan(back);
   });
 });
 
@@ -229,6 +263,39 @@ describe('an agent with another configuration', () => {
         return { config, many, hurry: next() < 0.4, killedAfterMs: next() < 0.5 ? next() * 20 : 0 };
       });
       expect(lives).toBeGreaterThan(2);
+      expect(await expectEachOnce(dataDir, events)).toBeGreaterThan(0);
+    },
+    60_000,
+  );
+
+  it.each([5_000, 20_000])(
+    'counts every reading once when rollups were %d ms wide before, also after a kill',
+    async (widthMs) => {
+      const events = eventsOf(21, 2_500);
+      const path = new URL('../../contracts/src/rollup.ts', import.meta.url).pathname;
+      vi.resetModules();
+      vi.doMock(path, async (original) => ({ ...(await original<object>()), ROLLUP_MS: widthMs }));
+      resources.defer(() => vi.doUnmock(path));
+      const { Core: CoreBefore } = await import('./support/core.ts');
+      const before = await CoreBefore.start(coreConfig(await resources.directory(), options), START);
+      await before.take(events.slice(0, 300));
+      await before.processed();
+      for (let i = 0; i < 3; i++) {
+        before.parts.snapshots.hurry();
+        before.parts.snapshots.betweenSteps();
+        await before.parts.snapshots.settled();
+      }
+      await before.take(events.slice(300, 600));
+      await before.processed();
+      const dataDir = await before.copyOfFolder(resources);
+      await before.abandon();
+      const widths = (await readLane(dataDir, 'telemetry')).flatMap(({ spooled: { record } }) =>
+        record.kind === 'rollups' ? [record.bucketMs] : [],
+      );
+      expect(new Set(widths)).toEqual(new Set([widthMs]));
+      const core = await Core.start(coreConfig(dataDir, options), START + 1_000);
+      await core.take([...events.slice(600), ...closing(events)]);
+      await core.stop();
       expect(await expectEachOnce(dataDir, events)).toBeGreaterThan(0);
     },
     60_000,

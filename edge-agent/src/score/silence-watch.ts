@@ -53,6 +53,11 @@ export class SilentDetector implements Detector {
     return this.#off[slot] === true ? Infinity : this.#intervals.silentAfter(slot);
   }
 
+  /** Event time of its newest reading; NaN or −∞: there is none. */
+  newestAt(slot: number): number {
+    return this.#intervals.newestAt(slot);
+  }
+
   /** … after which its silence is critical. */
   criticalAfter(slot: number): number {
     const newest = this.#intervals.newestAt(slot);
@@ -75,6 +80,12 @@ export class SilentDetector implements Detector {
   }
 }
 
+/** What a snapshot keeps of {@link SilenceWatch}. */
+export interface SavedSilence {
+  readonly awayFrom: number | null;
+  readonly since: number | null;
+}
+
 /**
  * Opens an episode when a sensor has been silent for longer than its own cadence allows, and closes it with the next reading. The
  * time that counts is the gateway's watermark: event time, which follows the gateway's clock when nothing comes at all.
@@ -95,6 +106,11 @@ export class SilenceWatch {
     high: null,
   };
 
+  /** While the gateway was away nobody can say who was silent. Set until time has gone on since: the watermark when it came back. */
+  #awayFrom: number | null = null;
+  /** The time from which on silences count since the gateway was away. */
+  #since = -Infinity;
+
   /** @param tracker makes the episodes of `detector`. */
   constructor(detector: SilentDetector, tracker: EpisodeTracker, newestValue: (slot: number) => number) {
     this.#detector = detector;
@@ -102,21 +118,49 @@ export class SilenceWatch {
     this.#newestValue = newestValue;
   }
 
+  /** The gateway was away for so long that its sensors must be heard anew. @param watermark where time stands. */
+  away(watermark: number | undefined): void {
+    this.#awayFrom = watermark ?? null;
+  }
+
+  /** What {@link restore} takes. */
+  snapshot(): SavedSilence {
+    return { awayFrom: this.#awayFrom, since: this.#since === -Infinity ? null : this.#since };
+  }
+
+  restore({ awayFrom, since }: SavedSilence): void {
+    this.#awayFrom = awayFrom;
+    this.#since = since ?? -Infinity;
+  }
+
   /** Whether there is anything to do for a sensor at the time `now`, or with a reading of that time. */
   isDue(slot: number, now: number): boolean {
-    return this.tracker.isOpen(slot) || now > this.#detector.silentAfter(slot);
+    if (this.#awayFrom !== null && now > this.#awayFrom) {
+      this.#awayFrom = null;
+      this.#since = now;
+    }
+    return this.tracker.isOpen(slot) || now > this.#silentAfter(slot);
+  }
+
+  #silentAfter(slot: number): number {
+    return this.#detector.silentAfter(slot) + this.#awayMs(slot);
+  }
+
+  /** How much of the sensor's silence the gateway was away. */
+  #awayMs(slot: number): number {
+    return Math.max(0, this.#since - this.#detector.newestAt(slot));
   }
 
   /** Looks at a sensor at the time `now`; the records that are due. */
   check(slot: number, now: number): EpisodeEvent[] {
     const detector = this.#detector;
-    const silentAfter = detector.silentAfter(slot);
+    const silentAfter = this.#silentAfter(slot);
     if (!(now > silentAfter)) return [];
     const due: EpisodeEvent[] = [];
     if (!this.tracker.isOpen(slot)) {
       due.push(this.tracker.open(slot, epochMs(Math.ceil(silentAfter)), this.#newestValue(slot), this.#verdict));
     }
-    const criticalAfter = detector.criticalAfter(slot);
+    const criticalAfter = detector.criticalAfter(slot) + this.#awayMs(slot);
     if (now > criticalAfter) {
       const worse = this.tracker.escalate(slot, epochMs(Math.ceil(criticalAfter)));
       if (worse !== undefined) due.push(worse);
