@@ -55,7 +55,7 @@ export async function openStorage(
     }
   };
   const damaged = { anomaly: 0, telemetry: 0 };
-  const openLane = async (lane: Lane): Promise<DiskLaneSpool> => {
+  const openLane = async (lane: Lane, makeSpace?: () => Promise<number>): Promise<DiskLaneSpool> => {
     const { bytesMax, whenFull } = config[lane];
     const { spool, recovery } = await DiskLaneSpool.open({
       lane,
@@ -65,6 +65,7 @@ export async function openStorage(
       whenFull,
       segmentBytesMax: laneSegmentBytes(bytesMax),
       committed: commitTimes.observer(lane),
+      ...(makeSpace !== undefined && { makeSpace }),
       ...files,
     });
     opened.push(spool);
@@ -74,7 +75,9 @@ export async function openStorage(
   };
   try {
     const telemetry = await openLane('telemetry');
-    const anomaly = await openLane('anomaly');
+    // Rollups that were never sent are worth less than readings and anomalies.
+    const makeSpace = async (): Promise<number> => telemetry.dropOldest().catch(() => 0);
+    const anomaly = await openLane('anomaly', makeSpace);
     const segmentBytesMax = Math.floor(Math.min(4 * MIB, Math.max(256 * KIB, journalBytesMax / 16)));
     const journal = await Journal.open({
       directory: join(dataDir, 'journal'),
@@ -84,8 +87,7 @@ export async function openStorage(
       segmentBytesMax,
       commitDelayMs: commitMs,
       committed: commitTimes.observer('journal'),
-      // Rollups that were never sent are worth less than readings.
-      makeSpace: async () => telemetry.dropOldest().catch(() => 0),
+      makeSpace,
       ...files,
     });
     opened.push(journal);

@@ -99,6 +99,27 @@ describe('a log that could not be written', () => {
   });
 });
 
+describe('an anomaly on a full disk', () => {
+  it('gets room from telemetry that was never sent', async () => {
+    const disk = new FaultyDisk();
+    const core = await startOn(disk, { durability: 'process', telemetry: { bytesMax: 8 * MIB } });
+    const { anomaly, telemetry } = core.parts.storage.lanes;
+    for (let second = 0; telemetry.segments < 3; second += 20) {
+      const many = Array.from({ length: 500 }, (_, i) => message(`press/m${i}`, i, second));
+      await core.take([delivery(...many), tick(second)]);
+      await core.processed();
+    }
+    disk.fault = (operation, file) => {
+      if (operation !== 'write' || !/anomaly\/\d/.test(file) || telemetry.dropped > 0) return;
+      throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' });
+    };
+    const { next } = anomaly;
+    await anomaly.append([new Uint8Array(100)]);
+    expect(anomaly.next).toBe(next + 1);
+    expect(telemetry.dropped).toBeGreaterThan(0);
+  });
+});
+
 describe('an agent whose lane is full', () => {
   const storage = { durability: 'process', telemetry: { bytesMax: MIB, whenFull: 'refuse' } } as const;
 

@@ -19,7 +19,7 @@ import { rebuildEpochs } from './rebuild-epochs.ts';
 
 export interface DiskLaneSpoolOptions extends Pick<
   SegmentLogOptions,
-  'directory' | 'durability' | 'bytesMax' | 'reserveBytes' | 'commitDelayMs' | 'committed' | 'fileSystem'
+  'directory' | 'durability' | 'bytesMax' | 'reserveBytes' | 'commitDelayMs' | 'committed' | 'makeSpace' | 'fileSystem'
 > {
   readonly lane: Lane;
   /** `drop-unsent`: the oldest segment that was never sent goes to make room, and a gap stands for it. `refuse`: {@link LaneSpool.append} fails. */
@@ -50,15 +50,23 @@ export class DiskLaneSpool implements LaneSpool {
   #released = 0;
   readonly #log: SegmentLog;
   readonly #table: LaneTable;
+  /** With less room than this, an append may have to drop or refuse. */
+  readonly #roomMin: number;
   readonly #changed = new Condition();
   /** Appends in hand, in order. */
   readonly #appending = new Set<Promise<void>>();
   /** The newest of those that begins an epoch: none behind it may take the position of its first item. */
   #beginning: Promise<void> | undefined;
 
-  private constructor({ lane, bytesMax }: DiskLaneSpoolOptions, log: SegmentLog, table: LaneTable) {
+  private constructor(
+    { lane, bytesMax }: DiskLaneSpoolOptions,
+    log: SegmentLog,
+    table: LaneTable,
+    segmentBytesMax: number,
+  ) {
     this.lane = lane;
     this.bytesMax = bytesMax;
+    this.#roomMin = 2 * segmentBytesMax;
     this.#log = log;
     this.#table = table;
   }
@@ -91,7 +99,7 @@ export class DiskLaneSpool implements LaneSpool {
         table.replaceEpochs(epochs);
       }
       if (table.epochs.withdraw(log.next)) table.invalidate();
-      spool = new DiskLaneSpool(options, log, table);
+      spool = new DiskLaneSpool(options, log, table, segmentBytesMax);
       return { spool, recovery };
     } catch (error) {
       await table?.close().catch(() => {});
@@ -172,8 +180,10 @@ export class DiskLaneSpool implements LaneSpool {
     try {
       if (epoch !== undefined) await this.#begin(epoch);
       else if (this.#table.stale) await this.#table.save();
+      if (this.bytesMax - this.bytes < this.#roomMin) await this.#releaseKept();
       await this.#log.append(items, { now }).catch(async (error: unknown) => {
-        if (!(await this.#releaseKept(error))) throw error;
+        const isFull = error instanceof SegmentLogError && error.code === 'disk-full';
+        if (!isFull || (await this.#releaseKept()) === 0) throw error;
         await this.#log.append(items, { now });
       });
     } catch (error) {
@@ -274,23 +284,23 @@ export class DiskLaneSpool implements LaneSpool {
     this.#table.forgetThrough(whole);
   }
 
-  /** Lets go of what was kept for later starts only, if an append failed for want of room; false if that makes none. */
-  async #releaseKept(error: unknown): Promise<boolean> {
-    const isFull = error instanceof SegmentLogError && (error.code === 'full' || error.code === 'disk-full');
-    if (!isFull || this.keepFrom > this.#released) return false;
+  /** Lets go of what is kept for later starts only; returns the bytes that became free. */
+  async #releaseKept(): Promise<number> {
+    if (this.keepFrom > this.#released) return 0;
     const { bytes } = this;
     this.keepFrom = this.#released + 1;
     await this.release(this.#released);
-    return this.bytes < bytes;
+    return Math.max(0, bytes - this.bytes);
   }
 
   /**
-   * Drops the oldest segment that was never sent, where the policy allows it.
+   * Makes space for others: lets go of what is kept for later starts only, else drops the oldest segment that was never sent, where the
+   * policy allows it.
    *
    * @returns the bytes that became free; 0: there was nothing to drop.
    */
   async dropOldest(): Promise<number> {
-    return this.#log.dropOldest();
+    return (await this.#releaseKept()) || this.#log.dropOldest();
   }
 
   async #describe(range: PositionRange, frames: AsyncGenerator<Frame>): Promise<void> {
