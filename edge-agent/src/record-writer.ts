@@ -16,7 +16,7 @@ import type { LaneSpool } from './lane-spool.ts';
 import { limits } from './limits.ts';
 import type { EngineOutput, EpisodeEvent } from './sensor-engine.ts';
 import { newEpoch } from './spool/epoch.ts';
-import { laneAppendBytes } from './spool/lane-sizes.ts';
+import { laneAppendBytes, laneFrameBytes } from './spool/lane-sizes.ts';
 import { decodeSpooled, encodeSpooled } from './spooled-record.ts';
 import { type EpisodeRecord, ToldEpisodes } from './told-episodes.ts';
 
@@ -34,7 +34,7 @@ interface Outputs {
   readonly position: number;
   /** The epoch that begins with the first of them. */
   epoch: string | undefined;
-  readonly records: Uint8Array[];
+  records: Uint8Array[];
   bytes: number;
 }
 
@@ -119,6 +119,7 @@ export class RecordWriter implements Collector<EngineOutput> {
   }
 
   addEpisode(episode: EpisodeEvent): void {
+    (globalThis as any).DBG?.push(['add', this.#cause.position, episode.id.slice(0, 6), episode.phase, episode.closeReason, this.told.idOf(episode.id).slice(0, 6), episode.device, episode.metric, episode.detector, episode.openedAt]);
     const id = episode.phase === 'opened' ? this.told.opens(episode.id) : this.told.idOf(episode.id);
     const { now, quality } = this.#cause;
     const { detectedAt, clock } = this.told.open.get(id) ?? { detectedAt: now, clock: quality };
@@ -154,23 +155,45 @@ export class RecordWriter implements Collector<EngineOutput> {
   }
 
   /**
-   * Appends what the step made, what comes from one item always in one frame, and resolves when all is safe. The anomaly lane goes first:
-   * nobody may see a rollup's count of an anomaly that is lost.
+   * Appends what the step made, what comes from one item in one frame unless it is larger than a segment, and resolves when all is safe. The
+   * anomaly lane goes first: nobody may see a rollup's count of an anomaly that is lost.
    *
    * @throws SegmentLogError if a lane does not take it. Nothing is lost then: the next call tries again.
    */
   async commit(): Promise<void> {
     for (const lane of LANES) {
-      const bytesMax = laneAppendBytes(this.#lanes[lane].bytesMax);
-      while (this.#waiting[lane].length > 0) {
+      const { bytesMax } = this.#lanes[lane];
+      for (let [first] = this.#waiting[lane]; first !== undefined; [first] = this.#waiting[lane]) {
+        if (first.bytes > laneFrameBytes(bytesMax)) {
+          await this.#appendPart(lane, first);
+          continue;
+        }
         const waiting = this.#waiting[lane];
-        const together = countTogether(waiting, bytesMax);
-        const records = waiting.slice(0, together).flatMap((outputs) => outputs.records);
-        const epoch = waiting[0]?.epoch;
-        await this.#lanes[lane].append(records, { now: true, ...(epoch !== undefined && { epoch }) });
+        const together = countTogether(waiting, laneAppendBytes(bytesMax));
+        await this.#append(
+          lane,
+          waiting.slice(0, together).flatMap(({ records }) => records),
+          first.epoch,
+        );
         this.#waiting[lane] = waiting.slice(together);
       }
     }
+  }
+
+  /** Appends as many of one item's records as fit into a frame; a start that finds them there goes on behind them. */
+  async #appendPart(lane: Lane, outputs: Outputs): Promise<void> {
+    let bytes = 0;
+    const most = laneAppendBytes(this.#lanes[lane].bytesMax);
+    const end = outputs.records.findIndex((record, index) => (bytes += record.length) > most && index > 0);
+    const part = outputs.records.slice(0, end === -1 ? undefined : end);
+    await this.#append(lane, part, outputs.epoch);
+    outputs.epoch = undefined;
+    outputs.records = outputs.records.slice(part.length);
+    outputs.bytes -= part.reduce((sum, { length }) => sum + length, 0);
+  }
+
+  async #append(lane: Lane, records: readonly Uint8Array[], epoch: string | undefined): Promise<void> {
+    await this.#lanes[lane].append(records, { now: true, ...(epoch !== undefined && { epoch }) });
   }
 
   /** Long names can make a record too large for a batch; it is then split, down to single rollups. */

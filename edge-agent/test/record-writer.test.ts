@@ -197,6 +197,47 @@ describe('the writer of records', () => {
     expect(writer.told.open.size).toBe(0);
   });
 
+  it('puts what comes from one item and is larger than a segment into several frames, once, also if it is cut short', async () => {
+    const directory = await resources.directory();
+    const { lanes, writer, begin, start } = await setUp(directory);
+    await start(FIRST);
+    const sensors = [{ device: 'press', metric: 'temp' }];
+    const many = 80;
+    const emitAll = (to: RecordWriter): void => {
+      for (let i = 0; i < many; i++) {
+        const rollups = Array.from({ length: 1_000 }, (_, n) => ({
+          sensor: 0,
+          start: epochMs(at + 10_000 * n),
+          aggregate: aggregateOf(i + n / 7, epochMs(at + 10_000 * n), false, false),
+          moving,
+        }));
+        to.emit({ kind: 'rollups', rollups, sensors });
+      }
+    };
+    begin();
+    emitAll(writer);
+    let appends = 0;
+    const append = lanes.telemetry.append.bind(lanes.telemetry);
+    lanes.telemetry.append = async (...items) => {
+      if (++appends === 3) throw new Error('killed');
+      await append(...items);
+    };
+    await expect(writer.commit()).rejects.toThrow('killed');
+    const there = lanes.telemetry.lastNumber;
+    expect(there).toBeGreaterThan(1);
+    expect(there).toBeLessThan(many);
+    const again = await RecordWriter.open(lanes);
+    again.begin({ position: 2, now: at, quality: 'unknown' });
+    emitAll(again);
+    await again.commit();
+    const records = await recordsOf(lanes.telemetry);
+    expect(records.map(({ record }) => record.number)).toEqual(Array.from({ length: many + 1 }, (_, i) => i + 1));
+    expect(records.map(({ record }) => record.kind)).toEqual([
+      'start',
+      ...Array.from({ length: many }, () => 'rollups'),
+    ]);
+  });
+
   it('splits rollups whose names do not fit into one record, and keeps every one with its sensor', async () => {
     const { writer, spooled, begin, start } = await setUp();
     await start(FIRST);

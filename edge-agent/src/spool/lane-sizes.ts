@@ -7,4 +7,7 @@ export const laneSegmentBytes = (bytesMax: number): number => Math.floor(clamp(b
 /** Bytes up to which outputs of several items are appended together. */
 export const laneAppendBytes = (bytesMax: number): number => Math.min(MIB, laneSegmentBytes(bytesMax) / 2);
 
+/** Bytes of the records that fit into one append: what a segment and its frames say of themselves takes less than the rest. */
+export const laneFrameBytes = (bytesMax: number): number => Math.floor(laneSegmentBytes(bytesMax) * 0.95);
+
 const clamp = (bytes: number, min: number, max: number): number => Math.min(max, Math.max(min, bytes));

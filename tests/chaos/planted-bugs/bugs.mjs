@@ -76,9 +76,9 @@ export const plantedBugs = [
     edits: [
       {
         path: 'edge-agent/src/record-writer.ts',
-        find: '        await this.#lanes[lane].append(records, { now: true, ...(epoch !== undefined && { epoch }) });\n',
+        find: '    await this.#lanes[lane].append(records, { now: true, ...(epoch !== undefined && { epoch }) });\n',
         replace:
-          '        await this.#lanes[lane].append(records.slice(0, 1), { now: true, ...(epoch !== undefined && { epoch }) });\n        for (const one of records.slice(1)) await this.#lanes[lane].append([one], { now: true });\n',
+          '    await this.#lanes[lane].append(records.slice(0, 1), { now: true, ...(epoch !== undefined && { epoch }) });\n    for (const one of records.slice(1)) await this.#lanes[lane].append([one], { now: true });\n',
       },
       {
         path: 'edge-agent/src/record-writer.ts',
