@@ -86,8 +86,9 @@ export interface WindowView {
   readonly open: boolean;
   readonly n: number;
   readonly mean: number;
-  readonly variance: number;
-  readonly sd: number;
+  /** Null where the number is larger than JSON can say; the same for `sd`. */
+  readonly variance: number | null;
+  readonly sd: number | null;
   readonly min: number;
   readonly max: number;
   readonly last: number;
@@ -99,14 +100,10 @@ export interface WindowView {
 }
 
 /** One line of `GET /api/v1/export/windows`: a sealed window with all that is needed to merge it with others. */
-export interface ExportedWindow extends Omit<WindowView, 'open' | 'mean' | 'variance' | 'sd'> {
+export interface ExportedWindow extends Omit<WindowView, 'open'> {
   readonly table: 'window';
   readonly sensor: SensorRef;
   readonly unit: string | null;
-  /** Null where the number is larger than JSON can say. */
-  readonly mean: number | null;
-  readonly variance: number | null;
-  readonly sd: number | null;
   /** Readings whose quality was `uncertain`. */
   readonly uncertain: number;
   /** The exact sums behind `mean` and `variance`; see `Aggregate`. */

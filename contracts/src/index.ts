@@ -3,6 +3,7 @@ export {
   ANOMALY_PHASES,
   type AnomalyPhase,
   type AnomalyRecord,
+  anomalySchema,
   type CloseReason,
   PROVENANCES,
   type Provenance,
@@ -45,7 +46,12 @@ export { decodeFloorMessage, encodeFloorMessage, FLOOR_VERSION, type FloorMessag
 export { GAP_REASONS, type GapRecord } from './gap.ts';
 export { limits } from './limits.ts';
 export { BUCKETS, parseSizeLabel, sizeLabel, WINDOW_SIZES_DEFAULT } from './measurements.ts';
-export { MOVING_STATISTICS, type MovingStatistics, NO_STATISTICS } from './moving-statistics.ts';
+export {
+  MOVING_STATISTICS,
+  type MovingStatistics,
+  movingStatisticsSchema,
+  NO_STATISTICS,
+} from './moving-statistics.ts';
 export {
   type GatewayName,
   gatewayKey,

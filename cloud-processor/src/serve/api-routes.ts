@@ -19,6 +19,7 @@ import { type Store, StoreError } from '../write/store.ts';
 import type { FloorView } from './floor-view.ts';
 import { BusyError } from './failures.ts';
 import { serveLimits } from './limits.ts';
+import { type OperationName, OPERATIONS } from './operations.ts';
 import { QueryError, QueryReader, required, SENSOR_REMEDY } from './query-reader.ts';
 import { listWindows } from './window-list.ts';
 
@@ -44,7 +45,7 @@ export function apiRoutes({ store, view, openWindows, health, windowSizes }: Api
   const ask = limitConcurrency(serveLimits.storeQueriesMax);
 
   api.get('/', (context) => {
-    readQuery(context, []);
+    readQuery(context, 'about');
     return context.json({
       name: 'floorwatch',
       version: VERSION,
@@ -58,15 +59,14 @@ export function apiRoutes({ store, view, openWindows, health, windowSizes }: Api
   });
 
   api.get('/sites', (context) => {
-    const query = readQuery(context, ['limit', 'after']);
+    const query = readQuery(context, 'sites');
     const after = query.text('after');
     const sites = view.sites().filter(({ site }) => after === undefined || site > after);
     return context.json(paged(sites, limitOf(query), ({ site }) => site));
   });
 
   api.get('/sensors', (context) => {
-    const names = ['sensor', 'site', 'gateway', 'device', 'state', 'search', 'limit', 'after'];
-    const query = readQuery(context, names);
+    const query = readQuery(context, 'sensors');
     const limit = limitOf(query);
     const ids = query.sensorIds('sensor', serveLimits.sparklinesMax);
     const filter = given({
@@ -82,7 +82,7 @@ export function apiRoutes({ store, view, openWindows, health, windowSizes }: Api
   });
 
   api.get('/rollups', (context) => {
-    const query = readQuery(context, ['sensor', 'from', 'to', 'limit', 'after']);
+    const query = readQuery(context, 'rollups');
     const id = sensorId(required('sensor', query.sensor('sensor'), SENSOR_REMEDY));
     const { from, to } = query.range();
     const after = query.instant('after');
@@ -91,16 +91,16 @@ export function apiRoutes({ store, view, openWindows, health, windowSizes }: Api
   });
 
   api.get('/sparklines', (context) => {
-    const query = readQuery(context, ['sensor', 'points']);
+    const query = readQuery(context, 'sparklines');
     const ids = query.sensorIds('sensor', serveLimits.sparklinesMax);
     if (ids.length === 0) throw new QueryError('sensor', '', 'is missing', SENSOR_REMEDY);
-    const count = query.count('points', 60, serveLimits.pointsPerSensorMax);
+    const count = query.count('points', serveLimits.sparklinePointsDefault, serveLimits.pointsPerSensorMax);
     const items = ids.map((id) => view.sparkline(id, count));
     return context.json({ items, next: null });
   });
 
   api.get('/windows', async (context) => {
-    const query = readQuery(context, ['sensor', 'size', 'from', 'to', 'limit', 'after']);
+    const query = readQuery(context, 'windows');
     const sensor = required('sensor', query.sensor('sensor'), SENSOR_REMEDY);
     const size = readSize(query, windowSizes);
     const range = query.range();
@@ -112,7 +112,7 @@ export function apiRoutes({ store, view, openWindows, health, windowSizes }: Api
   });
 
   api.get('/anomalies', async (context) => {
-    const query = readQuery(context, ['sensor', 'severity', 'open', 'from', 'to', 'limit', 'after']);
+    const query = readQuery(context, 'anomalies');
     const optional = given({
       sensor: query.sensor('sensor'),
       severity: query.oneOf('severity', SEVERITIES),
@@ -133,9 +133,9 @@ export function apiRoutes({ store, view, openWindows, health, windowSizes }: Api
   return api;
 }
 
-/** The parameters of a request to an address that takes these names. */
-export const readQuery = (context: Context, known: readonly string[]): QueryReader =>
-  new QueryReader(context.req.queries(), known);
+/** The parameters of a request; it takes those that are described, and no others. */
+export const readQuery = (context: Context, operation: OperationName): QueryReader =>
+  new QueryReader(context.req.queries(), Object.keys(OPERATIONS[operation].query));
 
 const limitOf = (query: QueryReader): number => query.count('limit', serveLimits.pageRowsDefault, limits.pageRowsMax);
 

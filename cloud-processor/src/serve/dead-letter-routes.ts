@@ -24,7 +24,7 @@ export function deadLetterRoutes({ letters, retry }: DeadLetterDesk): Hono {
     return context.json({ error: 'dead letters are settled by programs and not by pages' }, 403);
   });
   api.get('/', (context) => {
-    const query = readQuery(context, ['limit', 'after']);
+    const query = readQuery(context, 'deadLetters');
     const limit = query.count('limit', serveLimits.pageRowsDefault, limits.pageRowsMax);
     return context.json(letters.list(limit, query.text('after')));
   });

@@ -16,6 +16,7 @@ import {
 import { exactJson } from '../write/stored-row.ts';
 import { storeTrouble } from './failures.ts';
 import type { ExportSource } from './export-stream.ts';
+import { finite } from './window-list.ts';
 
 const encoder = new TextEncoder();
 const encodeLine = (line: ExportEnd | ExportError): Uint8Array => encoder.encode(`${JSON.stringify(line)}\n`);
@@ -74,7 +75,7 @@ export function encodeWindow(row: WindowRow): string {
     start,
     end: shift(start, size),
     n,
-    mean: finite(meanOf(aggregate)),
+    mean: meanOf(aggregate),
     variance: finite(varianceOf(aggregate)),
     sd: finite(sdOf(aggregate)),
     min,
@@ -90,6 +91,3 @@ export function encodeWindow(row: WindowRow): string {
   };
   return exactJson(line);
 }
-
-/** JSON has no infinity, which is what becomes of the mean of values near the end of all numbers. */
-const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);

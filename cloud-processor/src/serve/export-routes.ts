@@ -8,10 +8,9 @@ import { encodeAnomaly, encodeWindow, exportLines, type ReadPage } from './expor
 import { type ExportSource, exportStream } from './export-stream.ts';
 import { BusyError } from './failures.ts';
 import { serveLimits } from './limits.ts';
+import { EXPORT_FORMATS } from './operations.ts';
 import { ParquetFiles } from './parquet-files.ts';
 import { type QueryReader, QueryError, required } from './query-reader.ts';
-
-export const EXPORT_FORMATS = ['ndjson', 'parquet'] as const;
 
 export interface ExportOptions {
   readonly store: Pick<Store, 'windowsByTime' | 'anomalies' | 'exportParquet'>;
@@ -92,7 +91,7 @@ export function exportRoutes({ store, windowSizes, exportDir, logger, exportLimi
     });
 
   api.get('/windows', async (context) => {
-    const query = readQuery(context, ['format', 'sensor', 'site', 'gateway', 'size', 'from', 'to']);
+    const query = readQuery(context, 'exportWindows');
     const size = query.text('size') === undefined ? undefined : readSize(query, windowSizes);
     const wanted: WindowsWanted = { table: 'window', ...series(query), ...given({ size }), ...exportRange(query) };
     if (formatOf(query) === 'parquet') return answerFile(context, wanted);
@@ -102,7 +101,7 @@ export function exportRoutes({ store, windowSizes, exportDir, logger, exportLimi
   });
 
   api.get('/anomalies', async (context) => {
-    const query = readQuery(context, ['format', 'sensor', 'site', 'gateway', 'severity', 'open', 'from', 'to']);
+    const query = readQuery(context, 'exportAnomalies');
     const optional = given({
       severity: query.oneOf('severity', SEVERITIES),
       openOnly: query.oneOf('open', ['true']) === undefined ? undefined : true,

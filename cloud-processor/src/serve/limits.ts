@@ -54,6 +54,8 @@ export const serveLimits = {
 
   /** Rows in a page of a list unless the caller asks for another number. */
   pageRowsDefault: 500,
+  /** Points of a sparkline unless the caller asks for another number: ten minutes. */
+  sparklinePointsDefault: 60,
   /** Sensors in one request for sparklines. */
   sparklinesMax: 100,
   /** Questions to the store at the same time. More are refused with 503, so that pages cannot starve the writer. */

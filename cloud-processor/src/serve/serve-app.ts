@@ -16,6 +16,7 @@ import type { FloorView } from './floor-view.ts';
 import { serveLimits } from './limits.ts';
 import { type DeadLetterDesk, deadLetterRoutes } from './dead-letter-routes.ts';
 import { LiveFeed, type LiveLimits } from './live-feed.ts';
+import { describeApi } from './openapi.ts';
 import { QueryError } from './query-reader.ts';
 import { loopbackNamesOnly, noStore, securityHeaders } from './security.ts';
 import { registerMetrics } from './serve-metrics.ts';
@@ -77,10 +78,15 @@ export function createServeApp(options: ServeOptions): Hono {
     context.body(await metrics.metrics(), 200, { 'Content-Type': metrics.contentType }),
   );
   app.get('/api/v1/live', (context) => openFeed(context, feed));
+  const description = describeApi(token !== undefined);
+  app.get('/api/v1/openapi.json', (context) => {
+    readQuery(context, 'description');
+    return context.json(description);
+  });
   const { processor } = options;
   if (processor !== undefined) {
     app.get('/api/v1/processor', (context) => {
-      readQuery(context, []);
+      readQuery(context, 'processor');
       return context.json({ ...Object(processor()) });
     });
   }
@@ -98,7 +104,7 @@ export function createServeApp(options: ServeOptions): Hono {
 const SIZES_DEFAULT = WINDOW_SIZES_DEFAULT.map((size) => durationMs(size));
 
 function openFeed(context: Context, feed: LiveFeed): Response {
-  const sensors = readQuery(context, ['sensor']).sensorIds('sensor', serveLimits.liveSensorsMax);
+  const sensors = readQuery(context, 'live').sensorIds('sensor', serveLimits.liveSensorsMax);
   const { outgoing } = (context.env ?? {}) as { readonly outgoing?: { destroy(): void } };
   // Nobody would read the events.
   if (context.req.method === 'HEAD') return context.body(null, 200, { 'Content-Type': 'text/event-stream' });

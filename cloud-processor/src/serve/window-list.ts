@@ -66,8 +66,8 @@ function view({ size, start, aggregate, moving }: WindowRow | LiveWindowRow) {
     end: shift(start, size),
     n: aggregate.n,
     mean: meanOf(aggregate),
-    variance: varianceOf(aggregate),
-    sd: sdOf(aggregate),
+    variance: finite(varianceOf(aggregate)),
+    sd: finite(sdOf(aggregate)),
     min: aggregate.min,
     max: aggregate.max,
     last: aggregate.last,
@@ -76,3 +76,6 @@ function view({ size, start, aggregate, moving }: WindowRow | LiveWindowRow) {
     moving,
   };
 }
+
+/** JSON has no infinity, which is what becomes of the squares of values near the end of all numbers. */
+export const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);

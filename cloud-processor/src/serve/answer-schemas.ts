@@ -1,0 +1,252 @@
+import {
+  anomalySchema,
+  type AnomalyRow,
+  CLOCK_QUALITIES,
+  epochMs,
+  type ExportedWindow,
+  type ExportEnd,
+  type ExportError,
+  type GatewayAlarm,
+  type GatewayRow,
+  type GatewayView,
+  LANES,
+  type LiveEvents,
+  type MovingStatistics,
+  movingStatisticsSchema,
+  type RollupPoint,
+  SENSOR_STATES,
+  type SensorRef,
+  type SensorView,
+  type SiteView,
+  type WindowView,
+} from '@floorwatch/contracts';
+import { z } from 'zod';
+
+import type { DeadLetterSummary } from '../dead-letters/dead-letters.ts';
+import type { HealthReport } from './api-routes.ts';
+import type { Sparkline } from './floor-view.ts';
+
+/**
+ * The answers of the API. They are strict, so that a test finds a field that nobody described; the description that is served does not
+ * forbid more fields, because later releases may add some. The compiler holds them against the types that the answers are made of.
+ */
+
+const instant = z.int().transform(epochMs).describe('Epoch milliseconds');
+const count = z.int().min(0);
+const text = z.string();
+const named = { site: text, gateway: text };
+
+/** Numbers that are larger than JSON can say are null. */
+const statistic = z.number().nullable();
+
+const sensorRef: z.ZodType<SensorRef> = z.strictObject({ ...named, device: text, metric: text });
+const moving: z.ZodType<MovingStatistics> = movingStatisticsSchema;
+
+const { kind: _kind, number: _number, device: _device, metric: _metric, ...episode } = anomalySchema.shape;
+const anomaly: z.ZodType<AnomalyRow> = z.strictObject({ table: z.literal('anomaly'), sensor: sensorRef, ...episode });
+
+const windowFields = {
+  size: text.describe('Such as 1m, 15m or 1h'),
+  start: instant,
+  end: instant,
+  n: z.int().min(1).describe('Readings'),
+  mean: z.number(),
+  variance: statistic.describe('Of the population: divided by n'),
+  sd: statistic,
+  min: z.number(),
+  max: z.number(),
+  last: z.number(),
+  lastAt: instant,
+  anomalous: count.describe('Readings that were part of an anomaly'),
+  moving,
+  revision: count.describe('Records with late readings that corrected it after it was sealed'),
+  incomplete: z.boolean().describe('Readings of it are known to be lost'),
+};
+const window: z.ZodType<WindowView> = z.strictObject({
+  ...windowFields,
+  open: z.boolean().describe('Readings may still join it'),
+});
+const exportedWindow: z.ZodType<ExportedWindow> = z.strictObject({
+  table: z.literal('window'),
+  sensor: sensorRef,
+  unit: text.nullable(),
+  ...windowFields,
+  uncertain: count,
+  aggregate: z
+    .strictObject({ reference: z.number(), mean: z.number(), m2: z.number().min(0) })
+    .describe('Mean and sum of squared distances of value − reference: windows can be merged exactly with them'),
+});
+const exportEnd: z.ZodType<ExportEnd> = z.strictObject({ table: z.literal('end'), rows: count });
+const exportError: z.ZodType<ExportError> = z.strictObject({
+  table: z.literal('error'),
+  rows: count,
+  error: text,
+  code: text.exactOptional(),
+});
+
+const gatewayRow: z.ZodType<GatewayRow> = z.strictObject({
+  table: z.literal('gateway'),
+  ...named,
+  at: instant,
+  startedAt: instant,
+  version: text,
+  configHash: text,
+  clock: z.enum(CLOCK_QUALITIES),
+  sensors: count,
+  counters: z.record(text, z.number()),
+});
+const alarm: z.ZodType<GatewayAlarm> = z.strictObject({
+  kind: z.enum(['identity', 'trimmed']),
+  lane: z.enum(LANES),
+  epoch: text,
+  firstAt: instant,
+  lastAt: instant,
+  count,
+  meaning: text,
+  remedy: text,
+});
+const gateway: z.ZodType<GatewayView> = z.strictObject({
+  ...named,
+  heardAt: instant.nullable(),
+  watermark: instant.nullable(),
+  report: gatewayRow.nullable(),
+  sensors: count,
+  alarms: z.array(alarm),
+});
+const site: z.ZodType<SiteView> = z.strictObject({ site: text, gateways: z.array(gateway) });
+const sensor: z.ZodType<SensorView> = z.strictObject({
+  id: text,
+  sensor: sensorRef,
+  unit: text.nullable(),
+  state: z.enum(SENSOR_STATES),
+  last: z.number(),
+  lastAt: instant,
+  moving,
+  openAnomalies: count,
+});
+const rollupPoint: z.ZodType<RollupPoint> = z.strictObject({
+  start: instant,
+  n: z.int().min(1),
+  mean: z.number(),
+  min: z.number(),
+  max: z.number(),
+  last: z.number(),
+  anomalous: count,
+  moving,
+});
+const sparkline: z.ZodType<Sparkline> = z.strictObject({
+  id: text,
+  at: z.array(z.int()),
+  last: z.array(z.number()),
+});
+
+const health: z.ZodType<HealthReport> = z.strictObject({ ok: z.boolean(), parts: z.record(text, text) });
+const about = z.strictObject({
+  name: z.literal('floorwatch'),
+  version: text,
+  now: instant.describe("The processor's clock"),
+  windowSizes: z.array(text),
+  silentAfterMs: count,
+  historyMs: count,
+  counts: z.strictObject({ sensors: count, gateways: count, openAnomalies: count, leftOut: count }),
+  health,
+});
+
+const letterFields = { id: text, at: z.int(), reason: text, message: text };
+const letterKind = z.enum(['batch', 'row']);
+const deadLetterSummary: z.ZodType<DeadLetterSummary> = z.strictObject({ ...letterFields, kind: letterKind });
+const deadLetter = z.discriminatedUnion('kind', [
+  z.strictObject({
+    ...letterFields,
+    kind: z.literal('batch'),
+    subject: text,
+    streamSequence: count,
+    bytes: count,
+    data: z.base64(),
+  }),
+  z.strictObject({ ...letterFields, kind: z.literal('row'), row: z.looseObject({ table: text }) }),
+]);
+const settled = z.strictObject({ id: text, settled: z.enum(['retried', 'dropped']) });
+
+/** What a partition counts differs from release to release: its parts are open. */
+const processor = z.looseObject({
+  ok: z.boolean(),
+  parts: z.record(text, text),
+  deadLetters: z.strictObject({
+    open: count,
+    rejectedByReason: z.record(text, count),
+    newest: z.array(deadLetterSummary),
+  }),
+  alarms: z.array(z.strictObject({ gateway: text, cause: text, alarm })),
+  partitions: z.array(
+    z.looseObject({
+      partition: count,
+      stream: z.looseObject({ position: count }),
+      counts: z.record(text, count),
+      watermarks: z.record(text, z.int().nullable()),
+    }),
+  ),
+});
+
+const failure = z.strictObject({ error: text.describe('What is wrong, and what to do') });
+const wrongParameter = z.strictObject({ error: text, field: text, value: text, remedy: text });
+const unsupported = z.strictObject({ error: text, remedy: text });
+const unavailable = z.strictObject({
+  error: text,
+  code: text.describe('What is wrong with the store').exactOptional(),
+});
+
+type Live<K extends keyof LiveEvents> = z.ZodType<LiveEvents[K]>;
+const reset: Live<'reset'> = z.strictObject({
+  reason: z.enum(['restarted', 'forgotten', 'left-out', 'unknown-id']),
+});
+const heartbeat: Live<'heartbeat'> = z.strictObject({ at: instant });
+const rollups: Live<'rollups'> = z.array(z.strictObject({ id: text, point: rollupPoint }));
+
+/** One page: `next` goes into `after` for the page behind it; null: this is the last. */
+const pageOf = <T extends z.ZodType>(item: T) =>
+  z.strictObject({ items: z.array(item), next: text.nullable().describe('`after` of the next page; null: none') });
+
+/** Every schema by its name in the served description. */
+export const answerSchemas = {
+  SensorRef: sensorRef,
+  MovingStatistics: moving,
+  Anomaly: anomaly,
+  Anomalies: pageOf(anomaly),
+  Window: window,
+  Windows: pageOf(window),
+  ExportedWindow: exportedWindow,
+  ExportEnd: exportEnd,
+  ExportError: exportError,
+  WindowLine: z.union([exportedWindow, exportEnd, exportError]),
+  AnomalyLine: z.union([anomaly, exportEnd, exportError]),
+  GatewayReport: gatewayRow,
+  GatewayAlarm: alarm,
+  Gateway: gateway,
+  Site: site,
+  Sites: pageOf(site),
+  Sensor: sensor,
+  Sensors: pageOf(sensor),
+  RollupPoint: rollupPoint,
+  Rollups: pageOf(rollupPoint),
+  Sparkline: sparkline,
+  Sparklines: pageOf(sparkline),
+  Health: health,
+  BareHealth: z.strictObject({ ok: z.boolean(), parts: z.record(text, text).exactOptional() }),
+  About: about,
+  Processor: processor,
+  DeadLetterSummary: deadLetterSummary,
+  DeadLetters: pageOf(deadLetterSummary),
+  DeadLetter: deadLetter,
+  Settled: settled,
+  LiveSensors: z.array(sensor),
+  LiveRollups: rollups,
+  LiveReset: reset,
+  LiveHeartbeat: heartbeat,
+  Failure: failure,
+  WrongParameter: wrongParameter,
+  Unsupported: unsupported,
+  Unavailable: unavailable,
+} as const satisfies Readonly<Record<string, z.ZodType>>;
+
+export type AnswerName = keyof typeof answerSchemas;
