@@ -91,13 +91,12 @@ async function run({ seeds, seed, json }) {
   }
 }
 
-const failures = (file) =>
-  existsSync(file)
-    ? readFileSync(file, 'utf8')
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line))
-    : [];
+/** The seeds that failed, with what went wrong. */
+function failures(file) {
+  if (!existsSync(file)) return [];
+  const lines = readFileSync(file, 'utf8').trim().split('\n');
+  return lines.map((line) => JSON.parse(line));
+}
 
 function runPlanted({ bug, seeds, seed, json }) {
   const folder = mkdtempSync(join(tmpdir(), 'floorwatch-simulation-'));

@@ -90,21 +90,21 @@ export class GatewayLife {
     const parts = await this.assemble();
     const { recovery, queue, input, senders } = parts;
     const { signal } = this.#stop;
-    await recovery.replay(signal);
-    await recovery.begin(epochMs(this.#clock()), 'synchronised', signal);
-    if (this.#dead) return;
-    this.#parts = parts;
-    this.isUp = true;
     const hear = (subject: string, data: Uint8Array): void => {
       if (!this.#dead && subject.endsWith(`.${this.#name}`)) parts.floors.hear(data);
     };
     this.#stream.listeners.add(hear);
-    this.#running = Promise.all([
-      queue.run(signal),
-      input.run(this.#deliveries(), signal),
-      ...LANES.map(async (lane) => senders[lane].run(this.#sinks.signal)),
-    ]).finally(() => this.#stream.listeners.delete(hear));
-    await this.#running;
+    // Before the lanes are written to: one that is full gets room only from what is sent.
+    const sending = LANES.map(async (lane) => senders[lane].run(this.#sinks.signal));
+    await recovery.replay(signal);
+    await recovery.begin(epochMs(this.#clock()), 'synchronised', signal);
+    if (!this.#dead) {
+      this.#parts = parts;
+      this.isUp = true;
+      this.#running = Promise.all([queue.run(signal), input.run(this.#deliveries(), signal), ...sending]);
+      await this.#running;
+    }
+    this.#stream.listeners.delete(hear);
   }
 
   /** As `assembleAgent` does, without a broker, NATS, quarantine and files of this machine. */
@@ -119,14 +119,14 @@ export class GatewayLife {
       http: { port: 0 },
       engine: ENGINE,
       readings: { futureMsMax: 86_400_000 },
-      storage: { dataDir: DIRECTORY, snapshotMs: 20_000, trimGraceMs: 0 },
+      storage: { dataDir: DIRECTORY, snapshotMs: world.pick([1_000, 5_000, 20_000]), trimGraceMs: 0 },
     });
     const open = async (lane: Lane): Promise<DiskLaneSpool> => {
       const { spool } = await DiskLaneSpool.open({
         lane,
         directory: `${DIRECTORY}/${lane}`,
         durability: 'power',
-        bytesMax: lane === 'telemetry' && world.faults.has('small-disk') ? 128 * KIB : 1024 * KIB,
+        bytesMax: lane === 'telemetry' && world.faults.has('small-disk') ? 64 * KIB : 1024 * KIB,
         segmentBytesMax: 16 * KIB,
         whenFull: lane === 'telemetry' ? 'drop-unsent' : 'refuse',
         fileSystem: this.#view,

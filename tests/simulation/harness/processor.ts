@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
 
-import { durationMs, seconds } from '@floorwatch/contracts';
+import { type Batch, durationMs, seconds } from '@floorwatch/contracts';
 
 import type { CheckpointFile } from '../../../cloud-processor/src/checkpoint/checkpoint-file.ts';
 import {
@@ -31,7 +31,7 @@ export const WINDOWS: WindowConfig = windowConfig({
 });
 const SEQUENCE: SequencerLimits = sequencerLimits();
 const CHECKPOINT_MS = 5_000;
-const FLOOR_MS = durationMs(5_000);
+const FLOOR_MS = durationMs(8_000);
 const DRAIN_MS = 2_500;
 
 /** The two checkpoints of a partition on the processor's disk, as `CheckpointFile` keeps them. */
@@ -73,6 +73,8 @@ class ProcessorLife {
   #opsLeft = Infinity;
   #onCrash: () => void = () => undefined;
   #running: Promise<unknown> = Promise.resolve();
+  /** Numbers that gaps named which it took. */
+  readonly #lost = new Set<string>();
 
   constructor(world: World, disk: CheckpointDisk, stream: StreamModel, storeModel: StoreModel, name: string) {
     this.#world = world;
@@ -162,8 +164,12 @@ class ProcessorLife {
       const { counts } = partition;
       const before = counts.gaps;
       target.apply(message);
-      if (counts.gaps > before)
-        this.#world.note(`${name}: ${counts.gaps - before} numbers are lost, at ${message.seq}`);
+      if (counts.gaps === before) return;
+      this.#world.note(`${name}: ${counts.gaps - before} numbers are lost, at ${message.seq}`);
+      this.#addLost(message.data);
+      if (counts.gaps > this.#lost.size) {
+        this.#world.fail(`${name} counts ${counts.gaps} lost numbers where gaps name ${this.#lost.size}`);
+      }
     };
     return {
       number: target.number,
@@ -176,6 +182,16 @@ class ProcessorLife {
       roomAgain: async (signal) => target.roomAgain(signal),
       apply,
     };
+  }
+
+  #addLost(data: Uint8Array): void {
+    const { gateway, lane, epoch, records } = JSON.parse(Buffer.from(data).toString()) as Batch;
+    for (const record of records) {
+      if (record.kind !== 'gap') continue;
+      for (let { number } = record; number <= record.to; number++) {
+        this.#lost.add(`${gateway}/${lane}/${epoch}/${number}`);
+      }
+    }
   }
 
   #tell(stream: StreamModel, subject: string, data: Uint8Array): void {

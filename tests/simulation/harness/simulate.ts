@@ -5,8 +5,8 @@ import { StoreModel } from './store-model.ts';
 import { StreamModel } from './stream-model.ts';
 import { type Fault, World } from './world.ts';
 
-/** How long things go wrong, and devices make readings. */
-const STORM_MS = 60_000;
+/** How long things go wrong and devices make readings, at least and at most. */
+const STORM_MS = [20_000, 60_000] as const;
 /** By then everything must be in the store, in virtual time after the storm. */
 const PATIENCE_MS = 45 * 60_000;
 /** The watermark follows the clock from a minute after the start on, and the largest window must be sealed by it. */
@@ -49,11 +49,12 @@ async function run(world: World): Promise<void> {
     { length: world.pick([1, 1, 1, 2, 2, 3]) },
     (_, i) => new Site(world, stream, `gw-${i + 1}`),
   );
+  const stormMs = world.int(...STORM_MS);
   processor.start();
-  for (const site of sites) site.begin(STORM_MS);
-  plan(world, { stream, store, processor, sites });
+  for (const site of sites) site.begin(stormMs);
+  plan(world, stormMs, { stream, store, processor, sites });
   const broken = (): boolean => world.failures.length > 0;
-  await time.run(STORM_MS, broken);
+  await time.run(stormMs, broken);
   world.calm = true;
   stream.down = false;
   store.down = false;
@@ -67,7 +68,7 @@ async function run(world: World): Promise<void> {
   ];
   while (!broken()) {
     await time.run(time.now + LOOK_MS, broken);
-    const since = time.now - STORM_MS;
+    const since = time.now - stormMs;
     if (!ended && since > QUIET_MS && processor.partition?.windows.openWindows === 0) {
       for (const site of sites) site.end();
       ended = true;
@@ -76,18 +77,30 @@ async function run(world: World): Promise<void> {
     if (since > PATIENCE_MS) world.fail(`it does not come to an end: ${waitsFor().join('; ') || 'windows stay open'}`);
   }
   if (!broken()) await judge(world, sites, store.memory, published);
-  if (!broken()) checkAlarms(world, processor, sites);
+  if (!broken()) checkAlarms(world, processor, sites, published);
 }
 
-function checkAlarms(world: World, { partition }: Processor, sites: readonly Site[]): void {
+function checkAlarms(
+  world: World,
+  { partition }: Processor,
+  sites: readonly Site[],
+  published: PublishedRecords,
+): void {
   const alarms = partition?.alarms.all() ?? [];
+  // Of what the stream lost nobody can know.
+  const isAllHeard = !STREAM_FAULTS.some((fault) => world.faults.has(fault));
   for (const { name, cloned, restored } of sites) {
     const identity = alarms.filter(({ gateway, cause }) => gateway === name && cause !== 'trimmed');
     const isOdd = cloned || restored !== undefined;
+    if (isAllHeard && published.hasTwins(name) && identity.length === 0) {
+      world.fail(`${name}: two gateways have sent under its name, and there is no alarm`);
+    }
     if (!isOdd && identity.length > 0)
       world.fail(`${name}: an alarm of its identity without reason: ${identity[0]!.cause}`);
   }
 }
+
+const STREAM_FAULTS: readonly Fault[] = ['stream-loss', 'stream-recreated', 'stream-trimmed'];
 
 interface Parts {
   readonly stream: StreamModel;
@@ -97,11 +110,11 @@ interface Parts {
 }
 
 /** Decides when what goes wrong. */
-function plan(world: World, { stream, store, processor, sites }: Parts): void {
+function plan(world: World, stormMs: number, { stream, store, processor, sites }: Parts): void {
   const some = (fault: Fault, most: number, act: () => void): void => {
     if (!world.faults.has(fault)) return;
     for (let left = world.int(1, most); left > 0; left--) {
-      world.time.after(world.int(2_000, STORM_MS), () => world.calm || act());
+      world.time.after(world.int(2_000, stormMs), () => world.calm || act());
     }
   };
   const site = (): Site => world.pick(sites);
@@ -130,9 +143,9 @@ function plan(world: World, { stream, store, processor, sites }: Parts): void {
   some('clean-stop', 3, () => (world.chance(0.5) ? processor.stopSoon() : site().stopSoon()));
   if (world.faults.has('restored-image')) {
     const one = site();
-    const at = world.int(10_000, STORM_MS / 2);
+    const at = world.int(5_000, stormMs / 2);
     world.time.after(at, () => one.takeImage());
-    world.time.after(at + world.int(10_000, STORM_MS / 2), () => world.calm || one.restoreImage());
+    world.time.after(at + world.int(2_000, stormMs / 2), () => world.calm || one.restoreImage());
   }
   some('cloned-card', 1, () => site().clone());
 }

@@ -71,8 +71,6 @@ const messageOf = ({ device, at, value, seq }: MadeReading, receivedAt: EpochMs)
   retained: false,
 });
 
-const TICK_MS = 10_000;
-
 /** A gateway with its devices and its disk, and an agent on it now and then. */
 export class Site {
   readonly name: string;
@@ -104,10 +102,12 @@ export class Site {
     this.start();
     for (const device of this.devices) {
       const everyMs = world.int(2_000, 9_000);
+      // Some devices have a line so slow that their windows are always sealed before they report.
+      const lagMs = world.faults.has('late-devices') && world.chance(0.4) ? world.int(20_000, 90_000) : 0;
       const make = (): void => {
         if (world.time.now > until) return;
         const value = world.chance(0.06) ? LIMIT + world.int(1, 99) : world.int(-500, 500);
-        device.make(BASE + Math.floor(world.time.now) - world.int(0, 3_000), value);
+        device.make(BASE + Math.floor(world.time.now) - lagMs - world.int(0, 3_000), value);
         world.time.after(everyMs, make);
       };
       world.time.after(world.int(0, everyMs), make);
@@ -117,13 +117,15 @@ export class Site {
       };
       send();
     }
+    // More ticks make more records.
+    const tickMs = world.faults.has('small-disk') ? 3_000 : 10_000;
     const tick = (): void => {
       if (!this.#ticking) return;
       this.#life?.tick();
       this.#clone?.tick();
-      world.time.after(TICK_MS, tick);
+      world.time.after(world.calm ? 10_000 : tickMs, tick);
     };
-    world.time.after(world.int(1, TICK_MS), tick);
+    world.time.after(world.int(1, tickMs), tick);
   }
 
   get #clock(): number {

@@ -47,8 +47,12 @@ export class VirtualTime {
     const dateNow = Date.now;
     const { randomBytes } = crypto;
     const { setImmediate } = timersPromises;
+    const { stackTraceLimit } = Error;
+    // Aborted signals make an error each, and nobody looks at where.
+    Error.stackTraceLimit = 0;
     this.#restore = () => {
       Object.assign(globalThis, { setTimeout, clearTimeout });
+      Error.stackTraceLimit = stackTraceLimit;
       Math.random = random;
       Date.now = dateNow;
       Reflect.deleteProperty(performance, 'now');

@@ -45,7 +45,7 @@ export class World {
     this.seed = seed;
     this.random = new Random(seed);
     this.time = new VirtualTime(new Random(seed ^ 0x5bd1e995));
-    this.faults = new Set(faults ?? FAULTS.filter((fault) => this.chance(RARE.has(fault) ? 0.12 : 0.4)));
+    this.faults = new Set(faults ?? FAULTS.filter((fault) => this.chance(RARE.has(fault) ? 0.15 : 0.4)));
   }
 
   chance(probability: number): boolean {
