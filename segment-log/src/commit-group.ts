@@ -1,4 +1,4 @@
-import { encodeItems, FRAME_HEADER_BYTES, PAGE_BYTES, sealFrame } from './format.ts';
+import { countOf, encodeItems, FRAME_HEADER_BYTES, type ItemBlock, PAGE_BYTES, sealFrame } from './format.ts';
 import { limits } from './limits.ts';
 
 interface Waiter {
@@ -35,7 +35,7 @@ export class CommitGroup {
   }
 
   /** Resolves with the position of the first of the items when all are safe. */
-  add(items: readonly Uint8Array[], bytes: number): Promise<number> {
+  add(items: readonly Uint8Array[] | ItemBlock, bytes: number): Promise<number> {
     if (this.#end + bytes > this.#buffer.length) {
       const larger = Buffer.alloc(Math.max(this.#end + bytes, Math.min(this.#buffer.length * 2, GROUP_BUFFER_BYTES)));
       this.#buffer.copy(larger, 0, 0, this.#end);
@@ -43,7 +43,7 @@ export class CommitGroup {
     }
     this.#end = encodeItems(this.#buffer, this.#end, items);
     const offset = this.items;
-    this.items += items.length;
+    this.items += countOf(items);
     return new Promise((resolve, reject) => this.#waiters.push({ offset, resolve, reject }));
   }
 

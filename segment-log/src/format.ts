@@ -65,15 +65,29 @@ export function headerState(bytes: Buffer): 'whole' | 'newer' | 'damaged' {
   return bytes.subarray(0, FAMILY_BYTES).equals(SEGMENT_MAGIC.subarray(0, FAMILY_BYTES)) ? 'newer' : 'damaged';
 }
 
+/** Items laid out already as the body of a frame has them: each behind its length, 32 bits, little-endian. */
+export interface ItemBlock {
+  readonly bytes: Uint8Array;
+  readonly items: number;
+}
+
+export const countOf = (items: readonly Uint8Array[] | ItemBlock): number =>
+  'bytes' in items ? items.items : items.length;
+
 /** Bytes that `items` take in the body of a frame. */
-export function bodyBytes(items: readonly Uint8Array[]): number {
+export function bodyBytes(items: readonly Uint8Array[] | ItemBlock): number {
+  if ('bytes' in items) return items.bytes.length;
   let bytes = 0;
   for (const item of items) bytes += ITEM_LENGTH_BYTES + item.length;
   return bytes;
 }
 
 /** Writes items into `target` from `offset` on, where there is room for them, and returns the offset behind them. */
-export function encodeItems(target: Buffer, offset: number, items: readonly Uint8Array[]): number {
+export function encodeItems(target: Buffer, offset: number, items: readonly Uint8Array[] | ItemBlock): number {
+  if ('bytes' in items) {
+    target.set(items.bytes, offset);
+    return offset + items.bytes.length;
+  }
   let at = offset;
   for (const item of items) {
     target.writeUInt32LE(item.length, at);

@@ -4,7 +4,7 @@ import { type Absence, absencesIn } from './absence.ts';
 import { CommitGroup, GROUP_BUFFER_BYTES_MIN } from './commit-group.ts';
 import { SegmentLogError } from './errors.ts';
 import { type FileSystem, nodeFileSystem } from './file-system.ts';
-import { bodyBytes, FRAME_HEADER_BYTES, HEADER_BYTES } from './format.ts';
+import { bodyBytes, countOf, FRAME_HEADER_BYTES, HEADER_BYTES, type ItemBlock } from './format.ts';
 import { limits } from './limits.ts';
 import { type AppendOptions, checkedSegmentBytes, type SegmentLogOptions } from './log-options.ts';
 import { checkCursor, LogState } from './log-state.ts';
@@ -127,18 +127,21 @@ export class SegmentLog {
    *
    * @throws SegmentLogError and keeps nothing of the items.
    */
-  append(items: readonly Uint8Array[], { now = false, reserve = false }: AppendOptions = NO_OPTIONS): Promise<number> {
-    const bytes = bodyBytes(items);
-    const fault = this.#faultOf(items.length, bytes);
+  append(
+    items: readonly Uint8Array[] | ItemBlock,
+    { now = false, reserve = false }: AppendOptions = NO_OPTIONS,
+  ): Promise<number> {
+    const [count, bytes] = [countOf(items), bodyBytes(items)];
+    const fault = this.#faultOf(count, bytes);
     if (fault !== undefined) {
-      this.counts.refused += items.length;
+      this.counts.refused += count;
       return Promise.reject(fault);
     }
-    if (items.length === 0) return Promise.resolve(this.#next);
+    if (count === 0) return Promise.resolve(this.#next);
     const group = this.#groupFor(bytes, reserve);
     const safe = group.add(items, bytes);
     this.#pendingBytes += bytes;
-    this.#pendingItems += items.length;
+    this.#pendingItems += count;
     if (now) for (const waiting of this.#groups) waiting.urgent = true;
     this.#schedule();
     return safe;

@@ -1,4 +1,5 @@
 import { CLOCK_QUALITIES, type ClockQuality, type EpochMs, epochMs, type Reading } from '@floorwatch/contracts';
+import { ITEM_LENGTH_BYTES, type ItemBlock } from '@floorwatch/segment-log';
 
 import type { ClockTick } from '../stats/watermark.ts';
 
@@ -48,24 +49,28 @@ const READING_HEADER_BYTES = 6 + 3 * 8;
 const TICK_BYTES = 2 + 2 * 8;
 
 /**
- * Writes items one after the other into memory that it uses again and again, because a gateway writes thousands a second. What it gives
- * holds until {@link reset}.
+ * Writes items one after the other, as a frame of the log has them, into memory that it uses again and again: a gateway writes thousands a
+ * second.
  */
 export class JournalItemWriter {
   #buffer = Buffer.allocUnsafeSlow(64 * 1024);
   #end = 0;
+  #items = 0;
 
-  /** Begins anew; everything written before may be overwritten. */
-  reset(): void {
+  /** What was written since the last call; holds until the next item is written. */
+  take(): ItemBlock {
+    const block = { bytes: this.#buffer.subarray(0, this.#end), items: this.#items };
     this.#end = 0;
+    this.#items = 0;
+    return block;
   }
 
-  reading({ reading, receivedAt }: ReadingItem): Uint8Array {
+  reading({ reading, receivedAt }: ReadingItem): void {
     const { device, metric, unit, seq } = reading;
     // A UTF-16 unit has at most three bytes in UTF-8.
     this.#reserve(READING_HEADER_BYTES + 8 + 3 * (device.length + metric.length + (unit?.length ?? 0)));
     const buffer = this.#buffer;
-    const start = this.#end;
+    const start = this.#end + ITEM_LENGTH_BYTES;
     buffer[start] = KIND.reading;
     buffer[start + 1] =
       (reading.quality === 'uncertain' ? FLAG.uncertain : 0) |
@@ -82,40 +87,43 @@ export class JournalItemWriter {
     buffer.writeUInt16LE(metricBytes, start + 4);
     at += deviceBytes + metricBytes;
     if (unit !== undefined) at += writeText(buffer, unit, at);
-    return this.#take(at);
+    this.#finish(at);
   }
 
-  tick({ now, quality, sinceStartMs }: TickItem): Uint8Array {
+  tick({ now, quality, sinceStartMs }: TickItem): void {
     this.#reserve(TICK_BYTES);
     const buffer = this.#buffer;
-    const start = this.#end;
+    const start = this.#end + ITEM_LENGTH_BYTES;
     buffer[start] = KIND.tick;
     buffer[start + 1] = CLOCK_QUALITIES.indexOf(quality);
     buffer.writeDoubleLE(now, start + 2);
-    return this.#take(buffer.writeDoubleLE(sinceStartMs, start + 10));
+    this.#finish(buffer.writeDoubleLE(sinceStartMs, start + 10));
   }
 
   /** As JSON: there is one per start. */
-  start(item: StartItem): Uint8Array {
+  start(item: StartItem): void {
     const { epoch, at, clock, version, outputHash, upgrades } = item;
     const text = Buffer.from(JSON.stringify({ epoch, at, clock, version, outputHash, upgrades }));
     this.#reserve(1 + text.length);
-    this.#buffer[this.#end] = KIND.start;
-    text.copy(this.#buffer, this.#end + 1);
-    return this.#take(this.#end + 1 + text.length);
+    const start = this.#end + ITEM_LENGTH_BYTES;
+    this.#buffer[start] = KIND.start;
+    text.copy(this.#buffer, start + 1);
+    this.#finish(start + 1 + text.length);
   }
 
-  #take(end: number): Uint8Array {
-    const item = new Uint8Array(this.#buffer.buffer, this.#buffer.byteOffset + this.#end, end - this.#end);
+  /** The item in hand ends at `end`. */
+  #finish(end: number): void {
+    this.#buffer.writeUInt32LE(end - this.#end - ITEM_LENGTH_BYTES, this.#end);
     this.#end = end;
-    return item;
+    this.#items += 1;
   }
 
-  /** Items written before keep the memory that they lie in. */
   #reserve(bytes: number): void {
-    if (this.#end + bytes <= this.#buffer.length) return;
-    this.#buffer = Buffer.allocUnsafeSlow(Math.max(2 * this.#buffer.length, bytes));
-    this.#end = 0;
+    const end = this.#end + ITEM_LENGTH_BYTES + bytes;
+    if (end <= this.#buffer.length) return;
+    const larger = Buffer.allocUnsafeSlow(Math.max(2 * this.#buffer.length, end));
+    this.#buffer.copy(larger, 0, 0, this.#end);
+    this.#buffer = larger;
   }
 }
 

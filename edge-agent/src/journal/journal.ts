@@ -88,23 +88,23 @@ export class Journal {
 
   /** Resolves with the position of the first one when all are safe. @throws SegmentLogError and keeps none of them. */
   async appendReadings(items: readonly ReadingItem[]): Promise<number> {
-    this.#writer.reset();
     const first = items[0];
-    const safe = this.#log.append(items.map((item) => this.#writer.reading(item)));
+    for (const item of items) this.#writer.reading(item);
+    const safe = this.#log.append(this.#writer.take());
     if (first !== undefined) this.#oldestAt ??= first.receivedAt;
     return safe;
   }
 
   /** As {@link appendReadings}. */
   async appendTick(item: TickItem): Promise<number> {
-    this.#writer.reset();
-    return this.#log.append([this.#writer.tick(item)]);
+    this.#writer.tick(item);
+    return this.#log.append(this.#writer.take());
   }
 
   /** As {@link appendReadings}, at once, and also where only the reserve has room: an agent that can't begin can't make room either. */
   async appendStart(item: StartItem): Promise<number> {
-    this.#writer.reset();
-    const safe = this.#log.append([this.#writer.start(item)], { now: true, reserve: true });
+    this.#writer.start(item);
+    const safe = this.#log.append(this.#writer.take(), { now: true, reserve: true });
     this.#oldestAt ??= item.at;
     return safe;
   }
