@@ -5,8 +5,6 @@ import { statusFacts } from './agent-views.ts';
 import type { AgentConfig } from './config.ts';
 import { GatewayClock } from './gateway-clock.ts';
 import type { BrokerState } from './ingest/broker-state.ts';
-import { EmbeddedBroker } from './ingest/embedded-broker.ts';
-import { ExternalBroker } from './ingest/external-broker.ts';
 import { Intake } from './ingest/intake.ts';
 import type { RawMessage } from './ingest/raw-message.ts';
 import { inFlightMax } from './ingest/readings-config.ts';
@@ -69,7 +67,8 @@ export async function assembleAgent(
     const intake = new Intake({ ...config, valueAbsMax: statsLimits.valueAbsMax }, storage.quarantine);
     const writer = await RecordWriter.open(storage.lanes);
     const restored = await restore(config, { storage, writer, intake, logger });
-    return assemble({ config, logger, commitTimes, storage, intake, writer }, restored);
+    const broker = await createBroker(config, intake.filters, logger);
+    return assemble({ config, logger, commitTimes, storage, intake, writer, broker }, restored);
   } catch (error) {
     await storage.close();
     throw error;
@@ -77,7 +76,7 @@ export async function assembleAgent(
 }
 
 function assemble(
-  opened: Pick<AgentParts, 'config' | 'logger' | 'commitTimes' | 'storage' | 'intake' | 'writer'>,
+  opened: Pick<AgentParts, 'config' | 'logger' | 'commitTimes' | 'storage' | 'intake' | 'writer' | 'broker'>,
   restored: Restored,
 ): AgentParts {
   const { config, logger, storage, intake, writer } = opened;
@@ -90,7 +89,6 @@ function assemble(
   const recovery = new Recovery({ storage, intake, processor, writer, restored, refusals, logger });
   const snapshots = createSnapshots(opened, restored, processor, () => recovery.ordinal);
   const queue = new ProcessingQueue(processor, writer, refusals, () => snapshots.betweenSteps());
-  const broker = createBroker(config, intake.filters, logger);
   const { site, gateway } = config;
   const link = new NatsLink(config.nats, `floorwatch-agent ${site}/${gateway}`, logger);
   const { trimGraceMs } = config.storage;
@@ -110,7 +108,6 @@ function assemble(
     queue,
     input,
     snapshots,
-    broker,
     link,
     floors,
     senders,
@@ -161,9 +158,14 @@ function createSnapshots(
   );
 }
 
-function createBroker(config: AgentConfig, filters: readonly string[], logger: Logger): Broker {
+/** What a configuration does not need is not loaded: each of the two brings a library of several megabytes. */
+async function createBroker(config: AgentConfig, filters: readonly string[], logger: Logger): Promise<Broker> {
   const { site, gateway } = config;
   const broker = { ...config.broker, inFlightMax: inFlightMax(config.readings) };
-  if (broker.kind === 'embedded') return new EmbeddedBroker(broker, logger);
+  if (broker.kind === 'embedded') {
+    const { EmbeddedBroker } = await import('./ingest/embedded-broker.ts');
+    return new EmbeddedBroker(broker, logger);
+  }
+  const { ExternalBroker } = await import('./ingest/external-broker.ts');
   return new ExternalBroker({ clientId: `floorwatch-${site}-${gateway}`, ...broker }, filters, logger);
 }

@@ -1,7 +1,7 @@
 import { messageOf } from '@floorwatch/runtime';
 import { type Command } from 'commander';
 
-import { backtest, type BacktestOptions, type BacktestReport } from './backtest.ts';
+import type { BacktestOptions, BacktestReport } from './backtest.ts';
 import type { SensorReport } from './sensor-report.ts';
 
 /** Adds `backtest` to the agent's program. */
@@ -14,6 +14,8 @@ export function addBacktest(program: Command): void {
     .option('--compare <file>', 'another one, and what would appear and disappear with it')
     .option('--json', 'print one line of JSON per recording', false)
     .action(async (files: string[], options: BacktestOptions) => {
+      // Loaded only now, because the agent itself is a small program.
+      const { backtest } = await import('./backtest.ts');
       const reports = await backtest(files, options, (file, readings) => {
         if (process.stderr.isTTY) process.stderr.write(`\r${file}: ${readings} readings`);
       });

@@ -1,9 +1,7 @@
 import { EXIT } from '@floorwatch/runtime';
 import type { Command } from 'commander';
 
-import { examine } from './doctor.ts';
 import type { Severity } from './finding.ts';
-import { reportText } from './report-text.ts';
 
 /** What a program learns without reading the report. */
 export const EXIT_CODES: Readonly<Record<Severity, number>> = {
@@ -29,6 +27,8 @@ export function addDoctor(program: Command, signal: AbortSignal, setExitCode: (c
     .requiredOption('--config <file>', "the agent's configuration file")
     .option('--json', 'one JSON object, for programs', false)
     .action(async ({ config, json }: { config: string; json: boolean }) => {
+      // Loaded only now, because the agent itself is a small program.
+      const [{ examine }, { reportText }] = await Promise.all([import('./doctor.ts'), import('./report-text.ts')]);
       const isSeen = process.stderr.isTTY && !json;
       const report = await examine(config, {
         signal,

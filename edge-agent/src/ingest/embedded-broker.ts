@@ -5,6 +5,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Delivery, epochMs, type Source } from '@floorwatch/contracts';
 import { isLoopback, listen, type Logger, messageOf, StartError } from '@floorwatch/runtime';
 import { Aedes, type Client, type PublishPacket } from 'aedes';
+import { writeToStream } from 'mqtt-packet';
 
 import { limits } from '../limits.ts';
 import type { BrokerState } from './broker-state.ts';
@@ -30,6 +31,9 @@ interface IncomingStore {
     incomingGetPacket(client: Client, packet: PublishPacket): Promise<unknown>;
   };
 }
+
+// aedes' encoder would keep a buffer for each of the 65,536 packet identifiers, 9 MB in all.
+writeToStream.cacheNumbers = false;
 
 /** The return code "bad user name or password" of MQTT 3.1.1, table 3.1; aedes' own name for it does not exist at run time. */
 const BAD_CREDENTIALS = 4;

@@ -72,7 +72,7 @@ export class PacketLimiter {
   /** Takes header bytes from `at`; gives where the body begins once the header is complete. */
   #readHeader(chunk: Buffer, from: number): number | undefined {
     for (let at = from; at < chunk.length; at++) {
-      const byte = chunk.readUInt8(at);
+      const byte = chunk[at]!;
       this.#header.push(byte);
       const length = this.#header.length - 1;
       if (length === 0) continue;
@@ -86,8 +86,9 @@ export class PacketLimiter {
   }
 
   #begin(): void {
-    const [first = 0, ...digits] = this.#header;
-    const length = digits.reduceRight((sum, digit) => sum * 128 + (digit & 0x7f), 0);
+    const first = this.#header[0] ?? 0;
+    let length = 0;
+    for (let i = this.#header.length - 1; i > 0; i--) length = length * 128 + (this.#header[i]! & 0x7f);
     if (length > this.#bytesMax && first >> 4 !== PUBLISH) {
       throw new RangeError(`a packet of type ${first >> 4} has ${length} bytes, the limit is ${this.#bytesMax}`);
     }

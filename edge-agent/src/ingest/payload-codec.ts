@@ -9,13 +9,13 @@ import type { OrReject, RejectReason } from './reject.ts';
 export const CODECS = ['auto', 'json', 'number'] as const;
 export type Codec = (typeof CODECS)[number];
 
-/** What a payload says. Null and absent fields are the same: not said. */
+/** What a payload says. Null, absent and empty fields are the same: undefined. */
 export interface Payload {
   readonly value: number;
-  readonly ts?: unknown;
-  readonly unit?: string;
+  readonly ts: unknown;
+  readonly unit: string | undefined;
   readonly quality: 'good' | 'uncertain';
-  readonly seq?: number;
+  readonly seq: number | undefined;
 }
 
 /** A decimal number as JSON and most devices write it; unlike `Number()`, nothing empty, hexadecimal or padded inside. */
@@ -45,7 +45,8 @@ function decodeNumber(text: string): OrReject<Payload> {
   if (NOT_FINITE.test(text)) return 'value-not-finite';
   if (!DECIMAL.test(text)) return isJson(text) ? 'value-not-a-number' : 'payload-malformed';
   const value = Number(text);
-  return Number.isFinite(value) ? { value, quality: 'good' } : 'value-not-finite';
+  if (!Number.isFinite(value)) return 'value-not-finite';
+  return { value, ts: undefined, unit: undefined, quality: 'good', seq: undefined };
 }
 
 function decodeObject(text: string): OrReject<Payload> {
@@ -63,12 +64,13 @@ function decodeObject(text: string): OrReject<Payload> {
   if (!Number.isFinite(value)) return 'value-not-finite';
   const wrong = findWrongSeq(seq) ?? findWrongQuality(quality) ?? findWrongUnit(unit);
   if (wrong !== undefined) return wrong;
+  // No spreads: this is made for every message.
   return {
     value,
-    ...(ts === undefined || ts === null ? {} : { ts }),
-    ...(typeof unit === 'string' && unit !== '' ? { unit } : {}),
+    ts: ts ?? undefined,
+    unit: unit === '' || unit === null ? undefined : (unit as string | undefined),
     quality: quality === 'uncertain' ? 'uncertain' : 'good',
-    ...(typeof seq === 'number' ? { seq } : {}),
+    seq: (seq ?? undefined) as number | undefined,
   };
 }
 
