@@ -73,6 +73,7 @@ describe.skipIf(influxd === undefined)(
       await publish(SENSOR.device, [[START + 5_000, 70]]);
       const late = 'from(bucket: "floorwatch") |> range(start: -1d) |> filter(fn: (r) => r._measurement == "late")';
       await waitFor('the late reading is counted', async () => (await query(late)).length > 0, { timeoutMs: 60_000 });
+      await waitFor('it is in its window', async () => (await sealed())[0]?.revision === 1, { timeoutMs: 60_000 });
     }
 
     async function publish(device: string, rows: readonly (readonly [at: number, value: number])[]): Promise<void> {
@@ -142,7 +143,7 @@ describe.skipIf(influxd === undefined)(
         windows.map(({ start, mean, min, max }) => [start, mean, min, max]),
       );
       const counts = (await ask(panel('Readings per window'), chosen)).filter(inRange);
-      expect(counts.reduce((sum, row) => sum + Number(row['n']), 0)).toBe((END - START) / STEP_MS);
+      expect(counts.reduce((sum, row) => sum + Number(row['n']), 0)).toBe((END - START) / STEP_MS + 1);
 
       const open = await ask(panel('Open anomalies'), all);
       expect(open).toHaveLength(1);

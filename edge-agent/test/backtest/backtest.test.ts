@@ -37,7 +37,7 @@ const csv = ['time,temperature', ...Array.from({ length: 2_880 }, (_, i) => `${S
 );
 
 const configFile = async (engine: string): Promise<string> =>
-  file('agent.yaml', `site: s\ngateway: g\nnats: {}\nengine: ${engine}\n`);
+  file('agent.yaml', `site: s\ngateway: g\nstorage: {dataDir: unused}\nnats: {}\nengine: ${engine}\n`);
 
 const run = async (files: readonly string[], options: BacktestOptions = {}) =>
   backtest(files, options, () => undefined);
