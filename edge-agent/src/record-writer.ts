@@ -119,8 +119,7 @@ export class RecordWriter implements Collector<EngineOutput> {
   }
 
   addEpisode(episode: EpisodeEvent): void {
-    (globalThis as any).DBG?.push(['add', this.#cause.position, episode.id.slice(0, 6), episode.phase, episode.closeReason, this.told.idOf(episode.id).slice(0, 6), episode.device, episode.metric, episode.detector, episode.openedAt]);
-    const id = episode.phase === 'opened' ? this.told.opens(episode.id) : this.told.idOf(episode.id);
+    const id = this.told.idOf(episode.id);
     const { now, quality } = this.#cause;
     const { detectedAt, clock } = this.told.open.get(id) ?? { detectedAt: now, clock: quality };
     this.addEpisodeRecord({ kind: 'anomaly', ...episode, id, detectedAt, clock, provenance: 'live' });

@@ -11,7 +11,6 @@ export type EpisodeRecord = Omit<AnomalyRecord, 'number'>;
 interface Saved {
   readonly open: readonly EpisodeRecord[];
   readonly ended: readonly string[];
-  readonly renamed: readonly (readonly [string, string])[];
 }
 
 const SECTION = 'told-episodes';
@@ -22,23 +21,15 @@ export class ToldEpisodes {
   readonly #open = new Map<string, EpisodeRecord>();
   /** Those that ended because another engine took over. It can find the same again, and then it is another episode. */
   readonly #ended = new Set<string>();
-  /** Ids of open episodes that have another one than the engine gave them. */
-  readonly #renamed = new Map<string, string>();
 
   get open(): ReadonlyMap<string, EpisodeRecord> {
     return this.#open;
   }
 
-  /** The id under which records tell of an episode of the engine. */
+  /** The id under which records tell of an episode of the engine: its own, unless one with it has ended. */
   idOf(id: string): string {
-    return this.#renamed.get(id) ?? id;
-  }
-
-  /** An id for an episode that opens: the engine's, unless one with it has ended before. */
-  opens(id: string): string {
     let free = id;
     while (this.#ended.has(free)) free = createHash('sha256').update(`again ${free}`).digest('hex').slice(0, 32);
-    if (free !== id) this.#renamed.set(id, free);
     return free;
   }
 
@@ -49,7 +40,6 @@ export class ToldEpisodes {
       return;
     }
     this.#open.delete(record.id);
-    for (const [id, renamed] of this.#renamed) if (renamed === record.id) this.#renamed.delete(id);
     if (record.closeReason !== 'upgraded') return;
     this.#ended.add(record.id);
     const [oldest] = this.#ended;
@@ -57,7 +47,7 @@ export class ToldEpisodes {
   }
 
   snapshot(): StateSection {
-    const values: Saved = { open: [...this.#open.values()], ended: [...this.#ended], renamed: [...this.#renamed] };
+    const values: Saved = { open: [...this.#open.values()], ended: [...this.#ended] };
     return { name: SECTION, version: 1, values, arrays: {} };
   }
 
@@ -67,6 +57,5 @@ export class ToldEpisodes {
     if (saved === undefined) return;
     for (const record of saved.open) this.#open.set(record.id, record);
     for (const id of saved.ended) this.#ended.add(id);
-    for (const [id, renamed] of saved.renamed) this.#renamed.set(id, renamed);
   }
 }
