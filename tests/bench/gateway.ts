@@ -15,6 +15,8 @@ export interface Gateway {
   readonly pid: number;
   readonly mqttPort: number;
   readonly natsUrl: string;
+  /** What one of its metrics without labels says; 0 if it is not there. Without `floorwatch_agent_`. */
+  readonly metric: (name: string) => Promise<number>;
   /** Readings that it has accepted. */
   readonly accepted: () => Promise<number>;
 }
@@ -49,9 +51,10 @@ export async function startGateway(
     timeoutMs: 60_000,
   });
   if (!agent.isRunning) throw new Error(`the agent has ended:\n${agent.output()}`);
-  const accepted = async (): Promise<number> => {
+  const metric = async (name: string): Promise<number> => {
     const metrics = await (await fetch(`${url}/metrics`)).text();
-    return Number(/^floorwatch_agent_readings_accepted_total (\S+)$/m.exec(metrics)?.[1] ?? 0);
+    return Number(new RegExp(`^floorwatch_agent_${name} (\\S+)$`, 'm').exec(metrics)?.[1] ?? 0);
   };
-  return { agent, pid: agent.pid ?? 0, mqttPort, natsUrl: nats.url, accepted };
+  const accepted = async (): Promise<number> => metric('readings_accepted_total');
+  return { agent, pid: agent.pid ?? 0, mqttPort, natsUrl: nats.url, metric, accepted };
 }
