@@ -1,6 +1,8 @@
 import { EXIT, messageOf, StartError } from '@floorwatch/runtime';
 import { inspectLog, type LogReport } from '@floorwatch/segment-log';
 
+import { counted } from './status/words.ts';
+
 /**
  * Prints what the directory of a segment log holds: segments, positions and damage. Changes nothing, and may be used while a program
  * writes to the log.
@@ -50,7 +52,7 @@ function inWords({ segments, first, next, trimmed, dropped, skipped, damage, cur
   lines.push(
     '',
     next > first
-      ? `${segments.length} segments, ${bytes} bytes; positions ${first}–${next - 1}, needed from ${trimmed} on`
+      ? `${counted(segments.length, 'segment')}, ${bytes} bytes; positions ${first}–${next - 1}, needed from ${trimmed} on`
       : `no items; the next one gets position ${next}`,
     ...Object.entries(cursors).map(([name, position]) => `cursor ${name}: ${position}`),
     ...dropped.map(({ from, to }) => tell('dropped to make room', from, to)),

@@ -6,6 +6,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type AgentConfig, agentConfigSchema } from '../config.ts';
 import { QUARANTINE_REASONS } from '../ingest/quarantined-reading.ts';
 import { inFlightMax } from '../ingest/readings-config.ts';
+import { counted } from '../status/words.ts';
 import type { ReleaseTime } from './quarantine-record.ts';
 import { QUARANTINE_PAGE } from './quarantine-routes.ts';
 import { type HeldReading, Quarantine, quarantineDirectory, type Selection, type Settlement } from './quarantine.ts';
@@ -95,7 +96,7 @@ async function list(options: Options): Promise<number> {
       count += page.items.length;
       after = page.next;
     }
-    if (!options.json) print(count === 0 ? 'nothing is in quarantine' : `${count} readings`);
+    if (!options.json) print(count === 0 ? 'nothing is in quarantine' : counted(count, 'reading'));
     return EXIT.ok;
   });
 }

@@ -104,7 +104,7 @@ export class NatsLink {
       return { seq };
     } catch (error) {
       this.#fail('publish', error);
-      throw error;
+      throw new Error(describe(error), { cause: error });
     }
   }
 
