@@ -69,7 +69,7 @@ describe('a gateway whose disk of 16 MiB is full while NATS is away', () => {
       load.pause();
       await load.acknowledged(60_000);
       await nats.start();
-      const verdict = await judge(ledger, agent, reader, { engine: null });
+      const verdict = await judge(ledger, agent, reader);
       const dropped = reader.oracle.gaps.reduce((sum, { readings }) => sum + readings, 0);
       report('disk-full', {
         seed,

@@ -183,7 +183,7 @@ export const plantedBugs = [
         path: 'edge-agent/src/input-loop.ts',
         find: '    const { readings, quarantined } = taken;\n',
         replace:
-          '    const { readings, quarantined } = taken;\n    if (readings.length > 0) queue.push({ first: (journal as unknown as { next: number }).next, readings });\n',
+          '    const { readings, quarantined } = taken;\n    if (readings.length > 0) queue.push({ first: (this.#parts.journal as unknown as { next: number }).next, readings });\n',
       },
     ],
     file: KILL_9,
