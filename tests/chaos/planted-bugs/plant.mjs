@@ -63,15 +63,14 @@ function copyRepository(copy) {
 }
 
 /** In words what became of it. A bug that can't be planted any more is told, and the others are tried. */
-function tryBug(copy, { edits, file, test, rounds }, sound) {
-  const key = `${file} ${test} ${rounds}`;
+function tryBug(copy, bug, sound) {
+  const key = JSON.stringify([bug.file, bug.test, bug.rounds, bug.environment]);
   // A test that fails anyway notices nothing.
-  if (!sound.has(key))
-    sound.set(key, build(copy).status === 0 ? runTest(copy, file, test, rounds) : 'does not compile');
+  if (!sound.has(key)) sound.set(key, buildAndTest(copy, bug));
   if (sound.get(key) !== 'passed') return `without the bug: ${sound.get(key)}`;
   const originals = new Map();
   try {
-    for (const { path, find, replace } of edits) {
+    for (const { path, find, replace } of bug.edits) {
       const source = join(copy, path);
       const text = readFileSync(source, 'utf8');
       if (!originals.has(source)) originals.set(source, text);
@@ -82,22 +81,22 @@ function tryBug(copy, { edits, file, test, rounds }, sound) {
         text.replace(find, () => replace),
       );
     }
-    const built = build(copy);
-    if (built.status !== 0) return `not planted: it does not compile\n${built.stdout}`;
-    const result = runTest(copy, file, test, rounds);
+    const result = buildAndTest(copy, bug);
     return { failed: 'caught', passed: 'missed' }[result] ?? result;
   } finally {
     for (const [source, text] of originals) writeFileSync(source, text);
   }
 }
 
-const build = (copy) => run(process.execPath, ['node_modules/typescript/bin/tsc', '-b', ...BUILT], copy);
-
 /** `passed`, `failed`, or why neither can be said. */
-function runTest(copy, file, test, rounds) {
+function buildAndTest(copy, { file, test, rounds, environment, runsSources = false }) {
+  if (!runsSources) {
+    const built = run(process.execPath, ['node_modules/typescript/bin/tsc', '-b', ...BUILT], copy);
+    if (built.status !== 0) return `it does not compile\n${built.stdout}`;
+  }
   const report = join(copy, 'report.json');
   rmSync(report, { force: true });
-  const env = { ...process.env, FLOORWATCH_TEST_REPORT: report };
+  const env = { ...process.env, ...environment, FLOORWATCH_TEST_REPORT: report };
   // Scenarios repeat as often as the bug needs to show.
   if (rounds !== undefined) env.FLOORWATCH_CHAOS = JSON.stringify({ rounds });
   const pattern = test.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`);
