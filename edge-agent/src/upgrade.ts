@@ -30,6 +30,8 @@ interface Told {
   readonly byPosition: Map<number, ToldBucket[]>;
   /** Those of another width, by sensor. */
   readonly otherWidths: Map<string, ToldBucket[]>;
+  /** Positions between these two, neither included, have records that the lane does not hold any more. */
+  readonly gone: { readonly after: number; readonly before: number }[];
 }
 
 /**
@@ -40,6 +42,8 @@ interface Told {
  *   the end, open rollups too.
  * - Episodes: of items that were certainly processed before, those that are in the lane count; of later ones, those that this engine finds.
  *   At the end all are closed, and the engine opens anew what it finds still wrong.
+ * - Where a lane had to let go of records, or dropped them, what this engine lets out counts as told: nothing else than how readings are judged
+ *   has changed as a rule, and then it is the same.
  * - Ticks stay away: the next one says as much.
  */
 export class Upgrade implements Collector<EngineOutput> {
@@ -82,8 +86,14 @@ export class Upgrade implements Collector<EngineOutput> {
       const { number: _, ...episode } = record;
       writer.told.learn(episode);
     }
-    const told: Told = { byPosition: new Map(), otherWidths: new Map() };
-    for await (const spooled of recordsOf(lanes.telemetry, end)) {
+    const told: Told = { byPosition: new Map(), otherWidths: new Map(), gone: [] };
+    let after = 0;
+    let isGone = lanes.telemetry.from < lanes.telemetry.spool.first;
+    const missing = (): void => void (isGone = true);
+    for await (const spooled of recordsOf(lanes.telemetry, end, missing)) {
+      if (isGone) told.gone.push({ after, before: spooled.position });
+      isGone = false;
+      after = spooled.position;
       for (const bucket of bucketsOf(spooled)) {
         if (bucket.end - bucket.start === ROLLUP_MS) append(told.byPosition, bucket.position, bucket);
         else append(told.otherWidths, sensorKey(bucket.sensor), bucket);
@@ -119,7 +129,8 @@ export class Upgrade implements Collector<EngineOutput> {
 
   emit(output: EngineOutput): void {
     if (output.kind !== 'episode') {
-      this.#rollups.emit(output);
+      const isGone = this.#told.gone.some(({ after, before }) => after < this.#position && this.#position < before);
+      if (!isGone) this.#rollups.emit(output);
       return;
     }
     if (this.#position <= this.#processed) return;
@@ -161,16 +172,20 @@ function append<K, V>(lists: Map<K, V[]>, key: K, value: V): void {
   else list.push(value);
 }
 
-/** The records of a lane that come from items before position `end`. */
+/** The records of a lane that come from items before position `end`; says where some are missing. */
 async function* recordsOf(
   { spool, from }: { readonly spool: LaneSpool; readonly from: number },
   end: number,
+  missing: () => void = () => undefined,
 ): AsyncGenerator<SpooledRecord> {
   for (let next = Math.max(from, spool.first); next < spool.next;) {
     const part = await spool.read(next, PART_BYTES, PART_RECORDS);
     if (part === undefined) return;
     next = part.to + 1;
-    if (part.kind === 'gap') continue;
+    if (part.kind === 'gap') {
+      missing();
+      continue;
+    }
     for (const item of part.items) {
       const record = decodeSpooled(item);
       if (record.position >= end) return;

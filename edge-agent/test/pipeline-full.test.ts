@@ -1,12 +1,14 @@
 import { setTimeout as wait } from 'node:timers/promises';
 
-import { epochMs } from '@floorwatch/contracts';
+import { epochMs, rollupAggregate } from '@floorwatch/contracts';
 import { describe, expect, it } from 'vitest';
 
 import { resourcesPerTest, waitFor } from '../../tests/support/index.ts';
 import { viewAgent } from '../src/agent-views.ts';
 import type { RawMessage } from '../src/ingest/raw-message.ts';
+import type { LaneSpool } from '../src/lane-spool.ts';
 import { Pipeline } from '../src/pipeline.ts';
+import { decodeSpooled } from '../src/spooled-record.ts';
 import { createStream } from './support/agent.ts';
 import { Core, coreConfig, type CoreOptions, type Event } from './support/core.ts';
 import { silentLogger } from './support/devices.ts';
@@ -96,6 +98,59 @@ describe('a log that could not be written', () => {
     works();
     await core.take([tick(6)]);
     await waitFor('it is tried again', () => viewAgent(core.parts).refusing === null);
+  });
+});
+
+/** Readings that the rollups of a lane count. */
+async function readingsIn(spool: LaneSpool): Promise<number> {
+  let readings = 0;
+  for (let next = spool.first; next < spool.next;) {
+    const part = await spool.read(next, 1e9, 1e9);
+    if (part?.kind !== 'records') throw new Error(`position ${next} is missing`);
+    for (const item of part.items) {
+      const { record } = decodeSpooled(item);
+      if (record.kind === 'rollups')
+        readings += record.columns.sensor.reduce((n, _, i) => n + rollupAggregate(record, i).n, 0);
+    }
+    next = part.to + 1;
+  }
+  return readings;
+}
+
+describe('a start with another configuration', () => {
+  it('counts nothing again that a lane had to let go of since the snapshot', async () => {
+    const core = await startOn(new FaultyDisk(), { durability: 'process', telemetry: { bytesMax: 4 * MIB } });
+    const { telemetry } = core.parts.storage.lanes;
+    let sent = 0;
+    let second = 0;
+    const takeMore = async (): Promise<void> => {
+      second += 20;
+      const many = Array.from({ length: 500 }, (_, i) => message(`press/m${i}`, i, second));
+      sent += many.length;
+      await core.take([delivery(...many), tick(second)]);
+      await core.processed();
+    };
+    core.parts.snapshots.hurry();
+    for (let i = 0; i < 3; i++) {
+      await takeMore();
+      await core.parts.snapshots.settled();
+    }
+    expect(viewAgent(core.parts).snapshot?.at).not.toBeNull();
+    while (telemetry.segments < 4) await takeMore();
+    const told = await readingsIn(telemetry);
+    await telemetry.markSent(telemetry.next - 1);
+    telemetry.keepFrom = Infinity;
+    await telemetry.release(telemetry.next - 1);
+    const released = told - (await readingsIn(telemetry));
+    expect(released).toBeGreaterThan(0);
+    const dataDir = await core.copyOfFolder(resources);
+    const config = coreConfig(dataDir, {
+      engine: { limits: { rules: [{ high: 1e6 }] } },
+      storage: core.config.storage,
+    });
+    const next = await Core.start(config, START + 1_000 * second);
+    resources.defer(async () => next.abandon());
+    expect(released + (await readingsIn(next.parts.storage.lanes.telemetry))).toBe(sent);
   });
 });
 
