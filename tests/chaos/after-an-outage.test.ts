@@ -58,6 +58,9 @@ describe(`a gateway that sends ${hoursAway} hours of backlog`, () => {
       if (asked) await pauseMs(Math.max(1_000, began + 2 * BACKLOG_MS - Date.now(), BACKLOG_MS + 1_000));
       const backlog = await recordsWaiting(agent);
       await nats.start();
+      await waitFor('the backlog begins to drain', async () => (await recordsWaiting(agent)) < backlog, {
+        timeoutMs: 60_000,
+      });
       const live = new LiveAnomalies(agent.mqttPort);
       resources.defer(() => live.close());
       const draining = await live.watch(processor, async () => (await recordsWaiting(agent)) > 10);

@@ -113,6 +113,7 @@ describe('a gateway whose power is cut at random moments under load', () => {
       report('power-cuts, 256 MiB of log', {
         'log MiB': Math.round((await logBytes(agent.dataDir)) / MIB),
         'ready again ms': Math.round(readyMs),
+        replay: JSON.stringify((await agent.status())['journal']),
       });
       expect(readyMs).toBeLessThan(LARGE_READY_MS_MAX);
     },

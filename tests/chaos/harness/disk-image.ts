@@ -68,6 +68,8 @@ export class DiskImage {
   async powerCut(): Promise<void> {
     await this.#unmount();
     await rename(`${this.#file}-copy`, this.#file);
+    // A machine that starts has nothing else to write.
+    await run('sync', [this.#file]);
     await this.#mount();
   }
 
