@@ -201,18 +201,26 @@ export class SpoolSender {
   async #step(signal: AbortSignal): Promise<void> {
     const { next } = this.#cursor;
     const idleMs = limits.keepHouseMs;
-    if (next >= this.#lane.next) {
+    const isEnd = next >= this.#lane.next;
+    if (this.#mustProbe(isEnd)) await this.#probe(signal);
+    else if (isEnd) {
       await this.#waiting(signal, idleMs, async (woken) => this.#lane.waitForItem(next, woken));
     } else if (!this.#link.isConnected) {
       await this.#lookAt(next);
       // What is published while disconnected would wait in the client's memory, once per attempt.
       await this.#waiting(signal, idleMs, async (woken) => this.#link.whenConnected(woken));
     } else if (!this.#cursor.isHeld) await this.#sendNext(signal);
-    else if (performance.now() - this.#probedAt >= limits.probeMs) await this.#probe(signal);
     else {
       await this.#lookAt(next);
       await this.#waiting(signal, idleMs);
     }
+  }
+
+  /** Nothing new can be sent, and what was sent is not committed although there was time enough. */
+  #mustProbe(isEnd: boolean): boolean {
+    const { isHeld, uncommittedBytes } = this.#cursor;
+    if (!this.#link.isConnected || !(isEnd ? uncommittedBytes > 0 : isHeld)) return false;
+    return performance.now() - this.#probedAt >= limits.probeMs;
   }
 
   /** Finds out when the oldest unsent record was made. */
@@ -243,8 +251,8 @@ export class SpoolSender {
   }
 
   /**
-   * While nothing may be sent, a stream that has lost its end shows it only in the sequence that it gives to something new: what the
-   * processor wants next, once more.
+   * While nothing is sent, a stream that has lost its end shows it only in the sequence that it gives to something new: what the processor
+   * wants next, once more. It also tells a processor of this gateway that has never heard of it, or has heard another one of its name last.
    */
   async #probe(signal: AbortSignal): Promise<void> {
     this.#probedAt = performance.now();
