@@ -282,13 +282,18 @@ export class GatewayLife {
     this.#dead = true;
   }
 
-  /** How far each lane is behind what the processor has; empty if it is not. */
-  get waitsFor(): readonly string[] {
+  /**
+   * How far each lane is behind what the processor has; empty if it is not.
+   *
+   * @param wasTwo the processor may have heard the other gateway of this name last, and then says nothing of this one.
+   */
+  waitsFor(wasTwo: boolean): readonly string[] {
     const parts = this.#parts;
     if (parts === undefined || !this.isUp) return [`${this.#name} does not run`];
     const { lanes, senders, queue } = parts;
     const behind = LANES.filter((lane) => {
-      const { floor } = senders[lane].state();
+      const { floor, uncommittedBytes, recordsUnsent } = senders[lane].state();
+      if (wasTwo && uncommittedBytes + recordsUnsent === 0) return false;
       return floor === null || floor.epoch !== lanes[lane].epoch || floor.floor < lanes[lane].lastNumber;
     });
     return [

@@ -30,8 +30,9 @@ export const WINDOWS: WindowConfig = windowConfig({
   allowedLateness: seconds(5),
 });
 const SEQUENCE: SequencerLimits = sequencerLimits();
-const CHECKPOINT_MS = 5_000;
-const FLOOR_MS = durationMs(8_000);
+/** Checkpoints far apart with floors close together show what a floor must not tell, and the other way round what must wait. */
+const CHECKPOINT_MS = [2_000, 5_000, 15_000] as const;
+const FLOOR_MS = [2_000, 8_000].map(durationMs);
 const DRAIN_MS = 2_500;
 
 /** The two checkpoints of a partition on the processor's disk, as `CheckpointFile` keeps them. */
@@ -80,6 +81,7 @@ class ProcessorLife {
     this.#world = world;
     setMaxListeners(0, this.#sources.signal, this.#sinks.signal);
     const logger = world.logger(name);
+    const [checkpointMs, floorMs] = [world.pick(CHECKPOINT_MS), world.pick(FLOOR_MS)];
     const store = storeModel.connect(() => this.#survives()) as Store;
     const { from, isFallback } = disk.load();
     const isPrevious = isFallback || (from?.comparing ?? false);
@@ -138,7 +140,7 @@ class ProcessorLife {
       logger,
     });
     const floors = new FloorPublisher({
-      interval: FLOOR_MS,
+      interval: floorMs,
       partitions: [this.runner.floors],
       connection: () => (this.#dead || stream.down ? undefined : (subject, data) => this.#tell(stream, subject, data)),
       logger,
@@ -146,7 +148,7 @@ class ProcessorLife {
     const [sources, sinks] = [this.#sources.signal, this.#sinks.signal];
     this.#running = Promise.all([
       reader.run(sources),
-      this.#saveRegularly(sources),
+      this.#saveRegularly(checkpointMs, sources),
       floors.run(sources),
       writer.run(sinks),
       corrector.run(sinks),
@@ -201,9 +203,9 @@ class ProcessorLife {
     world.time.after(world.int(1, world.strikes('lost-messages', 0.2) ? 20_000 : 20), deliver);
   }
 
-  async #saveRegularly(signal: AbortSignal): Promise<void> {
+  async #saveRegularly(ms: number, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      await this.#world.time.sleep(CHECKPOINT_MS);
+      await this.#world.time.sleep(ms);
       if (!signal.aborted) await this.runner.checkpoint();
     }
   }

@@ -241,6 +241,9 @@ export class Site {
     const devices = this.devices
       .filter(({ done }) => !done)
       .map(({ name }) => `${this.name}: ${name} is not acknowledged`);
-    return [...devices, ...(this.#life?.waitsFor ?? [`${this.name} is down`])];
+    return [
+      ...devices,
+      ...(this.#life?.waitsFor(this.cloned || this.restored !== undefined) ?? [`${this.name} is down`]),
+    ];
   }
 }
