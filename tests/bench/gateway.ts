@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
+import { connect as connectTcp } from 'node:net';
 import path from 'node:path';
 
 import { INGEST_STREAM } from '@floorwatch/contracts';
@@ -50,6 +52,10 @@ export async function startGateway(
   await waitFor('the agent answers or has ended', async () => !agent.isRunning || (await fetch(`${url}/healthz`)).ok, {
     timeoutMs: 60_000,
   });
+  await waitFor(
+    'the agent takes connections or has ended',
+    async () => !agent.isRunning || (await isListening(mqttPort)),
+  );
   if (!agent.isRunning) throw new Error(`the agent has ended:\n${agent.output()}`);
   const metric = async (name: string): Promise<number> => {
     const metrics = await (await fetch(`${url}/metrics`)).text();
@@ -57,4 +63,14 @@ export async function startGateway(
   };
   const accepted = async (): Promise<number> => metric('readings_accepted_total');
   return { agent, pid: agent.pid ?? 0, mqttPort, natsUrl: nats.url, metric, accepted };
+}
+
+async function isListening(port: number): Promise<boolean> {
+  const socket = connectTcp(port, '127.0.0.1');
+  return once(socket, 'connect')
+    .then(
+      () => true,
+      () => false,
+    )
+    .finally(() => socket.destroy());
 }

@@ -32,6 +32,8 @@ interface IncomingStore {
   };
 }
 
+const IGNORED: Settle = () => undefined;
+
 // aedes' encoder would keep a buffer for each of the 65,536 packet identifiers, 9 MB in all.
 writeToStream.cacheNumbers = false;
 
@@ -41,7 +43,7 @@ const BAD_CREDENTIALS = 4;
 /**
  * An MQTT broker inside of the agent. A device hears PUBACK (or PUBREC) when the delivery with its message is acknowledged: aedes
  * answers when `authorizePublish` calls back, and that callback is held until then. A delivery that is refused closes the
- * connections it came from, and devices send again. A device that sends on without waiting is read no further while too much of it is
+ * connections from which messages of QoS 1 or 2 came, and devices send again. A device that sends on without waiting is read no further while too much of it is
  * unacknowledged.
  *
  * Others may subscribe too. They are served at QoS 0 and nothing is retained, because aedes would keep what they have not
@@ -207,11 +209,17 @@ export class EmbeddedBroker implements Source<RawMessage> {
     packet.retain = false;
     const payload = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload;
     const message = { topic: packet.topic, payload, receivedAt: epochMs(Date.now()), retained: false };
+    if (packet.qos === 0) {
+      // Nobody waits to hear of it, so aedes can let go of it at once.
+      this.#push(client, message, false, IGNORED);
+      done(null);
+      return;
+    }
     const settle: Settle = (error) => {
       if (error !== CONNECTION_ENDED) done(error ?? null);
     };
     if (packet.qos === 2 && client !== null && !client.clean) void this.#acceptOnce(client, packet, message, settle);
-    else this.#push(client, message, packet.qos > 0, settle);
+    else this.#push(client, message, true, settle);
   }
 
   #push(client: Client | null, message: RawMessage, gated: boolean, settle: Settle): void {

@@ -14,8 +14,9 @@ const LENGTH_BYTES_MAX = 4;
  */
 export class PacketLimiter {
   readonly #bytesMax: number;
-  /** Bytes of a header that has begun and is not complete. */
-  readonly #header: number[] = [];
+  /** A header that has begun and is not complete, and how many bytes of it there are. */
+  readonly #header = new Uint8Array(1 + LENGTH_BYTES_MAX);
+  #headerBytes = 0;
   /** Bytes of the current packet's body still to pass on. */
   #body = 0;
   /** Bytes behind them still to throw away. */
@@ -48,20 +49,22 @@ export class PacketLimiter {
         at += n;
         run = at;
       } else {
-        const begun = this.#header.length > 0;
+        const begun = this.#headerBytes > 0;
         const start = at;
         const complete = this.#readHeader(chunk, at);
         at = complete ?? chunk.length;
         if (complete !== undefined && !begun && this.#surplus === 0) {
-          this.#header.length = 0;
+          this.#headerBytes = 0;
           continue;
         }
         // The header is split over chunks, or another one goes in its place.
         if (start > run) out.push(chunk.subarray(run, start));
         run = at;
         if (complete === undefined) continue;
-        out.push(this.#surplus > 0 ? this.#shortenedHeader() : Buffer.from(this.#header));
-        this.#header.length = 0;
+        out.push(
+          this.#surplus > 0 ? this.#shortenedHeader() : Buffer.from(this.#header.subarray(0, this.#headerBytes)),
+        );
+        this.#headerBytes = 0;
       }
     }
     if (run === 0) return chunk;
@@ -73,8 +76,9 @@ export class PacketLimiter {
   #readHeader(chunk: Buffer, from: number): number | undefined {
     for (let at = from; at < chunk.length; at++) {
       const byte = chunk[at]!;
-      this.#header.push(byte);
-      const length = this.#header.length - 1;
+      const length = this.#headerBytes;
+      this.#header[length] = byte;
+      this.#headerBytes = length + 1;
       if (length === 0) continue;
       if (byte < 0x80) {
         this.#begin();
@@ -88,7 +92,7 @@ export class PacketLimiter {
   #begin(): void {
     const first = this.#header[0] ?? 0;
     let length = 0;
-    for (let i = this.#header.length - 1; i > 0; i--) length = length * 128 + (this.#header[i]! & 0x7f);
+    for (let i = this.#headerBytes - 1; i > 0; i--) length = length * 128 + (this.#header[i]! & 0x7f);
     if (length > this.#bytesMax && first >> 4 !== PUBLISH) {
       throw new RangeError(`a packet of type ${first >> 4} has ${length} bytes, the limit is ${this.#bytesMax}`);
     }
