@@ -64,7 +64,8 @@ export async function restore(config: AgentConfig, { storage, writer, intake, lo
     const end = upgrades ? storage.journal.next : boundary;
     const from = (lane: 'anomaly' | 'telemetry') => ({ spool: storage.lanes[lane], from: header?.lanes[lane] ?? 1 });
     const lanes = { anomaly: from('anomaly'), telemetry: from('telemetry') };
-    const upgrade = end === undefined ? undefined : await Upgrade.begin(engine, writer, lanes, end, earlyIn(taken, sections));
+    const upgrade =
+      end === undefined ? undefined : await Upgrade.begin(engine, writer, lanes, end, earlyIn(taken, sections));
     return { engine, outputHash: hash, header, bytes: snapshot?.bytes ?? 0, sections, upgrade, upgrades };
   } catch (error) {
     if (error instanceof StateError || error instanceof TypeError) return cannotUse(config)(error);

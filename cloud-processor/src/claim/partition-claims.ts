@@ -26,7 +26,7 @@ const claimSchema = z.object({
 type Claim = z.infer<typeof claimSchema>;
 
 /** Another processor has taken a partition over, so this one must stop. */
-export class ClaimLostError extends Error {
+class ClaimLostError extends Error {
   override readonly name = 'ClaimLostError';
 }
 

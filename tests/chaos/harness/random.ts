@@ -2,7 +2,7 @@
  * A whole number below 2^32 from others, in which every bit of them counts (the finaliser of MurmurHash3, applied after each). The same
  * arguments give the same number on every machine, so that a reading can be made again from its place in the series alone.
  */
-export function mix(...parts: readonly number[]): number {
+function mix(...parts: readonly number[]): number {
   let hash = 0x9e3779b9;
   for (const part of parts) {
     hash = Math.imul(hash ^ part, 0x85ebca6b);

@@ -162,7 +162,7 @@ export function expectClean(verdict: Verdict): void {
 }
 
 /** Sends one reading of now, which moves the watermark past the series; its event times lie in the past. */
-export async function moveClock(port: number): Promise<void> {
+async function moveClock(port: number): Promise<void> {
   const client = await connectAsync(`mqtt://127.0.0.1:${port}`, { reconnectPeriod: 100 });
   const { device, metric } = CLOCK_SENSOR;
   await client.publishAsync(`sensors/${device}/${metric}`, JSON.stringify({ value: 1, ts: Date.now() }), { qos: 1 });
