@@ -138,8 +138,8 @@ export const plantedBugs = [
     'an older value of a key is sent beside the newer one',
     edit(
       'cloud-processor/src/write/outbox.ts',
-      '      for (const set of [this.#unchecked, this.#urgent, this.#ready, this.#held]) set.delete(older);\n',
-      '      for (const set of [this.#unchecked, this.#urgent, this.#ready]) set.delete(older);\n',
+      '    const entry = { key: rowKey(row), row, checkpoint, first: isFirstValue(row) };\n',
+      "    const entry = { key: `${rowKey(row)}${row.table === 'window' ? row.revision : ''}`, row, checkpoint, first: isFirstValue(row) };\n",
     ),
   ),
   bug(

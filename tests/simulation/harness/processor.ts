@@ -72,6 +72,7 @@ class ProcessorLife {
   readonly #sinks = new AbortController();
   #dead = false;
   #opsLeft = Infinity;
+  #crashesAfterSave = false;
   #onCrash: () => void = () => undefined;
   #running: Promise<unknown> = Promise.resolve();
   /** Numbers that gaps named which it took. */
@@ -111,6 +112,7 @@ class ProcessorLife {
         await world.time.sleep(world.int(1, world.strikes('slow-disk', 0.2) ? 2_000 : 20));
         if (!this.#survives()) return never<number>();
         disk.put(text);
+        if (this.#crashesAfterSave) this.#opsLeft = Math.min(this.#opsLeft, world.int(1, 25));
         return this.#survives() ? text.length : never<number>();
       },
     } as unknown as CheckpointFile;
@@ -218,8 +220,10 @@ class ProcessorLife {
     return false;
   }
 
-  crashAfter(operations: number, onCrash: () => void): void {
-    this.#opsLeft = operations;
+  /** @param operations undefined: soon after the next checkpoint. */
+  crashAfter(operations: number | undefined, onCrash: () => void): void {
+    this.#crashesAfterSave = operations === undefined;
+    this.#opsLeft = operations ?? Infinity;
     this.#onCrash = onCrash;
   }
 
@@ -274,7 +278,8 @@ export class Processor {
   /** Dies at one of its next steps, and starts again some time later. */
   crashSoon(damage: boolean): void {
     const world = this.#world;
-    this.#life?.crashAfter(world.int(0, 30), () => {
+    // What a damaged checkpoint knew can have left only after it was saved.
+    this.#life?.crashAfter(damage ? undefined : world.int(0, 30), () => {
       this.#life?.kill();
       this.#life = undefined;
       const damaged = damage && this.#disk.damage();

@@ -103,7 +103,8 @@ export class Site {
     for (const device of this.devices) {
       const everyMs = world.int(2_000, 9_000);
       // Some devices have a line so slow that their windows are always sealed before they report.
-      const lagMs = world.faults.has('late-devices') && world.chance(0.4) ? world.int(20_000, 90_000) : 0;
+      const lagMs =
+        world.faults.has('late-devices') && world.chance(0.4) ? world.int(20_000, world.pick([45_000, 90_000])) : 0;
       const make = (): void => {
         if (world.time.now > until) return;
         const value = world.chance(0.06) ? LIMIT + world.int(1, 99) : world.int(-500, 500);
