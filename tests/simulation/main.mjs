@@ -1,4 +1,4 @@
-// `npm run simulate`: runs as many seeds as asked. The same test runs 500 of them in `npm test`.
+// `npm run simulate`: runs as many seeds as asked. The same test runs the first 200 in `npm test`.
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

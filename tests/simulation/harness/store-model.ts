@@ -5,7 +5,7 @@ import { MemoryStore } from '../../../cloud-processor/test/support/memory-store.
 import { never, type World } from './world.ts';
 
 /** How long a request whose outcome is unknown may still be carried out. */
-export const LINGER_MS = 60_000;
+const LINGER_MS = 60_000;
 
 /** A store whose requests may fail before or after they are carried out, or be carried out long after nobody waits for them. */
 export class StoreModel {
