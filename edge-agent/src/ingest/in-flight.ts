@@ -10,6 +10,9 @@ interface Parked {
 /** What became of a message that was still waiting when its connection ended: nothing, and nobody is there to be told. */
 export const CONNECTION_ENDED = new Error('the connection has ended');
 
+/** Topics of a connection that keep their place with nothing on its way: to come and go costs more than to count, and few devices have more. */
+const TOPICS_KEPT_MAX = 1_000;
+
 /**
  * Lets only so many messages of each topic of one connection through before they are settled; the rest waits here, in order. What the sender
  * repeats when the connection ends is thereby never more than the duplicate memory remembers. It takes whatever it is given: while it
@@ -72,7 +75,7 @@ export class InFlight {
       // A refusal ends the connection; nothing of it must get ahead of the repeats.
       if (error !== undefined) this.close();
       const rest = (this.#byTopic.get(topic) ?? 1) - 1;
-      if (rest === 0) this.#byTopic.delete(topic);
+      if (rest === 0 && this.#byTopic.size > TOPICS_KEPT_MAX) this.#byTopic.delete(topic);
       else this.#byTopic.set(topic, rest);
       settle(error);
       this.#letThrough();
