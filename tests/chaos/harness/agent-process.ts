@@ -1,4 +1,5 @@
 import { readFile, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import path from 'node:path';
 
 import type { GatewayName } from '@floorwatch/contracts';
@@ -78,13 +79,13 @@ export class AgentProcess {
     return this.#program;
   }
 
-  /** Starts it and waits until it answers. @returns milliseconds until then. */
+  /** Starts it and waits until devices can connect, which is behind all that a start does. @returns milliseconds until then. */
   async start(timeoutMs = 60_000): Promise<number> {
     const began = performance.now();
     const program = await this.spawn();
     await waitFor(
-      'the agent answers or has ended',
-      async () => !program.isRunning || (await fetch(`${this.url}/status`)).ok,
+      'the agent takes connections or has ended',
+      async () => !program.isRunning || canConnect(this.mqttPort),
       { timeoutMs, intervalMs: 20 },
     );
     if (!program.isRunning) throw new Error(`the agent has ended:\n${program.output()}`);
@@ -103,6 +104,14 @@ export class AgentProcess {
   /** What `/status` says. */
   async status(): Promise<AgentStatus> {
     return (await (await fetch(`${this.url}/status`)).json()) as AgentStatus;
+  }
+
+  /** Processor time that it has used so far, in milliseconds: what does not depend on what else the machine does. */
+  async cpuMs(): Promise<number> {
+    const stat = await readFile(`/proc/${this.program.pid ?? 0}/stat`, 'utf8');
+    // Fields 14 and 15, behind the name in parentheses, in hundredths of a second.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return 10 * (Number(fields[11]) + Number(fields[12]));
   }
 
   /** Resident memory in bytes, as the system counts it. */
@@ -130,6 +139,13 @@ function merge(base: AgentOverrides, over: AgentOverrides): AgentOverrides {
   }
   return merged;
 }
+
+const canConnect = async (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => resolve(true));
+    socket.on('error', () => resolve(false));
+    socket.on('connect', () => socket.destroy());
+  });
 
 const isObject = (value: unknown): value is AgentOverrides =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

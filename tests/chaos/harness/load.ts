@@ -27,6 +27,7 @@ export class Load {
   readonly ledger: Ledger;
   readonly #options: LoadOptions;
   readonly #random: Random;
+  #readingsPerSecond: number;
   readonly #devices: readonly Device[];
   /** Readings that are due, by sensor, with fractions. */
   readonly #due: number[];
@@ -42,6 +43,7 @@ export class Load {
     this.ledger = ledger;
     this.#options = options;
     this.#random = new Random(options.seed);
+    this.#readingsPerSecond = options.readingsPerSecond;
     this.#devices = Array.from({ length: series.devices }, (_, i) => new Device(`device-${i}`, options.port, ledger));
     this.#due = Array.from({ length: series.sensors }, () => 0);
     this.#burst = Array.from({ length: series.sensors }, () => 1);
@@ -57,6 +59,11 @@ export class Load {
   pause(): void {
     clearInterval(this.#timer);
     this.#timer = undefined;
+  }
+
+  /** Sends faster or more slowly from now on; of all sensors together. */
+  pace(readingsPerSecond: number): void {
+    this.#readingsPerSecond = readingsPerSecond;
   }
 
   /** Goes on after {@link pause}. */
@@ -85,7 +92,7 @@ export class Load {
     const seconds = Math.min(1, (now - this.#lastStep) / 1_000);
     this.#lastStep = now;
     this.#slowest = this.ledger.slowest;
-    const each = (seconds * this.#options.readingsPerSecond) / this.ledger.series.sensors;
+    const each = (seconds * this.#readingsPerSecond) / this.ledger.series.sensors;
     for (let sensor = 0; sensor < this.ledger.series.sensors; sensor++) this.#send(sensor, each);
     const drops = (this.#options.dropsPerSecond ?? 0) * seconds;
     for (const device of this.#devices) if (drops > 0 && this.#random.chance(drops)) device.drop();
