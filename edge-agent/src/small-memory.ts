@@ -4,9 +4,10 @@ import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
 const NEW_SPACE_BYTES = 8 * 1024 * 1024;
 /** By how much the heap may grow between two full collections, in percent. */
 const GROWING_PERCENT = 30;
-const OBJECTS_AT_ONCE = 5_000;
-/** Objects that are kept at most to make the space grow: far more than it takes. */
-const OBJECTS_MAX = 500_000;
+/** How often the space is looked at. It doubles at most once or twice meanwhile, and a look costs a few microseconds. */
+const LOOK_MS = 100;
+/** What is loaded meanwhile must not make the space grow. */
+const LOADING_MS = 2_000;
 
 /**
  * To be called before anything else is loaded: keeps the garbage of this process small. On a machine with much memory V8 lets it grow to several
@@ -14,16 +15,22 @@ const OBJECTS_MAX = 500_000;
  */
 export function keepMemorySmall(): void {
   setFlagsFromString(`--heap-growing-percent=${GROWING_PERCENT}`);
-  growNewSpace();
-  setFlagsFromString('--semi-space-growth-factor=1');
+  setNewSpaceFactor(1);
+  setTimeout(() => setInterval(limitNewSpace, LOOK_MS).unref(), LOADING_MS).unref();
 }
 
-/** The space grows when objects outlive a collection. It begins at 1 MB, and doubles. */
-function growNewSpace(): void {
-  const kept: object[] = [];
-  while (newSpaceBytes() < NEW_SPACE_BYTES && kept.length < OBJECTS_MAX) {
-    for (let i = 0; i < OBJECTS_AT_ONCE; i++) kept.push({ i });
-  }
+/** V8 lets the space shrink to 1 MB when little happens, and so it must be able to grow again. */
+function limitNewSpace(): void {
+  setNewSpaceFactor(newSpaceBytes() < NEW_SPACE_BYTES ? 2 : 1);
+}
+
+let factorNow = 0;
+
+/** By what the space grows when much outlives a collection; 1: it does not. */
+function setNewSpaceFactor(factor: number): void {
+  if (factor === factorNow) return;
+  factorNow = factor;
+  setFlagsFromString(`--semi-space-growth-factor=${factor}`);
 }
 
 function newSpaceBytes(): number {
