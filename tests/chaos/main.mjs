@@ -19,12 +19,12 @@ const scenarios = readdirSync(join(root, 'tests/chaos'))
   .map((name) => name.slice(0, -'.test.ts'.length))
   .toSorted();
 
-const HELP = `usage: npm run chaos -- --scenario <name> [--rounds <n>] [--seed <n>] [--json]
+const HELP = `usage: npm run chaos -- [--scenario <name>] [--rounds <n>] [--seed <n>] [--json]
        npm run chaos -- --plant <bug>|all [--json]
 
 Disturbs running programs on purpose and shows that nothing is lost and nothing is counted twice (docs/chaos.md).
 
-  --scenario <name>  ${scenarios.join(', ')}
+  --scenario <name>  ${scenarios.join(', ')}; default: kill-9
   --rounds <n>       how often it disturbs, where a scenario repeats; default: as in npm test
   --seed <n>         of every random decision, 0 to ${SEED_MAX}; default: another one every time, which is printed
   --plant <bug>      puts a bug into a copy of the repository and runs the test that must fail then; all, or one of
@@ -42,7 +42,7 @@ function readOptions() {
   try {
     ({ values } = parseArgs({
       options: {
-        scenario: { type: 'string' },
+        scenario: { type: 'string', default: 'kill-9' },
         plant: { type: 'string' },
         rounds: { type: 'string' },
         seed: { type: 'string' },
@@ -63,7 +63,7 @@ function readOptions() {
     return { bug: values.plant, json: values.json };
   }
   if (!scenarios.includes(values.scenario))
-    fail(`--scenario must be one of ${scenarios.join(', ')}; it is ${values.scenario ?? 'missing'}`);
+    fail(`--scenario must be one of ${scenarios.join(', ')}; it is ${values.scenario}`);
   return {
     scenario: values.scenario,
     rounds: wholeNumber('rounds', values.rounds, 1, 100_000),
