@@ -48,8 +48,11 @@ export const limits = {
   retryMsMax: seconds(10),
   /** How long what a processor has committed is kept all the same: more than twice what NATS may take until a message is synced. */
   trimGraceMs: minutes(5),
-  /** Bytes of a lane sent and not committed by a processor. Then it waits: the stream is a pipe, the disk of the gateway is the store. */
-  uncommittedBytesMax: 64 * MIB,
+  /**
+   * Bytes of a lane sent and not committed by a processor. Then it waits: the stream is a pipe, the disk of the gateway is the store. A live
+   * anomaly stands in the stream behind what of the telemetry is unread, so that may be no more than a processor reads in a few seconds.
+   */
+  uncommittedBytesMax: { anomaly: 64 * MIB, telemetry: 16 * MIB },
   /** How often a lane that waits for a processor sends a batch once more, to see whether the stream still has what it had. */
   probeMs: minutes(1),
   /** How often a lane trims and saves where sending stands: what was sent since the last time is sent again after a crash. */

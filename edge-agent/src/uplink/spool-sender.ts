@@ -126,7 +126,7 @@ export class SpoolSender {
     this.#lane = lane;
     this.#link = link;
     this.#logger = logger;
-    this.#uncommittedBytesMax = options.uncommittedBytesMax ?? limits.uncommittedBytesMax;
+    this.#uncommittedBytesMax = options.uncommittedBytesMax ?? limits.uncommittedBytesMax[lane.lane];
     const { first } = lane;
     const next = Math.min(lane.sentThrough, lane.next);
     this.#saved = next;
