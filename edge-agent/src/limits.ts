@@ -55,8 +55,12 @@ export const limits = {
   uncommittedBytesMax: { anomaly: 64 * MIB, telemetry: 16 * MIB },
   /** How often a lane that waits for a processor sends a batch once more, to see whether the stream still has what it had. */
   probeMs: minutes(1),
-  /** How often a lane trims and saves where sending stands: what was sent since the last time is sent again after a crash. */
+  /**
+   * How often a lane trims and saves where sending stands: a tenth of the grace period, but within these. What was sent since the last time is
+   * sent again after a crash; every time wears the disk by 16 KiB.
+   */
   keepHouseMs: seconds(5),
+  keepHouseMsMax: seconds(30),
   /** Alarms of one lane that are kept. */
   laneAlarmsMax: 8,
   /** Age from which an anomaly that is sent is backlog: too old to page somebody. */

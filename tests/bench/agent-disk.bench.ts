@@ -21,7 +21,7 @@ const writtenBytes = (pid: number): number =>
 
 it.each([
   { profile: 'standard', perSecond: 5_000, sensors: 1_000, seconds: 40 },
-  { profile: 'sd-card', perSecond: 10, sensors: 10, seconds: 240 },
+  { profile: 'sd-card', perSecond: 10, sensors: 10, seconds: 100 },
 ])('bytes written to disk ($profile, $perSecond readings/s)', async ({ profile, perSecond, sensors, seconds }) => {
   const { mqttPort, pid, accepted } = await startGateway(resources, { storage: { profile } });
   const [before, start] = [writtenBytes(pid), performance.now()];

@@ -88,6 +88,7 @@ export class SpoolSender {
   readonly #link: Pick<NatsLink, 'publish' | 'whenConnected' | 'isConnected' | 'batchBytesMax'>;
   readonly #logger: Logger;
   readonly #cursor: LaneCursor;
+  readonly #keepHouseMs: number;
   readonly #uncommittedBytesMax: number;
   readonly #counts = {
     recordsAcknowledged: 0,
@@ -127,6 +128,8 @@ export class SpoolSender {
     this.#link = link;
     this.#logger = logger;
     this.#uncommittedBytesMax = options.uncommittedBytesMax ?? limits.uncommittedBytesMax[lane.lane];
+    const graceMs = options.trimGraceMs ?? limits.trimGraceMs;
+    this.#keepHouseMs = Math.min(limits.keepHouseMsMax, Math.max(limits.keepHouseMs, graceMs / 10));
     const { first } = lane;
     const next = Math.min(lane.sentThrough, lane.next);
     this.#saved = next;
@@ -136,7 +139,7 @@ export class SpoolSender {
       next,
       // On the way they have about the size that they have on the disk.
       earlier: { from: first, bytes: Math.max(0, lane.bytes * share) },
-      graceMs: options.trimGraceMs ?? limits.trimGraceMs,
+      graceMs,
       uncommittedBytesMax: this.#uncommittedBytesMax,
       batchBytesMax: contractLimits.batchBytesMax,
     });
@@ -387,7 +390,7 @@ export class SpoolSender {
   /** Trims, and remembers where sending stands. */
   async #keepHouse(): Promise<void> {
     const now = performance.now();
-    if (now - this.#keptAt < limits.keepHouseMs) return;
+    if (now - this.#keptAt < this.#keepHouseMs) return;
     this.#keptAt = now;
     const through = this.#cursor.trimmable(now);
     // A start must not ask for what is trimmed, so it is remembered first that it was sent.
