@@ -5,7 +5,7 @@ import { messageOf, StartError } from '@floorwatch/runtime';
 
 import { createFloor, rateOf } from './generate/floor.ts';
 import { FloorGenerator } from './generate/floor-generator.ts';
-import type { Fault, PlannedFault } from './inject/fault.ts';
+import type { Fault, FaultTypeName, PlannedFault } from './inject/fault.ts';
 import { readFaultFile } from './inject/fault-file.ts';
 import { Injector } from './inject/injector.ts';
 import { demoSchedule } from './inject/schedule.ts';
@@ -69,7 +69,7 @@ export async function runFloor(options: RunOptions, signal: AbortSignal): Promis
         const start = options.start ?? now;
         const timeline = new Timeline(start, now, options.speedUp, options.start === undefined ? 'now' : 'source');
         const generator = new FloorGenerator(sensors, options.seed, start);
-        const injector = new Injector(schedule, start, (fault) => {
+        const injector = new Injector(schedule(start), start, (fault) => {
           injected[fault.type] = (injected[fault.type] ?? 0) + 1;
           if (truth !== undefined) {
             const line = truthOf(fault, (at) => timeline.eventTimeOf(at, now));
@@ -103,10 +103,15 @@ export function* floorBatches(
   while (generator.at < last) yield injector.inject(generator.step().filter(({ at }) => at < last));
 }
 
-async function readSchedule(options: RunOptions, sensors: readonly FloorSensor[]): Promise<Iterable<PlannedFault>> {
-  if (options.faults === 'none') return [];
-  if (options.faults === 'demo') return demoSchedule(sensors, options.seed);
-  return readFaultFile(options.faults, sensors);
+/** The faults of a floor, by the time of its beginning. */
+async function readSchedule(
+  options: RunOptions,
+  sensors: readonly FloorSensor[],
+): Promise<(start: EpochMs) => Iterable<PlannedFault>> {
+  if (options.faults === 'none') return () => [];
+  if (options.faults === 'demo') return (start) => demoSchedule(sensors, options.seed, start);
+  const faults = await readFaultFile(options.faults, sensors);
+  return () => faults;
 }
 
 function openTruth(file: string): number {
@@ -118,6 +123,10 @@ function openTruth(file: string): number {
 }
 
 function describe({ type, sensor, magnitude, from, to }: Fault): string {
-  const size = `${magnitude > 0 ? '+' : ''}${Number(magnitude.toPrecision(3))} ${sensor.unit}`;
-  return `injecting: ${type} of ${size} on ${sensor.device}/${sensor.metric} for ${(to - from) / 1_000} s`;
+  const number = `${magnitude > 0 ? '+' : ''}${Number(magnitude.toPrecision(3))}`;
+  const size = type === 'season' ? `${number} h` : `${number} ${sensor.unit}`;
+  const what = SIZELESS.has(type) ? type : `${type} of ${size}`;
+  return `injecting: ${what} on ${sensor.device}/${sensor.metric} for ${(to - from) / 1_000} s`;
 }
+
+const SIZELESS: ReadonlySet<FaultTypeName> = new Set(['stuck', 'gap', 'unit']);

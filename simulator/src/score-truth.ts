@@ -31,9 +31,9 @@ export async function scoreTruth(options: ScoreOptions, signal: AbortSignal): Pr
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 
-/** The comparison as a table for people. */
+/** The comparison as tables for people. */
 export function scoreText(score: TruthScore): string {
-  const rows = Object.entries(score.byType).map(([type, { injected, found, recall, delayMs, kinds }]) => [
+  const faults = Object.entries(score.byType).map(([type, { injected, found, recall, delayMs, kinds }]) => [
     type,
     `${found}/${injected}`,
     percent(recall),
@@ -43,20 +43,30 @@ export function scoreText(score: TruthScore): string {
       .map(([kind, count]) => `${kind} ${count}`)
       .join(', '),
   ]);
-  const head = ['fault', 'found', 'recall', 'delay', 'first reported as'];
-  const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
-  const line = (row: readonly string[]): string =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd();
+  const kinds = Object.entries(score.byKind).map(([kind, { episodes, explained, precision }]) => [
+    kind,
+    `${episodes}`,
+    `${explained}`,
+    percent(precision),
+  ]);
   return [
-    line(head),
-    ...rows.map(line),
+    ...table(['fault', 'found', 'recall', 'delay', 'first reported as'], faults),
+    '',
+    ...table(['reported as', 'episodes', 'of a fault', 'precision'], kinds),
     '',
     `${score.found} of ${score.faults} faults found (recall ${percent(score.recall)}), ` +
       `${score.falseAlarms} of ${score.episodes} episodes belong to none (precision ${percent(score.precision)}).`,
     `False alarms per sensor and week: ${score.falseAlarmsPerSensorWeek.toFixed(2)}, ` +
       `critical ones ${score.criticalFalseAlarmsPerSensorWeek.toFixed(2)}.`,
   ].join('\n');
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
+  const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
+  return [head, ...rows].map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
 }

@@ -10,6 +10,8 @@ export interface SourceReading<S extends PublishedSensor = PublishedSensor> {
   readonly sensor: S;
   readonly at: EpochMs;
   readonly value: number;
+  /** What the message says that the value is in, where that is not the sensor's unit. */
+  readonly unit?: string;
 }
 
 /** A sensor of the simulated floor. */

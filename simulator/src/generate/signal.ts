@@ -1,11 +1,10 @@
 import type { EpochMs } from '@floorwatch/contracts';
 
+import { dailyPattern } from '../daily-pattern.ts';
 import { Random } from '../random.ts';
 import type { CounterSignal, FloorSensor, ProcessSignal, TankSignal } from '../sensor.ts';
 import type { MachineLoad } from './machine-load.ts';
 
-const DAY_MS = 86_400_000;
-const WARMEST_MS = 15 * 3_600_000;
 /** The share of a tank's cycle in which it is filled, and the levels between which it moves, in percent. */
 const REFILL_SHARE = 0.2;
 const TANK_LOW = 28;
@@ -37,9 +36,8 @@ function processSignal(spec: ProcessSignal, load: MachineLoad, random: Random): 
       last = time;
       const now = load.at(time);
       lagged = lagged === undefined ? now : lagged + (now - lagged) * -Math.expm1(-elapsed / spec.loadLagMs);
-      const day = spec.dayAmplitude * Math.cos((2 * Math.PI * (time - WARMEST_MS)) / DAY_MS);
       const ripple = spec.rippleAmplitude * Math.sin((2 * Math.PI * time) / spec.ripplePeriodMs + ripplePhase);
-      return spec.base + spec.loadGain * lagged + day + ripple + noise(elapsed);
+      return spec.base + spec.loadGain * lagged + dailyPattern(spec, time) + ripple + noise(elapsed);
     },
   };
 }

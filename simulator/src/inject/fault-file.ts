@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { parseDuration } from '../duration.ts';
 import { limits } from '../limits.ts';
 import type { FloorSensor } from '../sensor.ts';
-import { FAULT_TYPE_NAMES, type PlannedFault } from './fault.ts';
+import { FAULT_TYPE_NAMES, findUnfit, type PlannedFault } from './fault.ts';
 
 const durationSchema = z.string().transform((text, context) => {
   const ms = parseDuration(text);
@@ -23,7 +23,7 @@ const lineSchema = z.strictObject({
   /** From the start of the floor. */
   after: durationSchema,
   lasts: durationSchema,
-  /** In the sensor's unit, with its sign. */
+  /** In the sensor's unit, with its sign; of a `season` in hours. */
   magnitude: z.number(),
 });
 
@@ -76,6 +76,8 @@ function parseFault(line: string, place: string, sensors: readonly FloorSensor[]
         .join(', ')}…`,
     );
   }
+  const unfit = findUnfit(type, sensor);
+  if (unfit !== undefined) throw usage(`${place}: ${device}/${metric} ${unfit}; use another sensor for ${type}`);
   if (lasts === 0) throw usage(`${place}: lasts must be longer than 0`);
   return { sensor, type, after, lasts, magnitude };
 }

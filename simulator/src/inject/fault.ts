@@ -2,13 +2,16 @@ import { createHash } from 'node:crypto';
 
 import { type DurationMs, type EpochMs, shift } from '@floorwatch/contracts';
 
+import { slipOf } from '../daily-pattern.ts';
 import { hashText, hashUnit } from '../random.ts';
 import { type FloorSensor, measure } from '../sensor.ts';
+import { hasOtherUnit } from './other-unit.ts';
 
 /** One reading that a fault touches. */
 export interface FaultyMoment {
   /** What the sensor would have shown. */
   readonly value: number;
+  readonly at: EpochMs;
   /** The fault's size in the sensor's unit, with its sign. */
   readonly magnitude: number;
   /** How much of the fault's time has passed, in [0, 1). */
@@ -19,7 +22,7 @@ export interface FaultyMoment {
   readonly count: number;
   /** A normally distributed number of its own, mean 0, standard deviation 1. */
   readonly gaussian: number;
-  readonly sensor: Pick<FloorSensor, 'low' | 'high'>;
+  readonly sensor: Pick<FloorSensor, 'low' | 'high' | 'signal'>;
 }
 
 /**
@@ -44,8 +47,13 @@ export const FAULT_TYPES = {
   rail: ({ magnitude, sensor }) => (magnitude < 0 ? sensor.low : sensor.high),
   /** The sensor sends nothing; the magnitude means nothing. */
   gap: () => undefined,
-  /** Every other reading is off, faster than anything can change. */
+  /** Every other reading is off: an impossible rate of change, as when two devices publish under one name. */
   swing: ({ value, magnitude, count }) => (count % 2 === 0 ? value + magnitude : value),
+  /** The daily pattern lags behind by so many hours, as when a schedule runs by the wrong clock. */
+  season: ({ value, at, magnitude, sensor }) =>
+    sensor.signal.kind === 'process' ? value + slipOf(sensor.signal, at, magnitude) : value,
+  /** The device sends another unit, such as °F for °C, and says so; see `other-unit.ts`. The magnitude means nothing. */
+  unit: ({ value }) => value,
 } as const satisfies Record<string, FaultType>;
 
 export type FaultTypeName = keyof typeof FAULT_TYPES;
@@ -59,6 +67,8 @@ export const FAULT_TYPE_NAMES = [
   'rail',
   'gap',
   'swing',
+  'season',
+  'unit',
 ] as const satisfies readonly FaultTypeName[];
 
 /** A fault that a schedule holds. */
@@ -69,7 +79,7 @@ export interface PlannedFault {
   readonly after: DurationMs;
   /** Longer than 0. */
   readonly lasts: DurationMs;
-  /** In the sensor's unit, with its sign. */
+  /** In the sensor's unit, with its sign; of a `season` in hours. */
   readonly magnitude: number;
 }
 
@@ -102,8 +112,14 @@ export function faultyValue(
   const { sensor, magnitude } = fault;
   const progress = (at - fault.from) / (fault.to - fault.from);
   const gaussian = gaussianOf(hashText(faultId(fault), 0), count);
-  const changed = type({ value, magnitude, progress, first, count, gaussian, sensor });
+  const changed = type({ value, at, magnitude, progress, first, count, gaussian, sensor });
   return changed === undefined ? undefined : measure(sensor, changed);
+}
+
+/** Why a sensor can't have faults of a type, as the end of a sentence that begins with its name; undefined if it can. */
+export function findUnfit(type: FaultTypeName, { signal, unit }: FloorSensor): string | undefined {
+  if (type === 'season' && (signal.kind !== 'process' || signal.dayAmplitude === 0)) return 'has no daily pattern';
+  return type === 'unit' && !hasOtherUnit(unit) ? `is in ${unit}, for which there is no other unit` : undefined;
 }
 
 /** Number `count` of a sequence of about normally distributed ones (a sum of twelve uniform ones), by its seed. */

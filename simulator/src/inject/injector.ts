@@ -2,6 +2,7 @@ import type { EpochMs } from '@floorwatch/contracts';
 
 import type { FloorSensor, SourceReading } from '../sensor.ts';
 import { type Fault, faultyValue, placeFault, type PlannedFault } from './fault.ts';
+import { inOtherUnit } from './other-unit.ts';
 
 /** A fault that has begun. */
 interface Active {
@@ -41,15 +42,16 @@ export class Injector {
     const sent: SourceReading<FloorSensor>[] = [];
     for (const reading of readings) {
       this.#open(reading.at);
-      const value = this.#active.length === 0 ? reading.value : this.#changed(reading);
-      if (value === reading.value) sent.push(reading);
-      else if (value !== undefined) sent.push({ ...reading, value });
+      const shown = this.#active.length === 0 ? reading : this.#changed(reading);
+      if (shown !== undefined) sent.push(shown);
     }
     return sent;
   }
 
-  #changed(reading: SourceReading<FloorSensor>): number | undefined {
+  /** The reading as the faults of its sensor leave it; undefined: it is not sent. */
+  #changed(reading: SourceReading<FloorSensor>): SourceReading<FloorSensor> | undefined {
     let value: number | undefined = reading.value;
+    let isOtherUnit = false;
     for (const active of this.#active) {
       if (active.fault.sensor !== reading.sensor || value === undefined) continue;
       if (active.count === 0) {
@@ -58,8 +60,12 @@ export class Injector {
       }
       value = faultyValue(active.fault, value, reading.at, active.first, active.count);
       active.count += 1;
+      isOtherUnit ||= active.fault.type === 'unit';
     }
-    return value;
+    if (value === undefined) return undefined;
+    // Last of all, because everything else is in the sensor's own unit.
+    if (isOtherUnit) return { ...reading, ...inOtherUnit(reading.sensor.unit, value) };
+    return value === reading.value ? reading : { ...reading, value };
   }
 
   #open(now: EpochMs): void {

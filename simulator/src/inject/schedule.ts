@@ -1,8 +1,9 @@
-import { durationMs } from '@floorwatch/contracts';
+import { durationMs, type EpochMs } from '@floorwatch/contracts';
 
+import { slipOf } from '../daily-pattern.ts';
 import { Random } from '../random.ts';
 import type { FloorSensor } from '../sensor.ts';
-import type { FaultTypeName, PlannedFault } from './fault.ts';
+import { type FaultTypeName, findUnfit, type PlannedFault } from './fault.ts';
 
 /** The first faults come early, so that someone who has just started sees some; after that one a minute. */
 const FIRST_MS = 26_000;
@@ -16,8 +17,10 @@ const TYPES = [
   'noise',
   'gap',
   'stuck',
+  'unit',
   'spike',
   'swing',
+  'season',
   'drift',
   'rail',
   'shift',
@@ -32,6 +35,8 @@ const LENGTHS: Readonly<Record<FaultTypeName, { readonly readings: number; reado
   rail: { readings: 10, ms: 20_000 },
   gap: { readings: 30, ms: 60_000 },
   swing: { readings: 12, ms: 10_000 },
+  season: { readings: 30, ms: 60_000 },
+  unit: { readings: 20, ms: 40_000 },
 };
 /** Readings that a sensor must have sent before it is chosen: nothing stands out from too few. */
 const HISTORY_READINGS = 48;
@@ -39,11 +44,20 @@ const HISTORY_READINGS = 48;
 const MAGNITUDE_LOW = 14;
 const MAGNITUDE_HIGH = 20;
 
+/** Hours by which a daily pattern may lag behind. */
+const SLIPS_H = [3, 4, 5, 6, 7, 8, 9, 10, 11, 12] as const;
+
 /**
  * The faults of a demonstration, without end: at first spikes and level shifts, then every type in turn, each on another sensor, never two
  * at once, one a minute unless they last longer.
+ *
+ * @param start the floor's time of its beginning: how far a slip of the daily pattern can be seen depends on the time of day.
  */
-export function* demoSchedule(sensors: readonly FloorSensor[], seed: number): Generator<PlannedFault, void> {
+export function* demoSchedule(
+  sensors: readonly FloorSensor[],
+  seed: number,
+  start: EpochMs,
+): Generator<PlannedFault, void> {
   const random = new Random(seed, 'faults');
   // A count or a level that moves all the time has no band of its own to stand out from.
   const candidates = shuffle(
@@ -53,19 +67,43 @@ export function* demoSchedule(sensors: readonly FloorSensor[], seed: number): Ge
   let after = FIRST_MS;
   for (let index = 0; candidates.length > 0; index++) {
     const type = FIRST_TYPES[index] ?? TYPES[(index - FIRST_TYPES.length) % TYPES.length] ?? 'spike';
-    const chosen = candidates.findIndex(({ intervalMs }) => intervalMs * HISTORY_READINGS <= after);
-    const [sensor] = candidates.splice(Math.max(0, chosen), chosen < 0 ? 0 : 1);
-    if (sensor !== undefined) {
-      candidates.push(sensor);
-      const { readings, ms } = LENGTHS[type];
+    const ready = candidates.filter(({ intervalMs }) => intervalMs * HISTORY_READINGS <= after);
+    const fault = planFault(type, ready, start + after, random) ?? planFault('shift', ready, start + after, random);
+    if (fault !== undefined) {
+      const { sensor } = fault;
+      // To the end, so that all others come first.
+      candidates.push(...candidates.splice(candidates.indexOf(sensor), 1));
+      const { readings, ms } = LENGTHS[fault.type];
       const lasts = Math.ceil(Math.max(readings * sensor.intervalMs, ms));
-      const magnitude = magnitudeFor(sensor, random);
-      yield { sensor, type, after: durationMs(after), lasts: durationMs(lasts), magnitude };
+      yield { ...fault, after: durationMs(after), lasts: durationMs(lasts) };
       if (index > 0) after = Math.max(after, after + lasts + PAUSE_MS - PERIOD_MS);
     }
     after = index === 0 ? SECOND_MS : after + PERIOD_MS;
   }
 }
+
+/** A fault on the first of `candidates` that can have one of this type that nobody can miss; undefined if none can. */
+function planFault(
+  type: FaultTypeName,
+  candidates: readonly FloorSensor[],
+  at: number,
+  random: Random,
+): Pick<PlannedFault, 'type' | 'sensor' | 'magnitude'> | undefined {
+  const fit = candidates.filter((sensor) => findUnfit(type, sensor) === undefined);
+  if (type === 'season') {
+    for (const sensor of fit) {
+      const hours = SLIPS_H.reduce((most, h) => (slipIn(sensor, at, h) > slipIn(sensor, at, most) ? h : most));
+      if (slipIn(sensor, at, hours) >= MAGNITUDE_LOW * sensor.spread) return { type, sensor, magnitude: hours };
+    }
+    return undefined;
+  }
+  const [sensor] = fit;
+  return sensor && { type, sensor, magnitude: magnitudeFor(sensor, random) };
+}
+
+/** How far off a sensor is at a time if its day lags behind by `hours`, in its unit. */
+const slipIn = ({ signal }: FloorSensor, at: number, hours: number): number =>
+  signal.kind === 'process' ? Math.abs(slipOf(signal, at, hours)) : 0;
 
 /** Up or down, whichever the sensor's range has room for; a coin decides where it has room for both. */
 function magnitudeFor(sensor: FloorSensor, random: Random): number {

@@ -12,7 +12,7 @@ export interface TruthLine {
   /** Every reading of the sensor with `from` ≤ event time < `to` is changed, and no other. Epoch milliseconds. */
   readonly from: EpochMs;
   readonly to: EpochMs;
-  /** In the sensor's unit, with its sign. */
+  /** In the sensor's unit, with its sign; of a `season` in hours. */
   readonly magnitude: number;
 }
 

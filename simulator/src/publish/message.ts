@@ -34,17 +34,20 @@ export class MessageEncoder {
     this.#payload = payload;
   }
 
-  encode(sensor: PublishedSensor, eventTime: EpochMs, value: number): Message {
+  /** @param otherUnit what the value is in, if not in the sensor's unit. */
+  encode(sensor: PublishedSensor, eventTime: EpochMs, value: number, otherUnit?: string): Message {
     let known = this.#sensors.get(sensor);
     if (known === undefined) {
       const topic = this.#topic.replaceAll('{device}', () => sensor.device).replaceAll('{metric}', () => sensor.metric);
-      const unit = sensor.unit === undefined ? '' : `,"unit":${JSON.stringify(sensor.unit)}`;
-      known = { topic, unit, count: 0 };
+      known = { topic, unit: unitField(sensor.unit), count: 0 };
       this.#sensors.set(sensor, known);
     }
     known.count += 1;
     if (this.#payload === 'value') return { topic: known.topic, payload: String(value) };
-    // Numbers print as JSON numbers, because values are finite; the unit is escaped once per sensor.
-    return { topic: known.topic, payload: `{"value":${value},"ts":${eventTime}${known.unit},"seq":${known.count}}` };
+    const unit = otherUnit === undefined ? known.unit : unitField(otherUnit);
+    // Numbers print as JSON numbers, because values are finite; the sensor's own unit is escaped once.
+    return { topic: known.topic, payload: `{"value":${value},"ts":${eventTime}${unit},"seq":${known.count}}` };
   }
 }
+
+const unitField = (unit: string | undefined): string => (unit === undefined ? '' : `,"unit":${JSON.stringify(unit)}`);

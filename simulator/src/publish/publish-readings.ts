@@ -29,7 +29,7 @@ export async function publishReadings(
   signal: AbortSignal,
 ): Promise<void> {
   for await (const batch of batches) {
-    for (const { sensor, at, value } of batch) {
+    for (const { sensor, at, value, unit } of batch) {
       const due = timeline.dueAt(at);
       let now = clock();
       while (due > now && !signal.aborted) {
@@ -42,7 +42,7 @@ export async function publishReadings(
         now = clock();
       }
       if (signal.aborted) return;
-      publisher.publish(encoder.encode(sensor, timeline.eventTimeOf(at, now), value));
+      publisher.publish(encoder.encode(sensor, timeline.eventTimeOf(at, now), value, unit));
       progress.lagMs = timeline.paced ? Math.max(0, now - due) : 0;
     }
   }

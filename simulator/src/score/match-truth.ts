@@ -22,6 +22,13 @@ export interface TypeScore {
   readonly kinds: Readonly<Record<string, number>>;
 }
 
+/** How many episodes of one kind there were, and how many of them belong to a fault. */
+export interface KindScore {
+  readonly episodes: number;
+  readonly explained: number;
+  readonly precision: number;
+}
+
 /** What the comparison of a ground truth with stored episodes gives. */
 export interface TruthScore {
   readonly faults: number;
@@ -35,6 +42,7 @@ export interface TruthScore {
   readonly falseAlarmsPerSensorWeek: number;
   readonly criticalFalseAlarmsPerSensorWeek: number;
   readonly byType: Readonly<Partial<Record<FaultTypeName, TypeScore>>>;
+  readonly byKind: Readonly<Record<string, KindScore>>;
 }
 
 /** What was watched: how many sensors, for how long. */
@@ -87,7 +95,22 @@ export function matchTruth(
         { injected, found: delays.length, recall: share(delays.length, injected), delayMs: median(delays), kinds },
       ]),
     ),
+    byKind: scoreKinds(episodes, explained),
   };
+}
+
+function scoreKinds(
+  episodes: readonly FoundEpisode[],
+  explained: ReadonlySet<FoundEpisode>,
+): Readonly<Record<string, KindScore>> {
+  const kinds = [...new Set(episodes.map(({ anomalyKind }) => anomalyKind))].sort();
+  return Object.fromEntries(
+    kinds.map((kind): [string, KindScore] => {
+      const own = episodes.filter(({ anomalyKind }) => anomalyKind === kind);
+      const right = own.filter((episode) => explained.has(episode)).length;
+      return [kind, { episodes: own.length, explained: right, precision: share(right, own.length) }];
+    }),
+  );
 }
 
 const keyOf = ({ device, metric }: { readonly device: string; readonly metric: string }): string =>

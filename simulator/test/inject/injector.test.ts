@@ -7,9 +7,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { createFloor } from '../../src/generate/floor.ts';
 import { FloorGenerator } from '../../src/generate/floor-generator.ts';
-import type { Fault, PlannedFault } from '../../src/inject/fault.ts';
+import { type Fault, FAULT_TYPE_NAMES, type PlannedFault } from '../../src/inject/fault.ts';
 import { readFaultFile } from '../../src/inject/fault-file.ts';
 import { Injector } from '../../src/inject/injector.ts';
+import { hasOtherUnit, inOtherUnit } from '../../src/inject/other-unit.ts';
 import { demoSchedule } from '../../src/inject/schedule.ts';
 import { truthOf } from '../../src/inject/truth.ts';
 import { floorBatches } from '../../src/run-floor.ts';
@@ -41,7 +42,7 @@ describe('injected faults', () => {
   test('truth and values agree: exactly the readings with from ≤ time < to are changed, by the magnitude', () => {
     const sensors = createFloor({ seed: 3, machines: 12 });
     const good = run(sensors, 3, [], 210_000).readings;
-    const { faults, readings } = run(sensors, 3, demoSchedule(sensors, 3), 210_000);
+    const { faults, readings } = run(sensors, 3, demoSchedule(sensors, 3, START), 210_000);
     expect(faults.length).toBe(4);
     expect(readings.length).toBe(good.length);
     let changed = 0;
@@ -77,6 +78,75 @@ describe('injected faults', () => {
     );
     expect(sent).toEqual([...expected, 14]);
     expect(truth).toHaveLength(1);
+  });
+
+  test('a unit fault shows the value in the other unit and names it, behind all other faults', () => {
+    const [known] = createFloor({ seed: 1, machines: 1 });
+    const sensor = { ...known!, unit: '°C', low: -20, high: 100, resolution: 0.5 };
+    const fault = (type: 'unit' | 'shift'): PlannedFault => ({
+      sensor,
+      type,
+      after: seconds(0),
+      lasts: seconds(2),
+      magnitude: 5,
+    });
+    const injector = new Injector([fault('unit'), fault('shift')], START, () => undefined);
+    const sent = [20, 21.5, 22].flatMap((value, i) =>
+      injector.inject([{ sensor, at: shift(START, i * 1_000), value }]).map((one) => [one.value, one.unit]),
+    );
+    // 25 °C and 26.5 °C; then the faults are over.
+    expect(sent).toEqual([
+      [77, '°F'],
+      [79.7, '°F'],
+      [22, undefined],
+    ]);
+  });
+
+  test.each([
+    ['bar', 6.6, 660, 'kPa'],
+    ['L/min', 50, 3, 'm³/h'],
+    ['mm/s', 2.54, 0.1, 'in/s'],
+    ['A', 31.2, 31_200, 'mA'],
+    ['%', 7, 7, '%'],
+  ])('%s %d becomes %d %s', (unit, value, expected, otherUnit) => {
+    expect(inOtherUnit(unit, value)).toEqual({ value: expected, unit: otherUnit });
+    expect(hasOtherUnit(unit)).toBe(unit !== otherUnit);
+  });
+
+  test('a seasonal slip shows what its day had been hours before, and nothing else changes', () => {
+    const sensors = createFloor({ seed: 1, machines: 8 });
+    const sensor = sensorCalled(sensors, 'hall-01', 'temperature');
+    const fault: PlannedFault = { sensor, type: 'season', after: seconds(10), lasts: seconds(60), magnitude: 6 };
+    const good = run(sensors, 1, [], 90_000).readings.filter((reading) => reading.sensor === sensor);
+    const slipped = run(sensors, 1, [fault], 90_000).readings.filter((reading) => reading.sensor === sensor);
+    // The warmest hour is 15: at 9 it is cos 90° = 0 of 3 °C, and six hours before cos 180° = −1.
+    for (const [i, { at, value }] of slipped.entries()) {
+      const expected = at >= START + 10_000 && at < START + 70_000 ? -3 : 0;
+      expect(Math.abs(value - good[i]!.value - expected)).toBeLessThan(0.051);
+    }
+  });
+
+  test('the demonstration shows every type of fault within 20 minutes, at any time of day', () => {
+    const sensors = createFloor({ seed: 2, machines: 12 });
+    for (let hour = 0; hour < 24; hour += 1) {
+      const start = shift(START, hour * 3_600_000);
+      const faults: PlannedFault[] = [];
+      for (const fault of demoSchedule(sensors, 2, start)) {
+        if (fault.after > 20 * 60_000) break;
+        faults.push(fault);
+      }
+      expect(new Set(faults.map(({ type }) => type)), `at ${hour} h`).toEqual(new Set(FAULT_TYPE_NAMES));
+    }
+  });
+
+  test('a floor whose sensors can have no such fault gets a level shift in its place', () => {
+    const sensors = createFloor({ seed: 1, machines: 3 }).filter(({ metric }) => metric === 'humidity');
+    const types = new Set<string>();
+    for (const { type, after } of demoSchedule(sensors, 1, START)) {
+      if (after > 60 * 60_000) break;
+      types.add(type);
+    }
+    expect(types).toEqual(new Set(FAULT_TYPE_NAMES.filter((type) => type !== 'season' && type !== 'unit')));
   });
 
   test('noise scatters by its magnitude around what there was, and is the same for the same fault', () => {
@@ -149,7 +219,7 @@ describe('injected faults', () => {
     'the demonstration begins within 45 s, goes on every minute, and nobody can miss it (seed %i)',
     (seed) => {
       const sensors = createFloor({ seed, machines: 12 });
-      const { faults, readings } = run(sensors, seed, demoSchedule(sensors, seed), 15 * 60_000);
+      const { faults, readings } = run(sensors, seed, demoSchedule(sensors, seed, START), 15 * 60_000);
       const begins = faults.map(({ from }) => from - START);
       expect(begins.slice(0, 2).every((at) => at <= 45_000)).toBe(true);
       const pauses = begins.slice(2).map((at, i) => at - (begins[i + 1] ?? 0));
@@ -224,6 +294,14 @@ describe('a file of faults', () => {
     [JSON.stringify({ ...good, after: '30' }), /line 2: .*duration such as 30s/s],
     [JSON.stringify({ ...good, lasts: '0s' }), /line 2: lasts must be longer than 0/],
     [JSON.stringify({ ...good, size: 1 }), /line 2: .*size/s],
+    [
+      JSON.stringify({ ...good, type: 'season', metric: 'current' }),
+      /line 2: oven-01\/current has no daily pattern; use another sensor for season/,
+    ],
+    [
+      JSON.stringify({ ...good, type: 'unit', metric: 'humidity' }),
+      /line 2: oven-01\/humidity is in %RH, for which there is no other unit/,
+    ],
     [
       JSON.stringify({ ...good, device: 'oven-99' }),
       /line 2: the floor has no sensor oven-99\/temperature; it has press-01/,

@@ -41,6 +41,15 @@ describe('a message', () => {
     expect(JSON.parse(other.payload)).toEqual({ value: 3, ts: 5_000_700, seq: 1 });
   });
 
+  test('names another unit where the reading has one', () => {
+    const encoder = new MessageEncoder('{device}/{metric}', 'json');
+    const units = [undefined, '°F', undefined].map((unit) => {
+      const { payload } = encoder.encode(sensor, start, 1, unit);
+      return (JSON.parse(payload) as { unit: string }).unit;
+    });
+    expect(units).toEqual(['°C', '°F', '°C']);
+  });
+
   test('is the bare number if asked for', () => {
     expect(new MessageEncoder('{device}/{metric}', 'value').encode(sensor, start, 21.5).payload).toBe('21.5');
   });

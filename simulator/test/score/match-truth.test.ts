@@ -79,11 +79,22 @@ describe('ground truth against episodes', () => {
     });
   });
 
+  test('by kind of episode: how many belong to a fault', () => {
+    const episodes = [episode('a', 5), episode('a', 200_000), episode('a', 6, { anomalyKind: 'stuck' })];
+    expect(matchTruth([fault('spike', 'a', 0, 10)], episodes, DAY).byKind).toEqual({
+      'new-value': { episodes: 2, explained: 1, precision: 0.5 },
+      stuck: { episodes: 1, explained: 1, precision: 1 },
+    });
+  });
+
   test('the table says it in words', () => {
     const score = matchTruth([fault('spike', 'a', 0, 10)], [episode('a', 5), episode('b', 5)], DAY);
     expect(scoreText(score).split('\n')).toEqual([
       'fault  found  recall   delay  first reported as',
       'spike  1/1    100.0 %  0.0 s  new-value 1',
+      '',
+      'reported as  episodes  of a fault  precision',
+      'new-value    2         1           50.0 %',
       '',
       '1 of 1 faults found (recall 100.0 %), 1 of 2 episodes belong to none (precision 50.0 %).',
       'False alarms per sensor and week: 1.00, critical ones 0.00.',
