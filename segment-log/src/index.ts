@@ -1,6 +1,7 @@
 export { SegmentLogError, type SegmentLogErrorCode } from './errors.ts';
 export { type FileSystem, type LogFile, nodeFileSystem, type OpenMode } from './file-system.ts';
 export { inspectLog, type LogReport, type SegmentReport } from './inspect-log.ts';
+export { readLog } from './read-log.ts';
 export type { PositionRange } from './position-ranges.ts';
 export { ITEM_LENGTH_BYTES, type ItemBlock } from './format.ts';
 export type { Recovery } from './recovery.ts';

@@ -1,10 +1,15 @@
-import { epochMs, type GatewayName } from '@floorwatch/contracts';
-import { loadConfig } from '@floorwatch/runtime';
+import { stat } from 'node:fs/promises';
+
+import { type EpochMs, epochMs, type GatewayName } from '@floorwatch/contracts';
+import { loadConfig, StartError } from '@floorwatch/runtime';
 
 import { agentConfigSchema } from '../config.ts';
 import { type EngineConfig, engineConfigSchema } from '../sensor-engine-config.ts';
 import { type EngineOutput, type EpisodeEvent, SensorEngine } from '../sensor-engine.ts';
-import { type RecordingCounts, readRecording } from './read-recording.ts';
+import { StateError } from '../state-section.ts';
+import type { BacktestInput, BacktestItem, RecordingCounts } from './backtest-input.ts';
+import { openJournal } from './read-journal.ts';
+import { openRecording } from './read-recording.ts';
 import { type SensorReport, SensorReports } from './sensor-report.ts';
 
 /** A clock behind which every recording lies, so that event time alone moves the watermark. */
@@ -20,16 +25,20 @@ export interface BacktestOptions {
   readonly json?: boolean;
 }
 
-/** What came of one recording. */
+/** What came of one recording or journal. */
 export interface BacktestReport extends RecordingCounts {
   readonly file: string;
+  /** When the state was saved that the sensors were judged from on; null: from nothing, as by a new agent. */
+  readonly stateFrom: EpochMs | null;
   readonly sensors: readonly SensorReport[];
 }
 
 /**
- * Runs the engine over recordings, each by itself, by the code and with the configuration that an agent would run.
+ * Runs the engine over recordings and journals, each by itself, by the code and with the configuration that an agent would run.
  *
+ * @param files recordings (see `readRecording`), or data folders of agents (see `openJournal`).
  * @param progress hears now and then how many readings of the file have been judged.
+ * @throws StartError if one of them can't be read.
  */
 export async function backtest(
   files: readonly string[],
@@ -40,28 +49,63 @@ export async function backtest(
   const other = compare === undefined ? undefined : await readEngineConfig(compare);
   const reports: BacktestReport[] = [];
   for (const file of files) {
+    const input = (await isFolder(file)) ? await openJournal(file) : openRecording(file);
     const counts: RecordingCounts = { readings: 0, skipped: 0 };
     const sensors = new SensorReports();
-    const runs = [new Run(own), ...(other === undefined ? [] : [new Run(other)])];
-    for await (const reading of readRecording(file, counts)) {
-      sensors.count(reading);
-      for (const run of runs) run.engine.accept(reading, run);
+    const runs = [own, ...(other === undefined ? [] : [other])].map((each) => begin(file, each, input));
+    for await (const item of input.items(counts)) {
+      for (const run of runs) run.accept(item);
+      if (item.kind !== 'reading') continue;
+      sensors.count(item.reading);
       if (counts.readings % PROGRESS_READINGS === 0) progress(file, counts.readings);
     }
     const [found, compared] = runs.map((run) => run.end());
-    reports.push({ file, ...counts, sensors: sensors.reports(found ?? [], compared) });
+    const stateFrom = input.state?.at ?? null;
+    reports.push({ file, ...counts, stateFrom, sensors: sensors.reports(found ?? [], compared) });
   }
   return reports;
 }
 
+const isFolder = async (file: string): Promise<boolean> =>
+  stat(file).then(
+    (found) => found.isDirectory(),
+    // Whoever opens it says what is wrong with it.
+    () => false,
+  );
+
+function begin(file: string, config: EngineConfig, input: BacktestInput): Run {
+  try {
+    return new Run(config, input);
+  } catch (error) {
+    if (!(error instanceof StateError || error instanceof TypeError)) throw error;
+    throw new StartError('usage', `${file}: its saved state can't be used: ${error.message}`, { cause: error });
+  }
+}
+
 /** One engine and the newest word of every episode that it found. */
 class Run {
-  readonly engine: SensorEngine;
+  readonly #engine: SensorEngine;
   readonly #episodes = new Map<string, EpisodeEvent>();
 
-  constructor(config: EngineConfig) {
-    this.engine = new SensorEngine(config, UNNAMED);
-    this.engine.advance({ now: END_OF_TIME, synchronised: false, sinceStartMs: 0 }, this);
+  constructor(config: EngineConfig, { state, hasClock }: BacktestInput) {
+    this.#engine = new SensorEngine(config, UNNAMED);
+    // What was open then was found before, and is no finding of this run.
+    if (state !== undefined) this.#engine.restore(state.sections, 'closed');
+    if (!hasClock) this.#engine.advance({ now: END_OF_TIME, synchronised: false, sinceStartMs: 0 }, this);
+  }
+
+  accept(item: BacktestItem): void {
+    switch (item.kind) {
+      case 'reading':
+        this.#engine.accept(item.reading, this);
+        break;
+      case 'tick':
+        this.#engine.advance({ ...item.tick, synchronised: item.tick.quality !== 'unsynchronised' }, this);
+        break;
+      case 'away':
+        this.#engine.away();
+        break;
+    }
   }
 
   emit(output: EngineOutput): void {
@@ -69,7 +113,7 @@ class Run {
   }
 
   end(): EpisodeEvent[] {
-    this.engine.close(this);
+    this.#engine.close(this);
     return [...this.#episodes.values()];
   }
 }

@@ -8,8 +8,13 @@ import type { SensorReport } from './sensor-report.ts';
 export function addBacktest(program: Command): void {
   program
     .command('backtest')
-    .description('show what the agent would have found in recordings: CSV (time first) or NDJSON, also .gz')
-    .argument('<file...>', 'recordings; each is judged by itself')
+    .description(
+      'show what the agent would have found in recordings (CSV with the time first, or NDJSON, also .gz) or in its own journal',
+    )
+    .argument(
+      '<file...>',
+      'recordings, or data folders of agents that do not run, or copies of them; each is judged by itself',
+    )
     .option('--config <file>', "an agent's configuration file (default: the defaults)")
     .option('--compare <file>', 'another one, and what would appear and disappear with it')
     .option('--json', 'print one line of JSON per recording', false)
@@ -35,7 +40,7 @@ const instant = (at: number): string => {
 };
 
 /** A report as a table for people. */
-export function backtestText({ file, readings, skipped, sensors }: BacktestReport): string {
+export function backtestText({ file, readings, skipped, stateFrom, sensors }: BacktestReport): string {
   const head = ['sensor', 'readings', 'anomalies', 'critical', 'per week', 'first (UTC)', 'kinds'];
   const rows = sensors.map((sensor) => [
     `${sensor.device}/${sensor.metric}`,
@@ -56,7 +61,8 @@ export function backtestText({ file, readings, skipped, sensors }: BacktestRepor
       .join('  ')
       .trimEnd();
   return [
-    `${file}: ${readings} readings${skipped > 0 ? `, ${skipped} cells or lines without a usable value and time` : ''}`,
+    `${file}: ${readings} readings${skipped > 0 ? `, ${skipped} cells, lines or items without a usable value and time` : ''}`,
+    ...(stateFrom === null ? [] : [`judged by what the agent had learned until ${instant(stateFrom)} UTC`]),
     line(head),
     ...rows.map(line),
     ...sensors.flatMap(details),

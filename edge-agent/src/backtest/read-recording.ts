@@ -10,6 +10,7 @@ import { parse } from 'csv-parse';
 import { z } from 'zod';
 
 import { statsLimits } from '../stats/limits.ts';
+import type { BacktestInput, RecordingCounts } from './backtest-input.ts';
 
 /** A number of seconds since 1970 is below this until the year 5138; milliseconds are above it since 1973. */
 const SECONDS_MAX = 1e11;
@@ -17,19 +18,21 @@ const SECONDS_MAX = 1e11;
 const LINE_LENGTH_MAX = 64 * 1024;
 const DATE = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)\s*(Z|[+-]\d{2}:?\d{2})?)?$/;
 
-/** What could not be used, counted while reading. */
-export interface RecordingCounts {
-  readings: number;
-  /** Cells or lines without a usable value or time. */
-  skipped: number;
-}
-
 const lineSchema = z.object({
   device: nameSchema,
   metric: nameSchema,
   value: z.number(),
   ts: z.union([z.number(), z.string()]),
   unit: z.string().exactOptional(),
+});
+
+/** A recording as the input of a backtest, which begins with nothing known; see {@link readRecording}. */
+export const openRecording = (file: string): BacktestInput => ({
+  state: undefined,
+  hasClock: false,
+  async *items(counts) {
+    for await (const reading of readRecording(file, counts)) yield { kind: 'reading', reading };
+  },
 });
 
 /**
@@ -43,7 +46,10 @@ export async function* readRecording(file: string, counts: RecordingCounts): Asy
   const name = path.basename(file).replace(/\.gz$/, '');
   const kind = path.extname(name);
   if (!['.csv', '.ndjson', '.jsonl'].includes(kind)) {
-    throw new StartError('usage', `${file}: must end in .csv, .ndjson or .jsonl, or one of these and .gz`);
+    throw new StartError(
+      'usage',
+      `${file}: must be a data folder of an agent, or end in .csv, .ndjson or .jsonl, or one of these and .gz`,
+    );
   }
   const input = createReadStream(file);
   const bytes = file.endsWith('.gz') ? input.pipe(createGunzip()) : input;

@@ -103,13 +103,16 @@ export class SnapshotFile {
   /**
    * The newest snapshot that is whole. To be called once, before the first `save`.
    *
+   * @param order `oldest-first`: rather the one before it, behind which the journal is whole too; not before a `save`.
    * @returns without `snapshot` if there is none. `problems` says in a sentence each what is wrong with those that can't be used: if there are
    *   any, the snapshot is an older one, and what the journal held behind it may have been trimmed.
    * @throws SnapshotFileError `format` if a newer release wrote one; `read-failed`.
    */
-  async load(): Promise<{ readonly snapshot?: LoadedSnapshot; readonly problems: readonly string[] }> {
+  async load(
+    order: 'newest-first' | 'oldest-first' = 'newest-first',
+  ): Promise<{ readonly snapshot?: LoadedSnapshot; readonly problems: readonly string[] }> {
     const problems: string[] = [];
-    for (const name of [NEWEST, PREVIOUS]) {
+    for (const name of order === 'newest-first' ? [NEWEST, PREVIOUS] : [PREVIOUS, NEWEST]) {
       const file = this.#path(name);
       const content = await this.#read(file);
       if (content === undefined) continue;

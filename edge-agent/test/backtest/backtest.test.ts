@@ -1,8 +1,9 @@
-import { writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 
 import { epochMs } from '@floorwatch/contracts';
+import { takeProcessLock } from '@floorwatch/runtime';
 import { describe, expect, it } from 'vitest';
 
 import { resourcesPerTest } from '../../../tests/support/index.ts';
@@ -10,7 +11,10 @@ import { backtest, type BacktestOptions } from '../../src/backtest/backtest.ts';
 import { backtestText } from '../../src/backtest/command.ts';
 import { readRecording } from '../../src/backtest/read-recording.ts';
 import { detectOffline } from '../../src/detect-offline.ts';
+import { Journal } from '../../src/journal/journal.ts';
 import { engineConfigSchema } from '../../src/sensor-engine-config.ts';
+import { SensorEngine } from '../../src/sensor-engine.ts';
+import { SnapshotFile } from '../../src/snapshot/snapshot-file.ts';
 
 const START = Date.UTC(2026, 2, 2);
 const resources = resourcesPerTest();
@@ -84,7 +88,9 @@ describe('reading recordings', () => {
   it('says what is wrong with a file', async () => {
     await expect(readingsOf('/nowhere/press.csv')).rejects.toThrow(/\/nowhere\/press\.csv: can't be read: ENOENT/);
     await expect(readingsOf('/nowhere/press.csv.gz')).rejects.toThrow(/can't be read: ENOENT/);
-    await expect(readingsOf('press.xlsx')).rejects.toThrow(/must end in \.csv, \.ndjson or \.jsonl/);
+    await expect(readingsOf('press.xlsx')).rejects.toThrow(
+      /must be a data folder of an agent, or end in \.csv, \.ndjson or \.jsonl/,
+    );
     await expect(readingsOf(await file('broken.csv.gz', 'not packed'))).rejects.toThrow(
       /can't be read: incorrect header/,
     );
@@ -141,5 +147,100 @@ describe('a backtest', () => {
       [99, null],
       [99, null],
     ]);
+  });
+});
+
+describe("a backtest of the agent's own journal", () => {
+  const readings = Array.from({ length: 2_880 }, (_, i) => ({
+    device: 'press',
+    metric: 'temperature',
+    eventTime: epochMs(START + i * 60_000),
+    value: value(i),
+    quality: 'good' as const,
+  }));
+  const item = (reading: (typeof readings)[number]) => ({ reading, receivedAt: reading.eventTime });
+
+  async function journal(folder: string, ...parts: (typeof readings)[]): Promise<void> {
+    const log = await Journal.open({
+      directory: path.join(folder, 'journal'),
+      durability: 'process',
+      bytesMax: 2 ** 24,
+      reserveBytes: 2 ** 20,
+      segmentBytesMax: 2 ** 20,
+      commitDelayMs: 0,
+    });
+    for (const part of parts) {
+      await log.appendReadings(part.map(item));
+      const now = part.at(-1)!.eventTime;
+      await log.appendTick({ now, quality: 'synchronised', sinceStartMs: 100_000 });
+    }
+    await log.close();
+  }
+
+  /** A data folder whose state is saved after the first `learned` readings. */
+  async function dataFolder(learned: number): Promise<string> {
+    const folder = await resources.directory();
+    const engine = new SensorEngine(engineConfigSchema.parse({}), { site: 's', gateway: 'g' });
+    for (const reading of readings.slice(0, learned)) engine.accept(reading, { emit: () => undefined });
+    const at = START + learned * 60_000;
+    const header = { site: 's', gateway: 'g', position: learned + 1, ordinal: 1, outputHash: '', lanes: {}, at };
+    const snapshots = new SnapshotFile(folder);
+    await snapshots.save(header, engine.snapshot());
+    // A newer one, behind which little is left to judge.
+    await snapshots.save({ ...header, position: 2_880 }, []);
+    await journal(folder, readings.slice(0, learned), readings.slice(learned));
+    return folder;
+  }
+
+  const episodesFrom = (from: number): number[] =>
+    detectOffline(engineConfigSchema.parse({}), { site: 'backtest', gateway: 'backtest' }, readings)
+      .filter(({ phase, openedAt }) => phase === 'opened' && openedAt >= from)
+      .map(({ openedAt }) => openedAt);
+
+  it('begins with what the agent had learned, and finds what it would have found', async () => {
+    const folder = await dataFolder(1_440);
+    const before = await readdir(folder, { recursive: true });
+    const [report] = await run([folder]);
+    const expected = episodesFrom(START + 1_440 * 60_000);
+    expect(expected.length).toBeGreaterThan(0);
+    expect(report).toMatchObject({ readings: 1_440, skipped: 0, stateFrom: START + 1_440 * 60_000 });
+    expect(report?.sensors[0]).toMatchObject({ episodes: expected.length, firstAt: expected[0] });
+    expect(backtestText(report!)).toContain('judged by what the agent had learned until 2026-03-03 00:00:00 UTC');
+    expect(await readdir(folder, { recursive: true })).toEqual(before);
+  });
+
+  it('begins with nothing where no state was saved, and says what another configuration changes', async () => {
+    const folder = await resources.directory();
+    await journal(folder, readings);
+    const off = await configFile('{adaptive: {enabled: false}, zScore: {watch: never}}');
+    const [report] = await run([folder], { compare: off });
+    expect(report).toMatchObject({ readings: 2_880, skipped: 0, stateFrom: null });
+    expect(report?.sensors[0]).toMatchObject({ appear: [], disappear: episodesFrom(0) });
+  });
+
+  it('counts what the journal has lost', async () => {
+    const folder = await dataFolder(1_440);
+    const [segment] = (await readdir(path.join(folder, 'journal'))).filter((name) => name.endsWith('.seg'));
+    const place = path.join(folder, 'journal', segment!);
+    const bytes = await readFile(place);
+    // In the middle of the first frame behind the saved state, of which the later tick alone is whole.
+    bytes.fill(0xff, bytes.length - 70_000, bytes.length - 69_000);
+    await writeFile(place, bytes);
+    const [report] = await run([folder]);
+    expect(report!.skipped).toBeGreaterThan(0);
+    expect(report!.readings + report!.skipped).toBe(1_440);
+  });
+
+  it('says that an agent has it in use, and what is no data folder', async () => {
+    const folder = await dataFolder(100);
+    const attempt = await takeProcessLock(folder);
+    await expect(run([folder])).rejects.toThrow(
+      `${folder}: is in use by an agent (process ${process.pid}); stop it first, or give a copy of the folder`,
+    );
+    if ('lock' in attempt) await attempt.lock.release();
+    await expect(run([folder])).resolves.toHaveLength(1);
+    await expect(run([path.join(folder, 'journal')])).rejects.toThrow(/is no data folder of an agent/);
+    await writeFile(path.join(folder, 'snapshot'), 'nonsense');
+    await expect(run([folder])).resolves.toHaveLength(1);
   });
 });
