@@ -220,7 +220,8 @@ describe("a backtest of the agent's own journal", () => {
 
   it('counts what the journal has lost', async () => {
     const folder = await dataFolder(1_440);
-    const [segment] = (await readdir(path.join(folder, 'journal'))).filter((name) => name.endsWith('.seg'));
+    const names = await readdir(path.join(folder, 'journal'));
+    const segment = names.find((name) => name.endsWith('.seg'));
     const place = path.join(folder, 'journal', segment!);
     const bytes = await readFile(place);
     // In the middle of the first frame behind the saved state, of which the later tick alone is whole.
