@@ -1,0 +1,149 @@
+import {
+  type Batch,
+  type Collector,
+  type EpochMs,
+  type FloorRecord,
+  type GapRecord,
+  type IngestAddress,
+  rollupAggregate,
+  rollupMoving,
+  rollupStart,
+  type Row,
+} from '@floorwatch/contracts';
+
+import type { CheckpointState } from './checkpoint/format.ts';
+import type { FloorObserver } from './floor-observer.ts';
+import { processorLimits } from './limits.ts';
+import { anomalyRow, gatewayRow } from './rows.ts';
+import { Alarms } from './sequence/alarms.ts';
+import { type Judgement, Sequencer, type SequencerLimits } from './sequence/sequencer.ts';
+import type { WindowConfig } from './window/window-config.ts';
+import { WindowOperator } from './window/window-operator.ts';
+
+/** What happened since the start. */
+export interface FoldCounts {
+  batches: number;
+  records: number;
+  rollups: number;
+  readings: number;
+  duplicates: number;
+  /** Numbers that came before their turn and were not applied; gateways send them again. */
+  ahead: number;
+  /** Numbers that gateways declared lost. */
+  gaps: number;
+  epochs: number;
+}
+
+/**
+ * What batches become: sequence → window → rows. Pure but for the observer, whom nothing depends on; the same batches in the same order
+ * make the same rows, bit by bit, for live reading and for `reprocess`.
+ */
+export class Fold {
+  readonly counts: FoldCounts = {
+    batches: 0,
+    records: 0,
+    rollups: 0,
+    readings: 0,
+    duplicates: 0,
+    ahead: 0,
+    gaps: 0,
+    epochs: 0,
+  };
+  readonly sequencer: Sequencer;
+  readonly windows: WindowOperator;
+  readonly alarms: Alarms;
+  readonly #observer: FloorObserver;
+  readonly #out: Collector<Row>;
+
+  constructor(options: {
+    readonly windows: WindowConfig;
+    readonly sequence: SequencerLimits;
+    readonly observer: FloorObserver;
+    readonly out: Collector<Row>;
+    readonly from: Pick<CheckpointState, 'sources' | 'alarms' | 'windows'> | undefined;
+  }) {
+    const { from } = options;
+    this.#observer = options.observer;
+    this.#out = options.out;
+    this.sequencer = new Sequencer(options.sequence, from?.sources);
+    this.alarms = new Alarms(processorLimits.alarmsPerPartitionMax, from?.alarms);
+    this.windows = new WindowOperator(options.windows, from?.windows);
+  }
+
+  /** Applies what is new in a batch. */
+  apply(address: IngestAddress, batch: Batch, storedAt: EpochMs): Judgement {
+    const judgement = this.sequencer.accept(address, batch.epoch, batch.records, storedAt);
+    const { from, begun } = judgement;
+    this.counts.batches++;
+    this.counts.duplicates += judgement.duplicates;
+    this.counts.ahead += judgement.ahead;
+    if (begun !== false) this.counts.epochs++;
+    if (begun === 'after-loss' && address.lane === 'telemetry') this.windows.lose(address, null);
+    for (const cause of judgement.alarms) {
+      this.#observer.alarm(this.alarms.raise(address, cause, batch.epoch, storedAt));
+    }
+    for (let index = from; index < batch.records.length; index++) {
+      this.counts.records++;
+      this.#applyRecord(address, batch, batch.records[index]!, judgement);
+    }
+    return judgement;
+  }
+
+  #applyRecord(address: IngestAddress, batch: Batch, record: FloorRecord, { floor, run }: Judgement): void {
+    switch (record.kind) {
+      case 'rollups':
+        this.windows.merge(address, batch.sensors, record, run, this.#out);
+        this.#observeRollups(address, batch, record);
+        break;
+      case 'tick':
+        this.windows.advance(address, record.watermark, this.#out);
+        this.#observer.watermark(address, record.watermark);
+        break;
+      case 'anomaly': {
+        const row = anomalyRow(address, record);
+        this.#out.emit(row);
+        this.#observer.anomaly(row);
+        break;
+      }
+      case 'status': {
+        const row = gatewayRow(address, record);
+        this.#out.emit(row);
+        this.#observer.gateway(row);
+        break;
+      }
+      case 'start':
+        break;
+      case 'gap':
+        this.counts.gaps += record.to - Math.max(floor, record.number - 1);
+        if (address.lane === 'telemetry') this.#loseFrames(address, record, floor);
+        break;
+    }
+  }
+
+  /** Marks what the numbers of a gap above `floor` touched; those at or below it were applied, or were part of an earlier gap. */
+  #loseFrames(address: IngestAddress, gap: GapRecord, floor: number): void {
+    let next = Math.max(floor + 1, gap.number);
+    for (const { number, to, readings, eventTimes } of gap.frames) {
+      if (to < next) continue;
+      if (number > next) break;
+      if (eventTimes !== null) this.windows.lose(address, [eventTimes.from, eventTimes.to]);
+      else if (readings > 0) this.windows.lose(address, null);
+      next = to + 1;
+    }
+    // Nobody knows what the rest held.
+    if (next <= gap.to) this.windows.lose(address, null);
+  }
+
+  #observeRollups(address: IngestAddress, batch: Batch, record: Extract<FloorRecord, { kind: 'rollups' }>): void {
+    const { sensor, n } = record.columns;
+    for (let index = 0; index < sensor.length; index++) {
+      const name = batch.sensors[sensor[index]!];
+      this.counts.readings += n[index]!;
+      if (name === undefined) continue;
+      const ref = { site: address.site, gateway: address.gateway, device: name.device, metric: name.metric };
+      const moving = rollupMoving(record, index);
+      this.#observer.rollup(ref, name.unit, rollupStart(record, index), rollupAggregate(record, index), moving);
+    }
+    this.counts.rollups += sensor.length;
+  }
+}
