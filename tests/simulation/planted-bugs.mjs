@@ -28,7 +28,7 @@ export const plantedBugs = [
     'wall-clock-in-apply',
     "windows are sealed by the processor's clock",
     edit(
-      'cloud-processor/src/partition.ts',
+      'cloud-processor/src/fold.ts',
       '        this.windows.advance(address, record.watermark, this.#out);\n',
       '        this.windows.advance(address, (Date.now() - 10_000) as EpochMs, this.#out);\n',
     ),
@@ -87,7 +87,7 @@ export const plantedBugs = [
     'gap-counted-twice',
     'a gap that begins below the floor is counted whole',
     edit(
-      'cloud-processor/src/partition.ts',
+      'cloud-processor/src/fold.ts',
       'this.counts.gaps += record.to - Math.max(floor, record.number - 1);',
       'this.counts.gaps += record.to - Math.min(floor, record.number - 1);',
     ),
