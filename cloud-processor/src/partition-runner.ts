@@ -30,7 +30,7 @@ export interface CheckpointFigures {
 /** Joins a partition with its checkpoint file, and gives the reader its view of both. */
 export class PartitionRunner {
   readonly partition: Partition;
-  readonly #file: CheckpointFile;
+  readonly #file: Pick<CheckpointFile, 'path' | 'save'>;
   readonly #deadLetters: DeadLetters;
   readonly floors: SafeFloors;
   readonly #logger: Logger;
@@ -50,7 +50,7 @@ export class PartitionRunner {
 
   constructor(options: {
     readonly partition: Partition;
-    readonly file: CheckpointFile;
+    readonly file: Pick<CheckpointFile, 'path' | 'save'>;
     readonly deadLetters: DeadLetters;
     readonly floors: SafeFloors;
     readonly logger: Logger;

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 
 import { type DurationMs, partitionOf } from '@floorwatch/contracts';
@@ -28,31 +27,14 @@ import { DeadLetters } from './dead-letters/dead-letters.ts';
 import { type RetryOutcome, retryLetter } from './dead-letters/retry.ts';
 import type { FloorObserver, OpenWindows } from './floor-observer.ts';
 import { FloorPublisher } from './floors/floor-publisher.ts';
-import { SafeFloors } from './floors/safe-floors.ts';
 import { processorLimits } from './limits.ts';
-import { PartitionRunner } from './partition-runner.ts';
-import { Partition } from './partition.ts';
-import { LateCorrector } from './write/late-corrector.ts';
-import { StoreComparer } from './write/store-comparer.ts';
+import { assemblePartition, type Lane, writeOut } from './partition-parts.ts';
 import { ALARM_CAUSES, type AlarmSnapshot } from './sequence/alarms.ts';
 import { LiveWriter } from './write/live-writer.ts';
-import { OutboxWriter } from './write/outbox-writer.ts';
 import { type Store, StoreError } from './write/store.ts';
 
 /** A checkpoint that took long is followed by a pause of this many times its duration, so that saving never takes most of the time. */
 const CHECKPOINT_DUTY = 4;
-
-/** One partition at work. */
-interface Lane {
-  readonly runner: PartitionRunner;
-  readonly writer: OutboxWriter;
-  readonly corrector: LateCorrector;
-  /** After a start from the checkpoint before the newest. */
-  readonly comparer: StoreComparer | undefined;
-  /** Before that time of `performance.now()` the store is neither compared with nor read as a base. */
-  readonly readableFrom: number;
-  reader: PartitionReader | undefined;
-}
 
 /**
  * consume → sequence → window → write for all partitions of this processor. `open` takes hold of the checkpoints, `run` works until it
@@ -131,50 +113,19 @@ export class Pipeline implements OpenWindows {
 
   async #openLane(number: number, deadLetters: DeadLetters): Promise<Lane> {
     const file = new CheckpointFile(this.#config.dataDir, number, VERSION);
-    const { from, isPrevious } = await this.#load(file, number);
-    // Until then a request of a process that was killed may still land.
-    const landed = from === undefined || from.clean ? 0 : performance.now() + this.#store.lingerMs;
-    const partition = new Partition({
+    const loaded = await this.#load(file, number);
+    const { windows, stream } = this.#config;
+    return assemblePartition({
       number,
-      windows: {
-        ...this.#config.windows,
-        gatewaysMax: processorLimits.gatewaysPerPartitionMax,
-        sensorsPerGatewayMax: processorLimits.sensorsPerGatewayMax,
-        openWindowsMax: processorLimits.openWindowsPerPartitionMax,
-        lostRangesPerGatewayMax: processorLimits.lostRangesPerGatewayMax,
-        lateWindowsMax: processorLimits.lateWindowsPerPartitionMax,
-        lateRollupsMax: processorLimits.lateRollupsPerPartitionMax,
-      },
-      sequence: {
-        streamAgeMax: this.#config.stream.ageMax,
-        epochsPerSourceMin: processorLimits.epochsPerSourceMin,
-        epochsPerSourceMax: processorLimits.epochsPerSourceMax,
-      },
-      newSeries: randomBytes(8).toString('hex'),
-      observer: this.#observer,
-      deadLetters,
-      from,
-      outbox: { comparing: isPrevious, updatesFrom: landed },
-    });
-    const readableFrom = isPrevious ? landed : 0;
-    const runner = new PartitionRunner({
-      partition,
+      windows,
+      streamAgeMax: stream.ageMax,
       file,
-      deadLetters,
-      floors: new SafeFloors(from),
-      logger: this.#logger,
-      storeReadableFrom: readableFrom,
-    });
-    const writer = new OutboxWriter({
-      outbox: partition.outbox,
+      loaded,
       store: this.#store,
       deadLetters,
+      observer: this.#observer,
       logger: this.#logger,
-      settle: () => partition.settle(),
     });
-    const corrector = new LateCorrector(runner.lateTarget, this.#store, this.#logger);
-    const comparer = isPrevious ? new StoreComparer(partition.outbox, this.#store, this.#logger) : undefined;
-    return { runner, writer, corrector, comparer, readableFrom, reader: undefined };
   }
 
   async #load(
@@ -312,13 +263,7 @@ export class Pipeline implements OpenWindows {
     await this.#connectStore(signal);
     // A processor that may not work on these partitions must not write what it remembers of them, either.
     await this.#claimed.until(() => this.#claims?.held === true, signal);
-    await Promise.all(
-      this.#lanes.flatMap((lane) => [
-        lane.writer.run(signal),
-        lane.corrector.run(signal),
-        lane.comparer?.run(lane.readableFrom - performance.now(), signal) ?? Promise.resolve(),
-      ]),
-    );
+    await writeOut(this.#lanes, signal);
   }
 
   async #connectStore(signal: AbortSignal): Promise<void> {

@@ -1,8 +1,7 @@
 import { setMaxListeners } from 'node:events';
 
-import { type Batch, durationMs, seconds } from '@floorwatch/contracts';
+import { type Batch, days, durationMs, seconds } from '@floorwatch/contracts';
 
-import type { CheckpointFile } from '../../../cloud-processor/src/checkpoint/checkpoint-file.ts';
 import {
   type CheckpointState,
   decodeCheckpoint,
@@ -11,16 +10,12 @@ import {
 import { PartitionReader } from '../../../cloud-processor/src/consume/partition-reader.ts';
 import type { DeadLetters } from '../../../cloud-processor/src/dead-letters/dead-letters.ts';
 import { FloorPublisher } from '../../../cloud-processor/src/floors/floor-publisher.ts';
-import { SafeFloors } from '../../../cloud-processor/src/floors/safe-floors.ts';
-import { PartitionRunner } from '../../../cloud-processor/src/partition-runner.ts';
-import { Partition } from '../../../cloud-processor/src/partition.ts';
-import type { SequencerLimits } from '../../../cloud-processor/src/sequence/sequencer.ts';
+import { assemblePartition, writeOut } from '../../../cloud-processor/src/partition-parts.ts';
+import type { PartitionRunner } from '../../../cloud-processor/src/partition-runner.ts';
+import type { Partition } from '../../../cloud-processor/src/partition.ts';
 import type { WindowConfig } from '../../../cloud-processor/src/window/window-config.ts';
-import { LateCorrector } from '../../../cloud-processor/src/write/late-corrector.ts';
-import { OutboxWriter } from '../../../cloud-processor/src/write/outbox-writer.ts';
-import { StoreComparer } from '../../../cloud-processor/src/write/store-comparer.ts';
 import type { Store } from '../../../cloud-processor/src/write/store.ts';
-import { deaf, sequencerLimits, windowConfig } from '../../../cloud-processor/test/support/floor.ts';
+import { deaf, windowConfig } from '../../../cloud-processor/test/support/floor.ts';
 import type { StoreModel } from './store-model.ts';
 import type { StreamModel } from './stream-model.ts';
 import { never, type World } from './world.ts';
@@ -29,7 +24,6 @@ export const WINDOWS: WindowConfig = windowConfig({
   sizes: [seconds(20), seconds(60)],
   allowedLateness: seconds(5),
 });
-const SEQUENCE: SequencerLimits = sequencerLimits();
 /** Checkpoints far apart with floors close together show what a floor must not tell, and the other way round what must wait. */
 const CHECKPOINT_MS = [2_000, 5_000, 15_000] as const;
 const FLOOR_MS = [2_000, 8_000].map(durationMs);
@@ -85,9 +79,6 @@ class ProcessorLife {
     const [checkpointMs, floorMs] = [world.pick(CHECKPOINT_MS), world.pick(FLOOR_MS)];
     const store = storeModel.connect(() => this.#survives()) as Store;
     const { from, isFallback } = disk.load();
-    const isPrevious = isFallback || (from?.comparing ?? false);
-    const { now } = world.time;
-    const landed = from === undefined || from.clean ? 0 : now + store.lingerMs;
     const deadLetters = {
       addBatch: ({ reason, message }: { reason: string; message: string }) =>
         world.fail(`a batch became a dead letter: ${reason}, ${message}`),
@@ -95,45 +86,26 @@ class ProcessorLife {
       flush: async () => undefined,
       hasRoom: true,
     } as unknown as DeadLetters;
-    const partition = new Partition({
+    const save = async (state: CheckpointState): Promise<number> => {
+      const text = [...encodeCheckpoint(state, 'simulated')].join('');
+      await world.time.sleep(world.int(1, world.strikes('slow-disk', 0.2) ? 2_000 : 20));
+      if (!this.#survives()) return never();
+      disk.put(text);
+      if (this.#crashesAfterSave) this.#opsLeft = Math.min(this.#opsLeft, world.int(1, 25));
+      return this.#survives() ? text.length : never();
+    };
+    const lane = assemblePartition({
       number: 0,
       windows: WINDOWS,
-      sequence: SEQUENCE,
-      newSeries: Array.from({ length: 16 }, () => world.int(0, 9)).join(''),
-      observer: deaf,
-      deadLetters,
-      from,
-      outbox: { comparing: isPrevious, updatesFrom: landed },
-    });
-    const file = {
-      path: 'checkpoint',
-      save: async (state: CheckpointState) => {
-        const text = [...encodeCheckpoint(state, 'simulated')].join('');
-        await world.time.sleep(world.int(1, world.strikes('slow-disk', 0.2) ? 2_000 : 20));
-        if (!this.#survives()) return never<number>();
-        disk.put(text);
-        if (this.#crashesAfterSave) this.#opsLeft = Math.min(this.#opsLeft, world.int(1, 25));
-        return this.#survives() ? text.length : never<number>();
-      },
-    } as unknown as CheckpointFile;
-    const readableFrom = isPrevious ? landed : 0;
-    this.runner = new PartitionRunner({
-      partition,
-      file,
-      deadLetters,
-      floors: new SafeFloors(from),
-      logger,
-      storeReadableFrom: readableFrom,
-    });
-    const writer = new OutboxWriter({
-      outbox: partition.outbox,
+      streamAgeMax: days(7),
+      file: { path: 'checkpoint', save },
+      loaded: { from, isPrevious: isFallback || (from?.comparing ?? false) },
       store,
       deadLetters,
+      observer: deaf,
       logger,
-      settle: () => partition.settle(),
     });
-    const corrector = new LateCorrector(this.runner.lateTarget, store, logger);
-    const comparer = isPrevious ? new StoreComparer(partition.outbox, store, logger) : undefined;
+    this.runner = lane.runner;
     const reader = new PartitionReader({
       client: stream.client,
       manager: stream.manager,
@@ -152,9 +124,7 @@ class ProcessorLife {
       reader.run(sources),
       this.#saveRegularly(checkpointMs, sources),
       floors.run(sources),
-      writer.run(sinks),
-      corrector.run(sinks),
-      comparer?.run(readableFrom - now, sinks),
+      writeOut([lane], sinks),
     ]).catch((error: unknown) => {
       if (!this.#dead) world.fail(`the processor died: ${String(error)}`);
     });

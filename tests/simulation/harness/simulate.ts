@@ -62,6 +62,7 @@ async function run(world: World): Promise<void> {
   for (const site of sites) site.calm();
   world.note('nothing goes wrong any more');
   let ended = false;
+  let quietFrom = stormMs + QUIET_MS;
   const waitsFor = (): readonly string[] => [
     ...sites.flatMap((site) => site.waitsFor),
     ...(processor.idle ? [] : [processor.waitsFor]),
@@ -69,7 +70,9 @@ async function run(world: World): Promise<void> {
   while (!broken()) {
     await time.run(time.now + LOOK_MS, broken);
     const since = time.now - stormMs;
-    if (!ended && since > QUIET_MS && processor.partition?.windows.openWindows === 0) {
+    // What came last leaves the gateway with the next tick.
+    if (sites.some((site) => !site.allTaken)) quietFrom = time.now + QUIET_MS;
+    if (!ended && time.now > quietFrom && processor.partition?.windows.openWindows === 0) {
       for (const site of sites) site.end();
       ended = true;
     }

@@ -233,6 +233,11 @@ export class Site {
     this.start();
   }
 
+  /** Whether every reading is acknowledged. */
+  get allTaken(): boolean {
+    return this.devices.every(({ done }) => done);
+  }
+
   /** No more ticks. */
   end(): void {
     this.#ticking = false;

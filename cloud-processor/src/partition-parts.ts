@@ -1,0 +1,96 @@
+import { randomBytes } from 'node:crypto';
+
+import type { Logger } from '@floorwatch/runtime';
+
+import type { CheckpointFile } from './checkpoint/checkpoint-file.ts';
+import type { CheckpointState } from './checkpoint/format.ts';
+import type { PartitionReader } from './consume/partition-reader.ts';
+import type { DeadLetters } from './dead-letters/dead-letters.ts';
+import type { FloorObserver } from './floor-observer.ts';
+import { SafeFloors } from './floors/safe-floors.ts';
+import { processorLimits } from './limits.ts';
+import { PartitionRunner } from './partition-runner.ts';
+import { Partition } from './partition.ts';
+import type { SequencerLimits } from './sequence/sequencer.ts';
+import type { WindowConfig } from './window/window-config.ts';
+import { LateCorrector } from './write/late-corrector.ts';
+import { OutboxWriter } from './write/outbox-writer.ts';
+import { StoreComparer } from './write/store-comparer.ts';
+import type { Store } from './write/store.ts';
+
+/** One partition at work. */
+export interface Lane {
+  readonly runner: PartitionRunner;
+  readonly writer: OutboxWriter;
+  readonly corrector: LateCorrector;
+  /** After a start from the checkpoint before the newest. */
+  readonly comparer: StoreComparer | undefined;
+  /** Before that time of `performance.now()` the store is neither compared with nor read as a base. */
+  readonly readableFrom: number;
+  reader: PartitionReader | undefined;
+}
+
+/** Puts one partition together with what its last checkpoint holds. */
+export function assemblePartition(options: {
+  readonly number: number;
+  readonly windows: Pick<WindowConfig, 'sizes' | 'allowedLateness'>;
+  readonly streamAgeMax: SequencerLimits['streamAgeMax'];
+  readonly file: Pick<CheckpointFile, 'path' | 'save'>;
+  /** `from`: undefined if there is no checkpoint. `isPrevious`: the process before may have stored more than it says. */
+  readonly loaded: { readonly from: CheckpointState | undefined; readonly isPrevious: boolean };
+  readonly store: Store;
+  readonly deadLetters: DeadLetters;
+  readonly observer: FloorObserver;
+  readonly logger: Logger;
+}): Lane {
+  const { number, file, store, deadLetters, observer, logger } = options;
+  const { from, isPrevious } = options.loaded;
+  // Until then a request of a process that was killed may still land.
+  const landed = from === undefined || from.clean ? 0 : performance.now() + store.lingerMs;
+  const partition = new Partition({
+    number,
+    windows: {
+      ...options.windows,
+      gatewaysMax: processorLimits.gatewaysPerPartitionMax,
+      sensorsPerGatewayMax: processorLimits.sensorsPerGatewayMax,
+      openWindowsMax: processorLimits.openWindowsPerPartitionMax,
+      lostRangesPerGatewayMax: processorLimits.lostRangesPerGatewayMax,
+      lateWindowsMax: processorLimits.lateWindowsPerPartitionMax,
+      lateRollupsMax: processorLimits.lateRollupsPerPartitionMax,
+    },
+    sequence: {
+      streamAgeMax: options.streamAgeMax,
+      epochsPerSourceMin: processorLimits.epochsPerSourceMin,
+      epochsPerSourceMax: processorLimits.epochsPerSourceMax,
+    },
+    newSeries: randomBytes(8).toString('hex'),
+    observer,
+    deadLetters,
+    from,
+    outbox: { comparing: isPrevious, updatesFrom: landed },
+  });
+  const readableFrom = isPrevious ? landed : 0;
+  const floors = new SafeFloors(from);
+  const runner = new PartitionRunner({ partition, file, deadLetters, floors, logger, storeReadableFrom: readableFrom });
+  const writer = new OutboxWriter({
+    outbox: partition.outbox,
+    store,
+    deadLetters,
+    logger,
+    settle: () => partition.settle(),
+  });
+  const corrector = new LateCorrector(runner.lateTarget, store, logger);
+  const comparer = isPrevious ? new StoreComparer(partition.outbox, store, logger) : undefined;
+  return { runner, writer, corrector, comparer, readableFrom, reader: undefined };
+}
+
+/** Writes out what partitions have for the store until `signal` aborts. To be called when the store can be asked. */
+export async function writeOut(lanes: readonly Lane[], signal: AbortSignal): Promise<void> {
+  await Promise.all(
+    lanes.flatMap((lane) => [
+      lane.writer.run(signal),
+      lane.corrector.run(signal),
+      lane.comparer?.run(lane.readableFrom - performance.now(), signal) ?? Promise.resolve(),
+    ]),
+  );
+}
