@@ -29,6 +29,9 @@ export type EpochSnapshot = readonly [
   heardAt: number,
 ];
 
+/** A stretch of records of one epoch that were taken one after the other: its run, and the number that it began with. */
+export type RunSnapshot = readonly [run: number, epoch: string, from: number];
+
 /** A source as it is saved. */
 export interface SourceSnapshot extends SourceName {
   /** The epoch heard last, duplicates included, among those that have no successor; null: none has begun. */
@@ -39,6 +42,8 @@ export interface SourceSnapshot extends SourceName {
   readonly run: number;
   /** The epoch that records were taken from last; null: none were. */
   readonly takenFrom: string | null;
+  /** The newest runs, oldest first. What lies before the first is not known; absent: an older release wrote this. */
+  readonly runs?: readonly RunSnapshot[];
   readonly epochs: readonly EpochSnapshot[];
 }
 
@@ -85,12 +90,16 @@ interface Source {
   waiting: boolean;
   run: number;
   takenFrom: string | null;
+  readonly runs: RunSnapshot[];
   /** The last snapshot, while nothing has changed since: most sources are quiet between two checkpoints. */
   saved: SourceSnapshot | undefined;
 }
 
 /** How an epoch begins, or `waits`: what must come before it is missing. */
 type Beginning = 'waits' | Pick<Judgement, 'begun' | 'alarms'>;
+
+/** Runs that are remembered per source: as many as starts of one agent. Epochs that take turns make one with every turn. */
+const RUNS_MAX = 1_000;
 
 const NONE: readonly AlarmCause[] = [];
 const IN_TURN: Beginning = { begun: 'in-turn', alarms: NONE };
@@ -116,7 +125,8 @@ export class Sequencer {
 
   constructor(limits: SequencerLimits, from: readonly SourceSnapshot[] = []) {
     this.#limits = limits;
-    for (const { site, gateway, lane, current, waiting, run, takenFrom, epochs } of from) {
+    for (const snapshot of from) {
+      const { site, gateway, lane, current, waiting, run, takenFrom, epochs } = snapshot;
       const states = epochs.map(
         ([epoch, floor, highest, succeeded, heardAt]) => [epoch, { floor, highest, succeeded, heardAt }] as const,
       );
@@ -128,6 +138,7 @@ export class Sequencer {
         waiting,
         run,
         takenFrom,
+        runs: [...(snapshot.runs ?? runsOf(snapshot))],
         saved: undefined,
       });
     }
@@ -193,6 +204,7 @@ export class Sequencer {
       waiting: false,
       run: 0,
       takenFrom: null,
+      runs: [],
       saved: undefined,
     };
     this.#sources.set(key, source);
@@ -200,7 +212,7 @@ export class Sequencer {
   }
 
   /** To be called when an epoch was added: only then there can be one too many. */
-  #forget({ epochs, current }: Source, at: EpochMs): void {
+  #forget({ epochs, current, runs }: Source, at: EpochMs): void {
     const { streamAgeMax, epochsPerSourceMin, epochsPerSourceMax } = this.#limits;
     const byAge = [...epochs].sort(([, a], [, b]) => a.heardAt - b.heardAt);
     for (const [epoch, { succeeded, heardAt }] of byAge) {
@@ -213,14 +225,22 @@ export class Sequencer {
       if (epochs.size <= epochsPerSourceMax) return;
       if (epoch !== current && epochs.delete(epoch)) this.forgottenAtLimit++;
     }
+    while (runs[0] !== undefined && !epochs.has(runs[0][1])) runs.shift();
   }
 }
 
-function snapshotOf({ name, epochs, current, waiting, run, takenFrom }: Source): SourceSnapshot {
+/** What an older release's snapshot tells of runs: all of them if no epoch took turns with another, else that one goes on. */
+function runsOf({ run, takenFrom, epochs }: SourceSnapshot): readonly RunSnapshot[] {
+  if (run === epochs.length) return epochs.map(([epoch], index) => [index + 1, epoch, 1] as const);
+  const floor = epochs.find(([epoch]) => epoch === takenFrom)?.[1];
+  return takenFrom === null || floor === undefined ? [] : [[run, takenFrom, floor + 1]];
+}
+
+function snapshotOf({ name, epochs, current, waiting, run, takenFrom, runs }: Source): SourceSnapshot {
   const saved = Array.from(epochs, ([epoch, state]): EpochSnapshot => {
     return [epoch, state.floor, state.highest, state.succeeded, state.heardAt];
   });
-  return { ...name, current, waiting, run, takenFrom, epochs: saved };
+  return { ...name, current, waiting, run, takenFrom, runs: runs.slice(), epochs: saved };
 }
 
 /** What the gateway of a saved source is told. */
@@ -262,7 +282,11 @@ function judge(
   const duplicates = Math.min(last, floor) - first + 1;
   if (last <= floor) return nothingNew(records, { run: source.run, floor, duplicates, ahead: 0 });
   state.floor = last;
-  if (source.takenFrom !== epoch) source.run += 1;
+  if (source.takenFrom !== epoch) {
+    source.run += 1;
+    source.runs.push([source.run, epoch, floor + 1]);
+    if (source.runs.length > RUNS_MAX) source.runs.shift();
+  }
   source.takenFrom = epoch;
   source.waiting = false;
   const from = records.findIndex((record) => lastNumber(record) > floor);

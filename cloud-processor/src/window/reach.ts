@@ -1,0 +1,46 @@
+import type { LostRange } from './lost-ranges.ts';
+
+/** How far event times reached when a record had been applied: `[order of the record, end of the newest bucket]`. */
+export type ReachStep = readonly [order: number, end: number];
+
+/** How far a gateway's event times reach: to the end of its newest bucket, or of what it told to be lost. */
+export const reachOf = (newestEnd: number, lost: readonly LostRange[]): number =>
+  Math.max(newestEnd, (lost.at(-1)?.[1] ?? -Infinity) + 1);
+
+/** A step is remembered when the end has grown by this much, in milliseconds. */
+const STEP_MS = 600_000;
+/** Steps per gateway: a week in steps of an hour. */
+const STEPS_MAX = 168;
+
+/**
+ * Remembers roughly how far the event times of a gateway's records reached, record by record, so that a replay which can not begin at the
+ * gateway's first record knows which windows it makes whole: those that begin where nothing before its first record reached.
+ *
+ * Invariant: both parts of the steps grow. A step that is left out makes answers larger, never smaller.
+ */
+export class Reach {
+  readonly #steps: ReachStep[];
+
+  constructor(from: readonly ReachStep[] = []) {
+    this.#steps = [...from];
+  }
+
+  /** The record has been applied; `end` is the end of the newest bucket that it or any before it brought. */
+  note(order: number, end: number): void {
+    const last = this.#steps.at(-1);
+    if (last !== undefined && (end < last[1] + STEP_MS || order <= last[0])) return;
+    this.#steps.push([order, end]);
+    if (this.#steps.length <= STEPS_MAX) return;
+    // The older half becomes coarser.
+    for (let index = STEPS_MAX / 2; index > 0; index -= 2) this.#steps.splice(index - 1, 1);
+  }
+
+  all(): readonly ReachStep[] {
+    return this.#steps;
+  }
+}
+
+/** An instant that no record before `order` reached beyond. `newest`: how far all of them reached. */
+export function reachBefore(steps: readonly ReachStep[], order: number, newest: number): number {
+  return steps.find(([at]) => at >= order)?.[1] ?? newest;
+}
