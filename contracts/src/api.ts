@@ -97,6 +97,8 @@ export interface WindowView {
   readonly moving: MovingStatistics;
   readonly revision: number;
   readonly incomplete: boolean;
+  /** The sum modulo 2^64 of the hashes of its readings, which `verify` compares; null: something of an older release is in it. */
+  readonly hash: string | null;
 }
 
 /** One line of `GET /api/v1/export/windows`: a sealed window with all that is needed to merge it with others. */

@@ -64,8 +64,18 @@ export {
   type SensorRef,
 } from './names.ts';
 export { CLOCK_QUALITIES, type ClockQuality, type Quality, type Reading } from './reading.ts';
+export {
+  addHash,
+  hashOf,
+  type HashSum,
+  hashText,
+  noHashes,
+  ReadingHash,
+  textHash,
+  unknownHash,
+} from './reading-hash.ts';
 export { at, ROLLUP_MS, type Rollup, type RollupSensor, type RollupsRecord } from './rollup.ts';
-export { rollupAggregate, rollupMoving, rollupsRecord, rollupStart } from './rollup-columns.ts';
+export { rollupAggregate, rollupHashes, rollupMoving, rollupsRecord, rollupStart } from './rollup-columns.ts';
 export type { AnomalyRow, GatewayRow, LateRow, LiveWindowRow, RecordPlace, Row, WindowRow } from './rows.ts';
 export type { Collector, Delivery, Operator, RefusedItem, Sink, Source, Stage, WriteOutcome } from './stage.ts';
 export type { StartRecord } from './start.ts';

@@ -1,5 +1,6 @@
 import type { Aggregate } from './aggregate.ts';
 import { MOVING_MEANS, type MOVING_STATISTICS, type MovingStatistics } from './moving-statistics.ts';
+import { decodeHashes, encodeHashes } from './reading-hash.ts';
 import { at, ROLLUP_MS, type Rollup, type RollupsRecord } from './rollup.ts';
 import { type DurationMs, type EpochMs, epochMs } from './time.ts';
 
@@ -26,6 +27,7 @@ export function rollupsRecord(
       if (value === null) return null;
       return shown(MOVING_MEANS.has(name) ? value - rollup.aggregate.reference : value);
     });
+  const hash = encodeHashes(rollups.map((rollup) => rollup.hash));
   return {
     kind: 'rollups',
     number,
@@ -52,6 +54,7 @@ export function rollupsRecord(
         ewMean: moving('ewMean'),
         ewSd: moving('ewSd'),
       },
+      ...(hash !== undefined && { hash }),
     },
   };
 }
@@ -94,3 +97,7 @@ export function rollupMoving(record: RollupsRecord, index: number): MovingStatis
     ewSd: moving.ewSd[index] ?? null,
   };
 }
+
+/** The sums of the reading hashes of a checked record, two words per rollup (see `decodeHashes`); undefined: unknown. */
+export const rollupHashes = ({ columns: { hash } }: RollupsRecord): Uint32Array | undefined =>
+  hash === undefined ? undefined : decodeHashes(hash);

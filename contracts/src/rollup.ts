@@ -4,6 +4,7 @@ import type { Aggregate } from './aggregate.ts';
 import { fields } from './fields.ts';
 import { limits } from './limits.ts';
 import { MOVING_STATISTICS, type MovingStatistics } from './moving-statistics.ts';
+import { type HashSum, isHashes } from './reading-hash.ts';
 import { durationMs, seconds } from './time.ts';
 
 /** The length of event time that a rollup sums. Window sizes are multiples of it. */
@@ -43,6 +44,8 @@ export interface RollupColumns {
    * significant digits, because they are shown and never merged.
    */
   readonly moving: { readonly [K in (typeof MOVING_STATISTICS)[number]]: readonly (number | null)[] };
+  /** The sum of each rollup's reading hashes (see `encodeHashes`). Absent where one is unknown: earlier releases had none. */
+  readonly hash?: string;
 }
 
 /** The columns that must hold numbers, and so everything except `moving`. */
@@ -105,6 +108,8 @@ function findWrongColumn(columns: unknown): string | undefined {
     const wrong = findWrongEntry(moving[name], length, true);
     if (wrong !== undefined) return `column moving.${name} ${wrong}`;
   }
+  const { hash } = columns;
+  if (hash !== undefined && !isHashes(hash, length)) return `column hash must hold 8 bytes per rollup in base64`;
   return undefined;
 }
 
@@ -163,4 +168,6 @@ export interface Rollup {
   readonly aggregate: Readonly<Aggregate>;
   /** Means and deviations in the sensor's unit. */
   readonly moving: MovingStatistics;
+  /** The sum of the hashes of its readings; absent: unknown. */
+  readonly hash?: Readonly<HashSum> | undefined;
 }

@@ -21,6 +21,8 @@ interface WindowFields {
   readonly aggregate: Readonly<Aggregate>;
   /** The moving statistics that came with the newest reading of the window. */
   readonly moving: MovingStatistics;
+  /** The sum modulo 2^64 of the hashes of its readings, 16 hexadecimal digits. Absent: something of an older release is in it. */
+  readonly hash?: string;
 }
 
 /** A record of a gateway's telemetry lane. */

@@ -212,11 +212,12 @@ export class RecordWriter implements Collector<EngineOutput> {
       const used = [...new Set(part.map(({ sensor }) => sensor))];
       const indexes = new Map(used.map((sensor, index) => [sensor, index]));
       this.#addRollups(
-        part.map(({ sensor, start, aggregate, moving }) => ({
+        part.map(({ sensor, start, aggregate, moving, hash }) => ({
           sensor: indexes.get(sensor) ?? sensor,
           start,
           aggregate,
           moving,
+          hash,
         })),
         used.flatMap((sensor) => sensors[sensor] ?? []),
         bucketMs,

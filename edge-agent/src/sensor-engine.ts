@@ -8,6 +8,7 @@ import {
   type MovingStatistics,
   type Operator,
   type Reading,
+  ReadingHash,
   type Rollup,
   type RollupSensor,
 } from '@floorwatch/contracts';
@@ -109,6 +110,8 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
   readonly #range: EpisodeTracker | undefined;
   readonly #related = new RelatedEpisodes();
   readonly #rollups: RollupBuckets;
+  /** The hash of the reading in hand. */
+  readonly #hash = new ReadingHash();
   readonly #watermark: Watermark;
   /** The one verdict that all detectors write into. */
   readonly #verdict: Verdict = {
@@ -233,13 +236,14 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
     const { eventTime, value } = reading;
     const uncertain = reading.quality === 'uncertain';
     this.#watermark.observe(eventTime);
+    this.#hash.set(this.#sensors.nameHash(slot), eventTime, value);
     if (eventTime < this.#sensors.newestAt(slot)) {
       this.#outOfOrder += 1;
       this.#judgeEarlier(slot, reading, out);
-      if (!isCounted) this.#rollups.addOutOfOrder(slot, eventTime, value, uncertain);
+      if (!isCounted) this.#rollups.addOutOfOrder(slot, eventTime, value, this.#hash, uncertain);
     } else {
       const anomalous = this.#judge(slot, reading, out);
-      if (!isCounted) this.#rollups.add(slot, eventTime, value, anomalous, uncertain);
+      if (!isCounted) this.#rollups.add(slot, eventTime, value, this.#hash, anomalous, uncertain);
       if (this.#range?.judgement(slot) !== 'anomalous') this.#statistics.add(slot, eventTime, value);
       this.#recent.add(slot, eventTime, value);
       this.#sensors.setNewest(slot, eventTime, value);
@@ -480,7 +484,8 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
           sensor = sensors.push(this.#sensors.sensor(bucket.slot)) - 1;
           places.set(bucket.slot, sensor);
         }
-        return { sensor, start: bucket.start, aggregate: bucket.aggregate, moving: bucket.moving };
+        const { start, aggregate, moving, hash } = bucket;
+        return { sensor, start, aggregate, moving, hash: Number.isNaN(hash.low) ? undefined : hash };
       });
       out.emit({ kind: 'rollups', rollups, sensors });
     }

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { StreamCursor } from '../consume/generation.ts';
 import { ALARM_CAUSES, type AlarmCause, type AlarmSnapshot } from '../sequence/alarms.ts';
 import type { EpochSnapshot, SourceSnapshot } from '../sequence/sequencer.ts';
+import { CELLS } from '../window/cells.ts';
 import type { LateWindowSnapshot } from '../window/late-windows.ts';
 import type { PaneSnapshot } from '../window/pane.ts';
 import type { WindowSnapshot } from '../window/window-operator.ts';
@@ -31,7 +32,10 @@ export interface CheckpointState {
  * Version of the format below. Counts up when an older release could misread what is written; every release reads all versions up to
  * its own.
  */
-const CHECKPOINT_VERSION = 2;
+const CHECKPOINT_VERSION = 3;
+
+/** Doubles per window in versions 1 and 2, which knew no hashes. */
+const CELLS_BEFORE_3 = 16;
 
 /** Entries in one line, so that encoding one never holds up the program for long. */
 const ENTRIES_PER_LINE = 500;
@@ -39,13 +43,13 @@ const ENTRIES_PER_LINE = 500;
 /**
  * The lines of a checkpoint, each one JSON value:
  *
- * - `{"kind":"checkpoint","version":2,"codeVersion":…,"series":…,"ordinal":…,"partition":…,"cursor":{…}}`, always first
+ * - `{"kind":"checkpoint","version":3,"codeVersion":…,"series":…,"ordinal":…,"partition":…,"cursor":{…}}`, always first
  * - `{"kind":"sources","sources":[…]}`, any number of times; an epoch is `[name, floor, highest number, has a successor, heard at]`, and was
  *   `[name, floor]` in version 1
  * - `{"kind":"alarms","alarms":[…]}`, any number of times
  * - `{"kind":"gateway",…}`: watermark and sensors of a gateway; its windows follow
  * - `{"kind":"pane","size":…,"start":…,"slots":…,"cells":…}`: open windows of the gateway before it. `slots` are indices into the gateway's
- *   sensors as little-endian 32-bit integers, `cells` 16 little-endian doubles per window (see `window/cells.ts`), both in base64: every
+ *   sensors as little-endian 32-bit integers, `cells` 18 little-endian doubles per window (see `window/cells.ts`; 16 before version 3), both in base64: every
  *   bit of every double comes back, and a tenth of the time is needed that decimal digits take
  * - `{"kind":"late","late":[…]}` and `{"kind":"unsent","rows":[…]}`, any number of times
  *
@@ -197,6 +201,7 @@ export function decodeCheckpoint(lines: readonly string[]): CheckpointState {
   const lateWindows: LateWindowSnapshot[] = [];
   const unsent: Row[] = [];
   const gateways: (Omit<WindowSnapshot['gateways'][number], 'panes'> & { panes: PaneSnapshot[] })[] = [];
+  const width = first.version < 3 ? CELLS_BEFORE_3 : CELLS;
   for (const value of rest) {
     switch (value.kind) {
       case 'checkpoint':
@@ -213,10 +218,10 @@ export function decodeCheckpoint(lines: readonly string[]): CheckpointState {
         break;
       }
       case 'pane':
-        addPane(gateways.at(-1), value);
+        addPane(gateways.at(-1), value, width);
         break;
       case 'late-window':
-        lateWindows.push(lateWindowOf(value));
+        lateWindows.push(lateWindowOf(value, width));
         break;
       case 'late':
         late.push(...value.late);
@@ -250,11 +255,12 @@ function parseLine(text: string): Line {
 function addPane(
   gateway: { readonly sensors: readonly unknown[]; readonly panes: PaneSnapshot[] } | undefined,
   pane: Extract<Line, { kind: 'pane' }>,
+  width: number,
 ): void {
   const slots = new Int32Array(aligned(pane.slots));
-  const cells = new Float64Array(aligned(pane.cells));
+  const cells = cellsIn(pane.cells, width);
   if (gateway === undefined) throw new CheckpointError('damaged', 'windows stand before their gateway');
-  if (cells.length !== slots.length * 16 || slots.some((slot) => slot < 0 || slot >= gateway.sensors.length)) {
+  if (cells.length !== slots.length * CELLS || slots.some((slot) => slot < 0 || slot >= gateway.sensors.length)) {
     throw new CheckpointError('damaged', `the windows at ${pane.start} do not fit their gateway`);
   }
   // Version 1 did not know through which record a window goes.
@@ -264,13 +270,27 @@ function addPane(
   gateway.panes.push({ size: pane.size, start: pane.start, slots, cells, through });
 }
 
-function lateWindowOf({ kind: _kind, ...late }: Extract<Line, { kind: 'late-window' }>): LateWindowSnapshot {
+function lateWindowOf(
+  { kind: _kind, ...late }: Extract<Line, { kind: 'late-window' }>,
+  width: number,
+): LateWindowSnapshot {
   const orders = new Float64Array(aligned(late.orders));
-  const cells = new Float64Array(aligned(late.cells));
-  if (orders.length === 0 || cells.length !== orders.length * 16) {
+  const cells = cellsIn(late.cells, width);
+  if (orders.length === 0 || cells.length !== orders.length * CELLS) {
     throw new CheckpointError('damaged', `the late readings of the window at ${late.start} do not fit together`);
   }
   return { ...late, unit: late.unit, orders, cells };
+}
+
+/** Windows of `width` doubles each; what an earlier version did not know of them is NaN. */
+function cellsIn(bytes: Buffer, width: number): Float64Array {
+  const saved = new Float64Array(aligned(bytes));
+  if (width === CELLS) return saved;
+  const cells = new Float64Array((saved.length / width) * CELLS).fill(Number.NaN);
+  for (let from = 0, to = 0; from < saved.length; from += width, to += CELLS) {
+    cells.set(saved.subarray(from, from + width), to);
+  }
+  return cells;
 }
 
 /** The bytes in a buffer of their own: a pooled one may begin at any offset, and doubles need a multiple of 8. */

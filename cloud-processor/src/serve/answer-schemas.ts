@@ -61,6 +61,9 @@ const windowFields = {
   moving,
   revision: count.describe('Records with late readings that corrected it after it was sealed'),
   incomplete: z.boolean().describe('Readings of it are known to be lost'),
+  hash: text
+    .nullable()
+    .describe('The sum modulo 2^64 of the hashes of its readings; null where an older release had a part in it'),
 };
 const window: z.ZodType<WindowView> = z.strictObject({
   ...windowFields,

@@ -65,7 +65,7 @@ export function exportLines<T>(
 export const encodeAnomaly = (row: AnomalyRow): string => exactJson(row);
 
 export function encodeWindow(row: WindowRow): string {
-  const { sensor, unit, size, start, aggregate, moving, revision, incomplete } = row;
+  const { sensor, unit, size, start, aggregate, moving, revision, incomplete, hash } = row;
   const { n, min, max, last, lastAt, anomalous, uncertain, reference, mean, m2 } = aggregate;
   const line: ExportedWindow = {
     table: 'window',
@@ -87,6 +87,7 @@ export function encodeWindow(row: WindowRow): string {
     moving,
     revision,
     incomplete,
+    hash: hash ?? null,
     aggregate: { reference, mean, m2 },
   };
   return exactJson(line);

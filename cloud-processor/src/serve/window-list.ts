@@ -59,7 +59,7 @@ function openView(row: LiveWindowRow): WindowView {
   return { ...view(row), open: true, revision: 0, incomplete: false };
 }
 
-function view({ size, start, aggregate, moving }: WindowRow | LiveWindowRow) {
+function view({ size, start, aggregate, moving, hash }: WindowRow | LiveWindowRow) {
   return {
     size: sizeLabel(size),
     start,
@@ -74,6 +74,7 @@ function view({ size, start, aggregate, moving }: WindowRow | LiveWindowRow) {
     lastAt: epochMs(aggregate.lastAt),
     anomalous: aggregate.anomalous,
     moving,
+    hash: hash ?? null,
   };
 }
 

@@ -2,6 +2,8 @@ import {
   at,
   epochMs,
   type Aggregate,
+  hashOf,
+  hashText,
   MOVING_STATISTICS,
   type MovingStatistics,
   type RollupsRecord,
@@ -9,10 +11,11 @@ import {
 } from '@floorwatch/contracts';
 
 /**
- * The state of one window as 16 doubles (two cache lines) in a `Float64Array`: an `Aggregate` followed by the moving statistics that
- * came with its newest reading, NaN where there is none. Window `r` of an array begins at `r * CELLS`.
+ * The state of one window as 18 doubles in a `Float64Array`: an `Aggregate` followed by the moving statistics that came with its newest
+ * reading, NaN where there is none, and the sum of its readings' hashes as two 32-bit words, NaN where it is unknown. Window `r` of an
+ * array begins at `r * CELLS`.
  */
-export const CELLS = 16;
+export const CELLS = 18;
 
 const N = 0;
 const REFERENCE = 1;
@@ -30,9 +33,24 @@ const TIME_MEAN = 12;
 const TIME_SD = 13;
 const EW_MEAN = 14;
 const EW_SD = 15;
+const HASH_HIGH = 16;
+const HASH_LOW = 17;
+const MOVING_END = HASH_HIGH;
+const TWO_32 = 2 ** 32;
 
-/** Copies rollup `index` of a checked record into `into`. `start` is the start of its bucket in epoch milliseconds. */
-export function loadRollup(record: RollupsRecord, index: number, start: number, into: Float64Array): void {
+/**
+ * Copies rollup `index` of a checked record into `into`.
+ *
+ * @param hashes see `rollupHashes`.
+ * @param start of its bucket in epoch milliseconds.
+ */
+export function loadRollup(
+  record: RollupsRecord,
+  hashes: Uint32Array | undefined,
+  index: number,
+  start: number,
+  into: Float64Array,
+): void {
   const c = record.columns;
   const reference = at(c.reference, index);
   into[N] = at(c.n, index);
@@ -51,6 +69,8 @@ export function loadRollup(record: RollupsRecord, index: number, start: number, 
   into[TIME_SD] = c.moving.timeSd[index] ?? Number.NaN;
   into[EW_MEAN] = reference + (c.moving.ewMean[index] ?? Number.NaN);
   into[EW_SD] = c.moving.ewSd[index] ?? Number.NaN;
+  into[HASH_HIGH] = hashes === undefined ? Number.NaN : hashes[2 * index + 1]!;
+  into[HASH_LOW] = hashes === undefined ? Number.NaN : hashes[2 * index]!;
 }
 
 /** Readings in the rollup that was loaded into `cells`. */
@@ -70,10 +90,16 @@ export function mergeCells(into: Float64Array, o: number, from: Float64Array): v
   if (from[LAST_AT]! >= into[o + LAST_AT]!) {
     into[o + LAST] = from[LAST]!;
     into[o + LAST_AT] = from[LAST_AT]!;
-    for (let k = COUNT_MEAN; k < CELLS; k++) into[o + k] = from[k]!;
+    for (let k = COUNT_MEAN; k < MOVING_END; k++) into[o + k] = from[k]!;
   }
   into[o + ANOMALOUS] = into[o + ANOMALOUS]! + from[ANOMALOUS]!;
   into[o + UNCERTAIN] = into[o + UNCERTAIN]! + from[UNCERTAIN]!;
+  // What is unknown stays so: NaN compares with nothing.
+  const low = into[o + HASH_LOW]! + from[HASH_LOW]!;
+  const carry = low >= TWO_32 ? 1 : 0;
+  const high = into[o + HASH_HIGH]! + from[HASH_HIGH]! + carry;
+  into[o + HASH_LOW] = low - carry * TWO_32;
+  into[o + HASH_HIGH] = high >= TWO_32 ? high - TWO_32 : high;
 }
 
 /** The window's aggregate as an object, for a row. */
@@ -92,6 +118,10 @@ export function aggregateAt(cells: Float64Array, o: number): Aggregate {
   };
 }
 
+/** The sum of the hashes of the window's readings, for a row; undefined: unknown. */
+export const hashAt = (cells: Float64Array, o: number): string | undefined =>
+  hashText({ high: cells[o + HASH_HIGH]!, low: cells[o + HASH_LOW]! });
+
 /** The window's moving statistics as an object, for a row. */
 export function movingAt(cells: Float64Array, o: number): MovingStatistics {
   return {
@@ -104,11 +134,30 @@ export function movingAt(cells: Float64Array, o: number): MovingStatistics {
   };
 }
 
-/** The cells that {@link aggregateAt} and {@link movingAt} made the row of, bit for bit. */
-export function windowCells({ aggregate, moving }: Pick<WindowRow, 'aggregate' | 'moving'>): Float64Array {
+/** The cells that {@link aggregateAt}, {@link movingAt} and {@link hashAt} made the row of, bit for bit. */
+export function windowCells({
+  aggregate,
+  moving,
+  hash,
+}: Pick<WindowRow, 'aggregate' | 'moving' | 'hash'>): Float64Array {
   const { n, reference, mean, m2, min, max, last, lastAt, anomalous, uncertain } = aggregate;
   const statistics = MOVING_STATISTICS.map((name) => moving[name] ?? Number.NaN);
-  return Float64Array.of(n, reference, mean, m2, min, max, last, lastAt, anomalous, uncertain, ...statistics);
+  const { high, low } = hashOf(hash);
+  return Float64Array.of(
+    n,
+    reference,
+    mean,
+    m2,
+    min,
+    max,
+    last,
+    lastAt,
+    anomalous,
+    uncertain,
+    ...statistics,
+    high,
+    low,
+  );
 }
 
 const known = (value: number): number | null => (Number.isFinite(value) ? value : null);

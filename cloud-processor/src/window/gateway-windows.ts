@@ -6,6 +6,7 @@ import {
   type GatewayName,
   type LateRow,
   type LiveWindowRow,
+  rollupHashes,
   type RollupSensor,
   type RollupsRecord,
   rollupStart,
@@ -13,7 +14,7 @@ import {
   type WindowRow,
 } from '@floorwatch/contracts';
 
-import { aggregateAt, CELLS, loadRollup, movingAt, readingsOf } from './cells.ts';
+import { aggregateAt, CELLS, hashAt, loadRollup, movingAt, readingsOf } from './cells.ts';
 import { LostRanges, type LostRange } from './lost-ranges.ts';
 import { Pane, type PaneSnapshot } from './pane.ts';
 import { orderOf, placeOf } from './record-order.ts';
@@ -125,10 +126,11 @@ export class GatewayWindows {
     if (this.#slots.full) this.#dropUnusedSlots();
     const slots = sensors.map((sensor) => this.#slots.slotOf(sensor));
     const order = orderOf({ run, number: record.number });
+    const hashes = rollupHashes(record);
     for (let index = 0; index < length; index++) {
       const slot = slots[record.columns.sensor[index]!]!;
       const start = rollupStart(record, index);
-      loadRollup(record, index, start, rollup);
+      loadRollup(record, hashes, index, start, rollup);
       if (slot < 0) this.#refuse('too-many-sensors', readingsOf(rollup));
       else if (!isInstant(start)) this.#refuse('impossible-time', readingsOf(rollup));
       else this.#mergeLoaded(slot, start, order, out);
@@ -249,6 +251,7 @@ export class GatewayWindows {
   #fields(pane: Pane, row: number): Omit<LiveWindowRow, 'table'> {
     const slot = pane.slotAt(row);
     const unit = this.#slots.unit(slot);
+    const hash = hashAt(pane.cells, row * CELLS);
     return {
       sensor: this.#slots.ref(slot),
       ...(unit === undefined ? {} : { unit }),
@@ -256,6 +259,7 @@ export class GatewayWindows {
       start: epochMs(pane.start),
       aggregate: aggregateAt(pane.cells, row * CELLS),
       moving: movingAt(pane.cells, row * CELLS),
+      ...(hash !== undefined && { hash }),
     };
   }
 

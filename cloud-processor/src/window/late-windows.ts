@@ -1,6 +1,6 @@
 import { durationMs, epochMs, type SensorRef, sensorId, type WindowRow } from '@floorwatch/contracts';
 
-import { aggregateAt, CELLS, mergeCells, movingAt, windowCells } from './cells.ts';
+import { aggregateAt, CELLS, hashAt, mergeCells, movingAt, windowCells } from './cells.ts';
 import { orderOf, placeOf } from './record-order.ts';
 
 /** Which sealed window late readings belong to. */
@@ -130,6 +130,7 @@ export class LateWindows {
     this.corrections += revision - (base?.revision ?? 0);
     const { sensor, size, start } = name;
     const unit = name.unit ?? base?.unit;
+    const hash = hashAt(cells, 0);
     return {
       table: 'window',
       sensor,
@@ -138,6 +139,7 @@ export class LateWindows {
       start: epochMs(start),
       aggregate: aggregateAt(cells, 0),
       moving: movingAt(cells, 0),
+      ...(hash !== undefined && { hash }),
       revision,
       through: placeOf(newest),
       incomplete: base?.incomplete === true || name.incomplete,

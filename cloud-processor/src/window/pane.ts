@@ -12,7 +12,7 @@ export interface PaneSnapshot {
 
 /**
  * The open windows of one gateway with the same size and start: they seal together. Sensors are the gateway's slots; a window takes
- * 128 bytes of cells and 17 of bookkeeping, plus 4 per slot of the gateway.
+ * 144 bytes of cells and 17 of bookkeeping, plus 4 per slot of the gateway.
  *
  * Example: slots 7 and 3 have readings: `rows` 2, `#slots` [7, 3], `#rowOf[7]` 1, `#rowOf[3]` 2 (0 stands for none).
  */

@@ -1,7 +1,7 @@
 import type { DuckDBConnection, DuckDBValue } from '@duckdb/node-api';
 
 import type { ParquetLimits, ParquetOutcome } from './store.ts';
-import { type Table, TABLES } from './tables.ts';
+import { columnsOf, type Table, TABLES } from './tables.ts';
 
 /** Rows that are put together before they are written: a quarter of DuckDB's own, because what waits counts as memory of the store. */
 const ROWS_PER_GROUP = 30_720;
@@ -33,7 +33,7 @@ export async function writeParquet(
     if (rows > rowsMax) return { kind: 'too-many', rows };
     signal.throwIfAborted();
     const table: Table = TABLES[name];
-    const columns = [...table.tags.map((tag) => tag.name), 'time', ...table.columns.map((column) => column.name)];
+    const columns = [...table.tags.map((tag) => tag.name), 'time', ...columnsOf(table).map((column) => column.name)];
     const written = await reader.runAndReadAll(
       `COPY (SELECT ${columns.map((column) => `"${column}"`).join(', ')} FROM "${name}" WHERE ${where})
        TO '${file.replaceAll("'", "''")}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE ${ROWS_PER_GROUP})`,

@@ -2,7 +2,7 @@ import { type DuckDBAppender, type DuckDBConnection, DuckDBTimestampValue, type 
 import type { Row } from '@floorwatch/contracts';
 
 import type { StoredRow } from './stored-row.ts';
-import { readColumn, type Table, TABLE_NAMES, tableOf, TABLES } from './tables.ts';
+import { type Column, readColumn, type Table, TABLE_NAMES, tableOf, TABLES } from './tables.ts';
 
 /** Up to so many rows, such as an anomaly that must not wait, each is looked for by itself: a third of the time of a join. */
 const ROWS_ONE_BY_ONE = 4;
@@ -10,21 +10,27 @@ const ROWS_ONE_BY_ONE = 4;
 /** Epoch milliseconds as a TIMESTAMP in UTC. */
 export const timestamp = (ms: number): DuckDBTimestampValue => new DuckDBTimestampValue(BigInt(ms) * 1_000n);
 
-const columnsOf = (name: Row['table']): string[] => {
-  const { tags, columns } = TABLES[name];
-  return [
-    ...tags.map((tag) => `${tag.name} VARCHAR NOT NULL`),
-    'time TIMESTAMP NOT NULL',
-    ...columns.map((column) => `${column.name} ${column.type === 'number' ? 'DOUBLE' : 'VARCHAR'}`),
-    'row VARCHAR NOT NULL',
-  ];
-};
+const addedTo = ({ added }: Table): readonly Column<Row>[] => added ?? [];
+
+const declare = <R>({ name, type }: Column<R>): string => `${name} ${type === 'number' ? 'DOUBLE' : 'VARCHAR'}`;
+
+/** As the first release made the table; `ALTER TABLE` puts what came later behind it, so that new files and old ones are alike. */
+const declarations = ({ tags, columns }: Table): string[] => [
+  ...tags.map((tag) => `${tag.name} VARCHAR NOT NULL`),
+  'time TIMESTAMP NOT NULL',
+  ...columns.map(declare),
+  'row VARCHAR NOT NULL',
+];
 
 /** The tables, and for each a temporary one that holds the rows of the transaction in hand. */
-export const CREATE_TABLES = TABLE_NAMES.flatMap((name) => [
-  `CREATE TABLE IF NOT EXISTS "${name}" (${columnsOf(name).join(', ')})`,
-  `CREATE TEMPORARY TABLE IF NOT EXISTS "new_${name}" AS FROM "${name}" LIMIT 0`,
-]);
+export const CREATE_TABLES = TABLE_NAMES.flatMap((name) => {
+  const added = addedTo(TABLES[name]).map(declare);
+  return [
+    `CREATE TABLE IF NOT EXISTS "${name}" (${declarations(TABLES[name]).join(', ')})`,
+    added.map((column) => `ALTER TABLE "${name}" ADD COLUMN IF NOT EXISTS ${column}`),
+    `CREATE TEMPORARY TABLE IF NOT EXISTS "new_${name}" AS FROM "${name}" LIMIT 0`,
+  ].flat();
+});
 
 /**
  * Replaces rows by key in one transaction.
@@ -80,12 +86,14 @@ function append(appender: DuckDBAppender, { row, text }: StoredRow): void {
   const table = tableOf(row);
   for (const tag of table.tags) appender.appendVarchar(tag.read(row));
   appender.appendTimestamp(timestamp(table.time(row)));
-  for (const column of table.columns) {
-    const value = readColumn(column, row);
-    if (typeof value === 'number') appender.appendDouble(value);
-    else if (value === null) appender.appendNull();
-    else appender.appendVarchar(value);
-  }
+  for (const column of table.columns) appendValue(appender, readColumn(column, row));
   appender.appendVarchar(text);
+  for (const column of addedTo(table)) appendValue(appender, readColumn(column, row));
   appender.endRow();
+}
+
+function appendValue(appender: DuckDBAppender, value: number | string | null): void {
+  if (typeof value === 'number') appender.appendDouble(value);
+  else if (value === null) appender.appendNull();
+  else appender.appendVarchar(value);
 }

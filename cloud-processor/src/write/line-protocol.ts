@@ -1,7 +1,7 @@
 import { escape } from '@influxdata/influxdb-client';
 
 import type { StoredRow } from './stored-row.ts';
-import { readColumn, tableOf } from './tables.ts';
+import { columnsOf, readColumn, tableOf } from './tables.ts';
 
 /** The instants that fit into InfluxDB's 64-bit nanoseconds, epoch milliseconds, with room for {@link nanosOf}. */
 export const INFLUX_MS_MIN = -9_223_372_036_000;
@@ -19,7 +19,7 @@ export function lineOf({ row, text }: StoredRow): string | undefined {
   if (time < INFLUX_MS_MIN || time > INFLUX_MS_MAX) return undefined;
   const tags = table.tags.map((tag) => `,${tag.name}=${escape.tag(tagValue(tag.read(row)))}`).join('');
   const fields = [`row=${quoted(text)}`];
-  for (const column of table.columns) {
+  for (const column of columnsOf(table)) {
     const value = readColumn(column, row);
     if (value !== null) fields.push(`${column.name}=${typeof value === 'number' ? String(value) : quoted(value)}`);
   }

@@ -22,6 +22,8 @@ export interface Table<R extends Row = Row> {
   /** What tells apart two series, in order. Tags in InfluxDB, text columns in DuckDB. Fixed for a row's life. */
   readonly tags: readonly Tag<R>[];
   readonly columns: readonly Column<R>[];
+  /** Columns that came with later releases, in the order in which they came: a DuckDB file has them at its end. */
+  readonly added?: readonly Column<R>[];
   /** Event time, epoch milliseconds; part of every key. */
   time(row: R): number;
   /** What the key has besides tags and time: the anomaly's id. */
@@ -86,6 +88,8 @@ const windowColumns: readonly Column<AnyWindow>[] = [
   ...movingColumns,
 ];
 
+const addedToWindows: readonly Column<AnyWindow>[] = [text('hash', (row) => row.hash ?? null)];
+
 /** Every table of both stores. */
 export const TABLES: { readonly [T in Row['table']]: Table<Extract<Row, { table: T }>> } = {
   window: {
@@ -96,12 +100,14 @@ export const TABLES: { readonly [T in Row['table']]: Table<Extract<Row, { table:
       number('revision', (row) => row.revision),
       number('incomplete', (row) => (row.incomplete ? 1 : 0)),
     ],
+    added: addedToWindows,
   } satisfies Table<WindowRow>,
 
   window_live: {
     tags: [...sensorTags, sizeTag],
     time: (row) => row.start,
     columns: windowColumns,
+    added: addedToWindows,
   } satisfies Table<LiveWindowRow>,
 
   anomaly: {
@@ -166,6 +172,9 @@ export const TABLES: { readonly [T in Row['table']]: Table<Extract<Row, { table:
 
 /** The table that `row` belongs to. */
 export const tableOf = (row: Row): Table => TABLES[row.table];
+
+/** All columns of a table for people, those of later releases last. */
+export const columnsOf = (table: Table): readonly Column<Row>[] => [...table.columns, ...(table.added ?? [])];
 
 /** The names of all tables. */
 export const TABLE_NAMES = Object.keys(TABLES) as readonly Row['table'][];

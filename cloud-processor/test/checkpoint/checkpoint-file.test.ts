@@ -156,7 +156,7 @@ describe('checkpoint file', () => {
 
   it('of a newer release is an error, and not passed over for the one before', async () => {
     const { file, folder } = await twoSaved();
-    const newer = (await readFile(file.path, 'utf8')).replace('"version":2', '"version":3').split('\n').slice(0, -2);
+    const newer = (await readFile(file.path, 'utf8')).replace('"version":3', '"version":4').split('\n').slice(0, -2);
     const { crc32 } = await import('node:zlib');
     const body = `${newer.join('\n')}\n`;
     await writeFile(file.path, `${body}${JSON.stringify({ kind: 'end', crc32: crc32(body) })}\n`);

@@ -157,6 +157,7 @@ describe('windows', () => {
         sd: 0,
         revision: 0,
         incomplete: false,
+        hash: '0123456789abcdef',
       },
       { start: BASE + 3 * MINUTE },
     ]);

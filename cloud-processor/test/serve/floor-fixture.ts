@@ -48,6 +48,7 @@ export function windowRow(start: number, value: number, size = 60_000): WindowRo
     start: epochMs(start),
     aggregate: reading(value, start + 1_000),
     moving: MOVING,
+    hash: '0123456789abcdef',
     revision: 0,
     incomplete: false,
   };

@@ -1,5 +1,6 @@
 import {
   NO_STATISTICS,
+  addHash,
   addReading,
   type Aggregate,
   aggregateOf,
@@ -10,12 +11,16 @@ import {
   epochMs,
   type FloorRecord,
   type GatewayName,
+  type HashSum,
   ingestSubject,
+  ReadingHash,
   type Rollup,
   rollupsRecord,
   type RollupsRecord,
   seconds,
+  sensorKey,
   type StartRecord,
+  textHash,
 } from '@floorwatch/contracts';
 
 import type { FloorObserver } from '../../src/floor-observer.ts';
@@ -54,17 +59,28 @@ export const windowConfig = (more: Partial<WindowConfig> = {}): WindowConfig => 
   ...more,
 });
 
+/** The hash of one reading, as a gateway makes it. */
+export function hashOfReading({ sensor, at, value }: TestReading): HashSum {
+  const hash = new ReadingHash();
+  hash.set(textHash(sensorKey(SENSORS[sensor] ?? { device: '?', metric: '?' })), at, value);
+  return { high: hash.high, low: hash.low };
+}
+
 /** What a gateway makes of readings: one rollup per sensor and 10 s, in the order of first reading. */
 function rollupsOf(readings: readonly TestReading[]): Rollup[] {
-  const rollups = new Map<string, Rollup & { aggregate: Aggregate }>();
-  for (const { sensor, at, value } of readings) {
+  const rollups = new Map<string, Rollup & { aggregate: Aggregate; hash: HashSum }>();
+  for (const reading of readings) {
+    const { sensor, at, value } = reading;
+    const hash = hashOfReading(reading);
     const start = Math.floor(at / BUCKET) * BUCKET;
     const key = `${sensor}/${start}`;
     const known = rollups.get(key);
-    if (known !== undefined) addReading(known.aggregate, value, at, false, false);
-    else {
+    if (known !== undefined) {
+      addReading(known.aggregate, value, at, false, false);
+      addHash(known.hash, hash);
+    } else {
       const moving = { ...NO_STATISTICS, ewMean: value };
-      rollups.set(key, { sensor, start, aggregate: aggregateOf(value, at, false, false), moving });
+      rollups.set(key, { sensor, start, aggregate: aggregateOf(value, at, false, false), moving, hash });
     }
   }
   return [...rollups.values()];

@@ -1,10 +1,13 @@
 import {
+  addHash,
   type Aggregate,
   aggregateOf,
   epochMs,
+  hashText,
   type LateRow,
   meanOf,
   mergeAggregate,
+  noHashes,
   rollupAggregate,
   rollupMoving,
   seconds,
@@ -17,7 +20,17 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { WindowOperator } from '../../src/window/window-operator.ts';
-import { BASE, GATEWAY, Kept, MINUTE, rollups, SENSORS, type TestReading, windowConfig } from '../support/floor.ts';
+import {
+  BASE,
+  GATEWAY,
+  hashOfReading,
+  Kept,
+  MINUTE,
+  rollups,
+  SENSORS,
+  type TestReading,
+  windowConfig,
+} from '../support/floor.ts';
 
 const LATENESS = 30_000;
 const FAR = epochMs(BASE + 100 * 86_400_000);
@@ -73,6 +86,41 @@ const readings = fc.array(
 const split = fc.array(readings, { minLength: 1, maxLength: 5 });
 
 describe('windows', () => {
+  it('hold the sum of the hashes of their readings, whatever the order and however they are divided', () => {
+    fc.assert(
+      fc.property(split, (lists) => {
+        for (const row of windowsOf(lists)) {
+          const sum = noHashes();
+          for (const each of lists.flat()) {
+            const start = Math.floor(each.at / row.size) * row.size;
+            if (keyOf(row) === `${each.sensor} ${row.size} ${start}`) addHash(sum, hashOfReading(each));
+          }
+          expect(row.hash).toBe(hashText(sum));
+        }
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  it('do not know their hash where a rollup of an earlier release is in them', () => {
+    const operator = new WindowOperator(windowConfig());
+    const out = new Kept<WindowRow | LateRow>();
+    const { columns, ...record } = rollups(1, [reading(0)]);
+    const { hash: _, ...before } = columns;
+    operator.merge(GATEWAY, SENSORS, { ...record, columns: before }, 1, out);
+    operator.merge(GATEWAY, SENSORS, rollups(2, [reading(20_000), reading(120_000)]), 1, out);
+    operator.advance(GATEWAY, FAR, out);
+    const known = out.items.map((row) =>
+      row.table === 'window' ? [row.size, row.start - BASE, row.hash !== undefined] : [],
+    );
+    expect(known).toEqual([
+      [MINUTE, 0, false],
+      [MINUTE, 2 * MINUTE, true],
+      [15 * MINUTE, 0, false],
+      [60 * MINUTE, 0, false],
+    ]);
+  });
+
   it('hold each reading exactly once per size, with the mean, variance and extremes of a plain computation', () => {
     fc.assert(
       fc.property(split, (lists) => {

@@ -52,7 +52,7 @@ describe('the DuckDB file', () => {
 
   it('has a table per kind of row, with the columns that InfluxDB has as tags and fields', async () => {
     const live = Math.floor(Date.now() / MINUTE) * MINUTE;
-    await write([windowRow({ incomplete: true }), anomalyRow(), gatewayRow(), liveRow(live)]);
+    await write([windowRow({ incomplete: true, hash: '0123456789abcdef' }), anomalyRow(), gatewayRow(), liveRow(live)]);
     expect(await sql('SELECT * EXCLUDE (row) FROM "window"')).toEqual([
       {
         site: 'plant-1',
@@ -80,6 +80,7 @@ describe('the DuckDB file', () => {
         ew_sd: null,
         revision: 0,
         incomplete: 1,
+        hash: '0123456789abcdef',
       },
     ]);
     expect(await sql('SELECT kind, severity, phase, expected_low, expected_high, explanation FROM anomaly')).toEqual([
@@ -96,6 +97,27 @@ describe('the DuckDB file', () => {
       { accepted: 3_990 },
     ]);
     expect(await sql('SELECT device, n FROM window_live')).toEqual([{ device: 'press-01', n: 60 }]);
+  });
+
+  it('of an earlier release goes on, with the columns that came later empty', async () => {
+    const [early, late] = [windowRow(), windowRow({ start: epochMs(BASE + MINUTE), hash: '0123456789abcdef' })];
+    await write([early, liveRow(Math.floor(Date.now() / MINUTE) * MINUTE)]);
+    const instance = await DuckDBInstance.create(config.file);
+    const connection = await instance.connect();
+    for (const table of ['window', 'window_live']) await connection.run(`ALTER TABLE "${table}" DROP COLUMN hash`);
+    connection.closeSync();
+    instance.closeSync();
+    await write([late, anomalyRow()]);
+    await write([{ ...late, revision: 1 }]);
+    expect(await sql('SELECT hash, revision FROM "window" ORDER BY time')).toEqual([
+      { hash: null, revision: 0 },
+      { hash: '0123456789abcdef', revision: 1 },
+    ]);
+    const store = createStore(config, logger);
+    await store.connect(never);
+    const query = { sensor: PRESS, size: durationMs(MINUTE), from: epochMs(BASE), to: epochMs(BASE + HOUR), limit: 9 };
+    expect((await store.windows(query)).items).toEqual([early, { ...late, revision: 1 }]);
+    await store.close();
   });
 
   it('in use by another program is refused, with the number of its process', async () => {

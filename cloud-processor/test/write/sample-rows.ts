@@ -215,6 +215,7 @@ export const windowRows: fc.Arbitrary<WindowRow> = fc.record(
       uncertain: count,
     }),
     moving,
+    hash: fc.stringMatching(/^[0-9a-f]{16}$/),
     revision: count,
     incomplete: fc.boolean(),
   },

@@ -11,7 +11,7 @@ import { describe, expect, it } from 'vitest';
 
 import { createStore } from '../../src/write/create-store.ts';
 import { type StoreConfig, storeConfigSchema } from '../../src/write/store-config.ts';
-import { TABLES } from '../../src/write/tables.ts';
+import { columnsOf, type Table, TABLES } from '../../src/write/tables.ts';
 import { noInflux, startTestInflux } from './influx-server.ts';
 import { anomalyRow, gatewayRow, HOUR, MINUTE, windowRow } from './sample-rows.ts';
 
@@ -42,8 +42,9 @@ async function fill(config: StoreConfig): Promise<void> {
 
 describe('docs/store.md', () => {
   it('names every table, tag and column', () => {
-    for (const [name, { tags, columns }] of Object.entries(TABLES)) {
-      for (const word of [name, ...tags.map((tag) => tag.name), ...columns.map((column) => column.name)]) {
+    for (const [name, table] of Object.entries<Table>(TABLES)) {
+      const columns = columnsOf(table).map((column) => column.name);
+      for (const word of [name, ...table.tags.map((tag) => tag.name), ...columns]) {
         expect(text).toContain(`\`${word}\``);
       }
     }

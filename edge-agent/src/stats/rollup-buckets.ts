@@ -1,9 +1,11 @@
 import {
   NO_STATISTICS,
+  addHash,
   addReading,
   type Aggregate,
   aggregateOf,
   type EpochMs,
+  type HashSum,
   intervalStart,
   type MovingStatistics,
   ROLLUP_MS,
@@ -20,6 +22,8 @@ export interface RollupBucket {
   readonly aggregate: Aggregate;
   /** The sensor's moving statistics after its last reading of the bucket; null values if all of its readings were out of order. */
   moving: MovingStatistics;
+  /** The sum of the hashes of its readings. */
+  readonly hash: HashSum;
 }
 
 /**
@@ -51,22 +55,30 @@ export class RollupBuckets {
   }
 
   /** Adds a reading that is not older than its sensor's newest. To be called before the sensor's statistics learn it. */
-  add(slot: number, at: EpochMs, value: number, anomalous: boolean, uncertain: boolean): void {
+  add(slot: number, at: EpochMs, value: number, hash: Readonly<HashSum>, anomalous: boolean, uncertain: boolean): void {
     const newest = this.#newest[slot];
     if (newest !== undefined && at - newest.start < ROLLUP_MS) {
       addReading(newest.aggregate, value, at, anomalous, uncertain);
+      addHash(newest.hash, hash);
       return;
     }
     if (newest !== undefined) newest.moving = this.#statistics.snapshot(slot);
-    this.#newest[slot] = this.#join(slot, at, value, anomalous, uncertain);
+    this.#newest[slot] = this.#join(slot, at, value, hash, anomalous, uncertain);
   }
 
   /** Adds a reading that is older than its sensor's newest. */
-  addOutOfOrder(slot: number, at: EpochMs, value: number, uncertain: boolean): void {
-    this.#join(slot, at, value, false, uncertain);
+  addOutOfOrder(slot: number, at: EpochMs, value: number, hash: Readonly<HashSum>, uncertain: boolean): void {
+    this.#join(slot, at, value, hash, false, uncertain);
   }
 
-  #join(slot: number, at: EpochMs, value: number, anomalous: boolean, uncertain: boolean): RollupBucket {
+  #join(
+    slot: number,
+    at: EpochMs,
+    value: number,
+    hash: Readonly<HashSum>,
+    anomalous: boolean,
+    uncertain: boolean,
+  ): RollupBucket {
     const start = intervalStart(at, ROLLUP_MS);
     let buckets = this.#byStart.get(start);
     if (buckets === undefined) {
@@ -76,11 +88,13 @@ export class RollupBuckets {
     }
     let bucket = buckets.get(slot);
     if (bucket === undefined) {
-      bucket = { slot, start, aggregate: aggregateOf(value, at, anomalous, uncertain), moving: NO_STATISTICS };
+      const aggregate = aggregateOf(value, at, anomalous, uncertain);
+      bucket = { slot, start, aggregate, moving: NO_STATISTICS, hash: { high: hash.high, low: hash.low } };
       buckets.set(slot, bucket);
       this.#openCount += 1;
     } else {
       addReading(bucket.aggregate, value, at, anomalous, uncertain);
+      addHash(bucket.hash, hash);
     }
     return bucket;
   }

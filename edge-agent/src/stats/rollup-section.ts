@@ -35,18 +35,21 @@ export function rollupsSection(buckets: readonly SavedBucket[]): StateSection {
   const { length } = buckets;
   const columnsOf = (fields: readonly string[]): Float64Array[] => fields.map(() => new Float64Array(length));
   const [slots, starts, newests] = [new Float64Array(length), new Float64Array(length), new Uint8Array(length)];
+  const hash = new Float64Array(length * 2);
   const [sums, movings] = [columnsOf(SUMS), columnsOf(MOVING_STATISTICS)];
   // Bucket by bucket: they lie far apart in memory, and each is looked up once.
   for (const [i, { bucket, newest }] of buckets.entries()) {
     slots[i] = bucket.slot;
     starts[i] = bucket.start;
     newests[i] = newest ? 1 : 0;
+    hash[2 * i] = bucket.hash.high;
+    hash[2 * i + 1] = bucket.hash.low;
     for (let field = 0; field < SUMS.length; field++) sums[field]![i] = bucket.aggregate[SUMS[field]!];
     for (let field = 0; field < MOVING_STATISTICS.length; field++) {
       movings[field]![i] = newest ? NaN : (bucket.moving[MOVING_STATISTICS[field]!] ?? NaN);
     }
   }
-  const arrays: Record<string, StateArray> = { slot: slots, start: starts, newest: newests };
+  const arrays: Record<string, StateArray> = { slot: slots, start: starts, newest: newests, hash };
   for (const [place, field] of SUMS.entries()) arrays[field] = sums[place]!;
   for (const [place, field] of MOVING_STATISTICS.entries()) arrays[field] = movings[place]!;
   return { name: SECTION, version: VERSION, values: { bucketMs: ROLLUP_MS }, arrays };
@@ -71,6 +74,11 @@ export function bucketsIn(sections: readonly StateSection[]): {
   const [slot, start] = [columnOf('slot'), columnOf('start')];
   const sums = SUMS.map((field) => [field, columnOf(field)] as const);
   const moving = MOVING_STATISTICS.map((field) => [field, columnOf(field)] as const);
+  // Files of earlier releases say nothing of hashes.
+  const hash =
+    section.arrays['hash'] === undefined
+      ? new Float64Array(newest.length * 2).fill(NaN)
+      : numbersOf(section, 'hash', newest.length * 2);
   const buckets = Array.from(newest, (flag, i): SavedBucket => ({
     newest: flag === 1,
     bucket: {
@@ -78,6 +86,7 @@ export function bucketsIn(sections: readonly StateSection[]): {
       start: epochMs(start[i]!),
       aggregate: fieldsOf(sums, (column) => column[i]!),
       moving: fieldsOf(moving, (column) => (Number.isNaN(column[i]!) ? null : column[i]!)),
+      hash: { high: hash[2 * i]!, low: hash[2 * i + 1]! },
     },
   }));
   return { bucketMs, buckets };

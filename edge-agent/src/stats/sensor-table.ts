@@ -1,4 +1,12 @@
-import { type EpochMs, epochMs, type Reading, type RollupSensor } from '@floorwatch/contracts';
+import {
+  type EpochMs,
+  epochMs,
+  type HashSum,
+  type Reading,
+  type RollupSensor,
+  sensorKey,
+  textHash,
+} from '@floorwatch/contracts';
 
 import { numbersOf, requireSection, StateError, type StateSection } from '../state-section.ts';
 import { RowTable } from './row-table.ts';
@@ -22,6 +30,7 @@ export class SensorTable {
   /** By device, then by metric: two look-ups cost less than joining the names. */
   readonly #slots = new Map<string, Map<string, number>>();
   readonly #sensors: RollupSensor[] = [];
+  readonly #nameHashes: HashSum[] = [];
   readonly #newest = new RowTable(FIELDS, 1, clearRow);
 
   get size(): number {
@@ -47,6 +56,7 @@ export class SensorTable {
     const slot = this.#sensors.length;
     metrics.set(reading.metric, slot);
     this.#sensors.push(describe(reading));
+    this.#nameHashes.push(textHash(sensorKey(reading)));
     this.#newest.clear(slot);
     return slot;
   }
@@ -54,6 +64,11 @@ export class SensorTable {
   /** The sensor with the unit that it named last. */
   sensor(slot: number): RollupSensor {
     return this.#sensors[slot]!;
+  }
+
+  /** The hash of its name, which the hashes of its readings begin with. */
+  nameHash(slot: number): Readonly<HashSum> {
+    return this.#nameHashes[slot]!;
   }
 
   /** Event time of the sensor's newest reading; before the first one, earlier than any time. */
