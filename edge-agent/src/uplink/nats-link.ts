@@ -47,6 +47,8 @@ export class NatsLink {
   #connection: NatsConnection | undefined;
   #jetstream: JetStreamClient | undefined;
   #connected = false;
+  /** Aborts when the connection that stands now is lost. */
+  #lost = new AbortController();
   #since = epochMs(Date.now());
   /** What does not work now, in words, by what was tried: what works again does not hide what does not. */
   readonly #faults = new Map<Tried, string>([['connection', 'not connected yet']]);
@@ -95,11 +97,13 @@ export class NatsLink {
     try {
       if (this.#jetstream === undefined) throw new Error('not connected to NATS');
       if (bytes.length > this.batchBytesMax) throw new Error(this.#tooLarge(bytes.length));
-      const { seq } = await this.#jetstream.publish(subject, bytes, {
+      const answer = this.#jetstream.publish(subject, bytes, {
         timeout: limits.publishMsMax,
         // Another stream that listens to the subject by mistake must not take the batch in its place.
         expect: { streamName: INGEST_STREAM.name },
       });
+      // An answer that was on its way when the connection broke never comes; the client would wait for it all the same.
+      const { seq } = await unlessAborted(answer, this.#lost.signal);
       this.#faults.delete('publish');
       return { seq };
     } catch (error) {
@@ -194,6 +198,8 @@ export class NatsLink {
 
   #setConnected(connected: boolean): void {
     if (connected !== this.#connected) this.#since = epochMs(Date.now());
+    if (connected) this.#lost = new AbortController();
+    else this.#lost.abort(new Error('the connection to NATS was lost before it answered'));
     this.#connected = connected;
     // Rights may be others on another connection.
     if (connected) this.#faults.clear();
