@@ -45,9 +45,9 @@ const ENTRIES_PER_LINE = 500;
  *
  * - `{"kind":"checkpoint","version":3,"codeVersion":…,"series":…,"ordinal":…,"partition":…,"cursor":{…}}`, always first
  * - `{"kind":"sources","sources":[…]}`, any number of times; an epoch is `[name, floor, highest number, has a successor, heard at]`, and was
- *   `[name, floor]` in version 1
+ *   `[name, floor]` in version 1; a run is `[run, epoch, first number]`, absent before version 3
  * - `{"kind":"alarms","alarms":[…]}`, any number of times
- * - `{"kind":"gateway",…}`: watermark and sensors of a gateway; its windows follow
+ * - `{"kind":"gateway",…}`: watermark, reach (absent before version 3) and sensors of a gateway; its windows follow
  * - `{"kind":"pane","size":…,"start":…,"slots":…,"cells":…}`: open windows of the gateway before it. `slots` are indices into the gateway's
  *   sensors as little-endian 32-bit integers, `cells` 18 little-endian doubles per window (see `window/cells.ts`; 16 before version 3), both in base64: every
  *   bit of every double comes back, and a tenth of the time is needed that decimal digits take
@@ -98,6 +98,7 @@ const sourceSchema = z.union([
     waiting: z.boolean(),
     run: count,
     takenFrom: z.string().nullable(),
+    runs: z.array(z.tuple([count, z.string(), count])).exactOptional(),
     epochs: z.array(z.tuple([z.string(), count, count, z.boolean(), instant])),
   }),
   // Version 1 gave up what was missing, so that everything up to the floor was settled.
@@ -145,6 +146,7 @@ const lineSchema = z.discriminatedUnion('kind', [
     lostSince: instant.nullable(),
     lost: z.array(pair(instant, instant)),
     completeFrom: z.array(pair(instant, instant)),
+    reach: z.array(pair(z.number(), z.number())).exactOptional(),
     sensors: z.array(z.object({ device: z.string(), metric: z.string(), unit: z.string().exactOptional() })),
   }),
   z.object({

@@ -17,6 +17,7 @@ import {
 import { aggregateAt, CELLS, hashAt, loadRollup, movingAt, readingsOf } from './cells.ts';
 import { LostRanges, type LostRange } from './lost-ranges.ts';
 import { Pane, type PaneSnapshot } from './pane.ts';
+import { Reach, reachOf, type ReachStep } from './reach.ts';
 import { orderOf, placeOf } from './record-order.ts';
 import { SensorSlots } from './sensor-slots.ts';
 import type { WindowConfig, WindowShared } from './window-config.ts';
@@ -30,6 +31,8 @@ export interface GatewaySnapshot extends GatewayName {
   readonly lost: readonly LostRange[];
   /** Per window size the instant before which a window of that size may lack readings, because the size was not yet configured. */
   readonly completeFrom: readonly (readonly [size: number, from: number])[];
+  /** See `Reach`. Absent: an older release wrote this. */
+  readonly reach?: readonly ReachStep[];
   /** By slot. */
   readonly sensors: readonly RollupSensor[];
   readonly panes: readonly PaneSnapshot[];
@@ -62,6 +65,7 @@ export class GatewayWindows {
   readonly #shared: WindowShared;
   readonly #slots: SensorSlots;
   readonly #lost: LostRanges;
+  readonly #reach: Reach;
   /** The configured sizes, and behind them those that are no longer configured but still have open windows. */
   readonly #tracks: Track[];
   #watermark: EpochMs | undefined;
@@ -77,6 +81,7 @@ export class GatewayWindows {
     this.#shared = shared;
     this.#slots = new SensorSlots(this.name, config.sensorsPerGatewayMax);
     this.#lost = new LostRanges(config.lostRangesPerGatewayMax, from?.lost);
+    this.#reach = new Reach(from?.reach);
     if (from !== undefined) {
       this.#watermark = from.watermark === null ? undefined : epochMs(from.watermark);
       this.#sealedTo = from.sealedTo;
@@ -140,6 +145,7 @@ export class GatewayWindows {
       this.#lost.add(this.#lostSince, this.#newestEnd);
       this.#lostSince = undefined;
     }
+    this.#reach.note(order, reachOf(this.#newestEnd, this.#lost.all()));
   }
 
   #mergeLoaded(slot: number, at: number, order: number, out: Collector<LateRow>): void {
@@ -275,6 +281,7 @@ export class GatewayWindows {
       completeFrom: this.#tracks
         .slice(0, this.#config.sizes.length)
         .map((track) => [track.size, track.completeFrom] as const),
+      reach: this.#reach.all().slice(),
       sensors: this.#slots.snapshot(),
       panes: this.#tracks.flatMap((track) => [...track.panes.values()].map((pane) => pane.snapshot())),
     };
