@@ -1,3 +1,4 @@
+export { Pipeline } from './pipeline.ts';
 export { type ProcessorConfig, processorConfigSchema } from './config.ts';
 export type { FloorObserver, OpenWindows } from './floor-observer.ts';
 export { type StoreConfig, storeConfigSchema } from './write/store-config.ts';
