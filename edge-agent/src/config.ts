@@ -4,14 +4,24 @@ import { nameSchema } from '@floorwatch/contracts';
 import { httpConfigSchema, logLevelSchema, natsConfigSchema, tlsFilesSchema } from '@floorwatch/runtime';
 import { z } from 'zod';
 
-import { CODECS } from './ingest/payload-codec.ts';
+import { type Codec, CODECS } from './ingest/payload-codec.ts';
 import { readingsConfigSchema } from './ingest/readings-config.ts';
-import { findWrongTemplate } from './ingest/topic-template.ts';
+import { findWrongTemplate, type MetricInTopic } from './ingest/topic-template.ts';
 import { limits } from './limits.ts';
 import { engineConfigSchema } from './sensor-engine-config.ts';
 import { storageConfigSchema } from './storage-config.ts';
 
 const file = z.string().min(1);
+
+/** A number names no metric, the fields of `metrics` always do, and of `auto` nobody knows. */
+const METRIC_IN_TOPIC = {
+  auto: 'needed',
+  number: 'needed',
+  json: 'allowed',
+  batch: 'allowed',
+  series: 'allowed',
+  metrics: 'forbidden',
+} as const satisfies Record<Codec, MetricInTopic>;
 
 const embeddedSchema = z.strictObject({
   kind: z.literal('embedded'),
@@ -31,13 +41,19 @@ const externalSchema = z.strictObject({
   tls: tlsFilesSchema.exactOptional(),
 });
 
-const topicSchema = z.strictObject({
-  topic: z.string().superRefine((text, context) => {
-    const wrong = findWrongTemplate(text);
-    if (wrong !== undefined) context.addIssue({ code: 'custom', message: wrong });
-  }),
-  codec: z.enum(CODECS).default('auto'),
-});
+const topicSchema = z
+  .strictObject({
+    topic: z.string(),
+    codec: z.enum(CODECS).default('auto'),
+    ignore: z.array(z.string().min(1)).max(limits.ignoredFieldsMax).exactOptional(),
+  })
+  .superRefine(({ topic, codec, ignore }, context) => {
+    const wrong = findWrongTemplate(topic, METRIC_IN_TOPIC[codec]);
+    if (wrong !== undefined) context.addIssue({ code: 'custom', path: ['topic'], message: wrong });
+    if (ignore !== undefined && codec !== 'metrics') {
+      context.addIssue({ code: 'custom', path: ['ignore'], message: 'is for codec metrics only' });
+    }
+  });
 
 /** What a person may write into the agent's configuration file. `config.example.yaml` explains every field. */
 export const agentConfigSchema = z

@@ -3,7 +3,7 @@ import { limits as contractLimits, minutes, seconds } from '@floorwatch/contract
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
-/** Bytes of one payload. An object with a reading is below 1 KiB; the room above is for descriptions that some devices add. */
+/** Bytes of one payload. An object with a reading is below 1 KiB; the room above is for lists, and for descriptions that some devices add. */
 const payloadBytesMax = 64 * KIB;
 
 /** Limits of the agent itself. What a person may want to change is configuration; these follow from the design. */
@@ -20,8 +20,8 @@ export const limits = {
   pendingMessagesMax: 10_000,
   /** Bytes of payloads between a broker and the pipeline. */
   pendingBytesMax: 16 * MIB,
-  /** Messages handed on together: about 5 ms of work on a Raspberry Pi, so that ticks and HTTP are not kept waiting. */
-  deliveryMessagesMax: 1_000,
+  /** Readings handed on together, but for a message that holds more: about 5 ms of work on a Raspberry Pi, so that ticks and HTTP are not kept waiting. */
+  deliveryReadingsMax: 1_000,
   /** Devices connected to the embedded broker at a time. Each costs about 30 KiB. */
   connectionsMax: 2_000,
   /** Topics whose device and metric are remembered; at the limit all are forgotten and learned again. */
@@ -34,6 +34,10 @@ export const limits = {
   brokerAnswerMs: seconds(10),
   /** Levels of a topic template; deeper ones are mistakes. */
   topicLevelsMax: 20,
+  /** Readings of one message that the configuration can allow: as many repeats of a sensor as it can have remembered. */
+  readingsPerMessageMax: 4_096,
+  /** Fields of a payload that a template can name as no metrics. */
+  ignoredFieldsMax: 100,
   /** Templates in the configuration. A topic is tried against each until one matches. */
   topicTemplatesMax: 100,
   /** Rejected messages that the status page shows. */

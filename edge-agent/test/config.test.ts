@@ -102,6 +102,18 @@ describe('the configuration', () => {
       /topics\.0\.topic: must hold \{metric\} once/,
     ],
     [
+      'site: s\ngateway: g\nstorage: {dataDir: d}\ntopics: [{topic: "a/{device}", codec: number}]',
+      /topics\.0\.topic: must hold \{metric\} once/,
+    ],
+    [
+      'site: s\ngateway: g\nstorage: {dataDir: d}\ntopics: [{topic: "{device}/{metric}", codec: metrics}]',
+      /topics\.0\.topic: must not hold \{metric\}/,
+    ],
+    [
+      'site: s\ngateway: g\nstorage: {dataDir: d}\ntopics: [{topic: "{device}", codec: json, ignore: [a]}]',
+      /topics\.0\.ignore: is for codec metrics only/,
+    ],
+    [
       'site: s\ngateway: g\nstorage: {dataDir: d}\ntopics: [{topic: "{device}/{metric}"}, {topic: "{device}/{metric}"}]',
       /topics\.1\.topic: is in the list already/,
     ],

@@ -48,7 +48,7 @@ export async function tryExternalBroker(
     client.on('error', () => undefined);
     signal.throwIfAborted();
     // At QoS 0 the broker owes nothing for what comes until the connection ends.
-    const { filters } = new ReadingDecoder(topics);
+    const { filters } = new ReadingDecoder(topics, 1);
     const granted = await grantedQos(client, filters);
     const refused = filters.filter((_filter, index) => (granted[index] ?? REFUSED) > 2);
     if (refused.length === 0) return undefined;

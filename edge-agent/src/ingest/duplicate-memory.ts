@@ -16,6 +16,8 @@ const EMPTY = new Uint32Array();
  */
 export class DuplicateMemory {
   readonly #keysMax: number;
+  /** Safe keys of sensors that keep more than `#keysMax`. */
+  readonly #more = new Map<number, number>();
   /** Halves of keys, two elements each; allocated with the first key and grown as needed. */
   readonly #rings: Uint32Array[] = [];
   /** Index of a ring's oldest key. */
@@ -28,6 +30,15 @@ export class DuplicateMemory {
   /** @param keysMax safe keys per sensor. */
   constructor(keysMax: number) {
     this.#keysMax = keysMax;
+  }
+
+  /** From now on the sensor keeps at least so many safe keys. */
+  keep(sensor: number, keys: number): void {
+    if (keys > this.#maxOf(sensor)) this.#more.set(sensor, keys);
+  }
+
+  #maxOf(sensor: number): number {
+    return this.#more.size === 0 ? this.#keysMax : (this.#more.get(sensor) ?? this.#keysMax);
   }
 
   /** @param eventTime NaN if the key was made without one. */
@@ -63,7 +74,7 @@ export class DuplicateMemory {
     this.#pending[sensor]! -= 1;
     if (!kept) {
       this.#removeAt(sensor, this.#safe[sensor]!);
-    } else if (this.#safe[sensor]! < this.#keysMax) {
+    } else if (this.#safe[sensor]! < this.#maxOf(sensor)) {
       this.#safe[sensor]! += 1;
     } else {
       const next = this.#start[sensor]! + 1;
@@ -89,7 +100,8 @@ export class DuplicateMemory {
     const count = this.#safe[sensor]! + this.#pending[sensor]!;
     if (2 * count < ring.length) return;
     // Doubled up to what is always needed; beyond that there are only keys that are not safe yet.
-    const keys = count < this.#keysMax ? Math.min(2 * count, this.#keysMax) : count + RING_KEYS_MIN;
+    const max = this.#maxOf(sensor);
+    const keys = count < max ? Math.min(2 * count, max) : count + RING_KEYS_MIN;
     const larger = new Uint32Array(2 * Math.max(keys, RING_KEYS_MIN));
     const first = 2 * this.#start[sensor]!;
     larger.set(ring.subarray(first));
@@ -130,7 +142,9 @@ export class DuplicateMemory {
     const starts = copyOf(this.#start, sensors);
     const counts = copyOf(this.#safe, sensors);
     const newest = growFloat64(this.#newest.subarray(0, sensors), sensors, -Infinity);
-    return { name: SECTION, version: 1, values: { names }, arrays: { sizes, starts, counts, keys, newest } };
+    const keeps = new Uint32Array(sensors);
+    for (const [sensor, keysMax] of this.#more) if (sensor < sensors) keeps[sensor] = keysMax;
+    return { name: SECTION, version: 1, values: { names }, arrays: { sizes, starts, counts, keys, newest, keeps } };
   }
 
   /**
@@ -140,10 +154,11 @@ export class DuplicateMemory {
    * @throws TypeError if the section is not what {@link snapshot} makes.
    */
   restore(section: StateSection, sensorOf: (device: string, metric: string) => number): void {
-    const { names, sizes, starts, counts, keys, newest } = checked(section);
+    const { names, sizes, starts, counts, keys, newest, keeps } = checked(section);
     let ring = 0;
     for (const [index, size] of sizes.entries()) {
       const sensor = sensorOf(names[2 * index]!, names[2 * index + 1]!);
+      this.keep(sensor, keeps[index] ?? 0);
       for (let i = 0; i < counts[index]!; i++) {
         const at = ring + 2 * ((starts[index]! + i) % size);
         this.add(sensor, newest[index]!, { low: keys[at]!, high: keys[at + 1]! });
@@ -166,16 +181,19 @@ interface Content {
   readonly counts: Uint32Array;
   readonly keys: Uint32Array;
   readonly newest: Float64Array;
+  /** Safe keys that a sensor keeps, where it keeps more than usual; else 0. */
+  readonly keeps: Uint32Array;
 }
 
 function checked({ name, version, values, arrays }: StateSection): Content {
-  const { sizes, starts, counts, keys, newest } = arrays;
+  // The first release had no `keeps`.
+  const { sizes, starts, counts, keys, newest, keeps = EMPTY } = arrays;
   const { names } = (values ?? {}) as { readonly names?: unknown };
   const wrong = (what: string): TypeError => new TypeError(`section ${name} of version ${version}: ${what}`);
   if (version !== 1) throw wrong('is not of version 1');
   if (!Array.isArray(names) || !names.every((text) => typeof text === 'string'))
     throw wrong('names is no list of text');
-  if (!isNumbers(sizes) || !isNumbers(starts) || !isNumbers(counts) || !isNumbers(keys))
+  if (!isNumbers(sizes) || !isNumbers(starts) || !isNumbers(counts) || !isNumbers(keys) || !isNumbers(keeps))
     throw wrong('an array is missing');
   if (!(newest instanceof Float64Array)) throw wrong('an array is missing');
   const sensors = names.length / 2;
@@ -183,7 +201,7 @@ function checked({ name, version, values, arrays }: StateSection): Content {
   if (perSensor.some(({ length }) => length !== sensors)) throw wrong('arrays do not fit together');
   if (keys.length !== 2 * sizes.reduce((sum, size) => sum + size, 0)) throw wrong('keys do not fit sizes');
   if (counts.some((count, index) => count > sizes[index]!)) throw wrong('counts do not fit sizes');
-  return { names, sizes, starts, counts, keys, newest };
+  return { names, sizes, starts, counts, keys, newest, keeps };
 }
 
 const isNumbers = (array: StateSection['arrays'][string] | undefined): array is Uint32Array =>

@@ -1,4 +1,5 @@
 import type { Settle } from './message-queue.ts';
+import { readingsAtMost } from './payload-parts.ts';
 import type { RawMessage } from './raw-message.ts';
 
 interface Parked {
@@ -14,8 +15,8 @@ export const CONNECTION_ENDED = new Error('the connection has ended');
 const TOPICS_KEPT_MAX = 1_000;
 
 /**
- * Lets only so many messages of each topic of one connection through before they are settled; the rest waits here, in order. What the sender
- * repeats when the connection ends is thereby never more than the duplicate memory remembers. It takes whatever it is given: while it
+ * Lets only so many readings of each topic of one connection through before they are settled, and always one message; the rest waits
+ * here, in order. What the sender repeats when the connection ends is thereby never more than the duplicate memory remembers. It takes whatever it is given: while it
  * is {@link holding}, nothing more should be read.
  */
 export class InFlight {
@@ -26,7 +27,7 @@ export class InFlight {
   #parked: Parked[] = [];
 
   /**
-   * @param max messages of one topic.
+   * @param max readings of one topic.
    * @param push takes what is let through.
    * @param onRoom called when nothing waits any more.
    */
@@ -43,7 +44,7 @@ export class InFlight {
 
   /** @param gated whether its sender repeats it until it is acknowledged. */
   accept(message: RawMessage, gated: boolean, settle: Settle): void {
-    if (this.#parked.length === 0 && (!gated || this.#hasRoom(message.topic))) this.#pass(message, gated, settle);
+    if (this.#parked.length === 0 && (!gated || this.#hasRoom(message))) this.#pass(message, gated, settle);
     else this.#parked.push({ message, gated, settle });
   }
 
@@ -60,8 +61,9 @@ export class InFlight {
     }
   }
 
-  #hasRoom(topic: string): boolean {
-    return (this.#byTopic.get(topic) ?? 0) < this.#max;
+  #hasRoom({ topic, payload }: RawMessage): boolean {
+    const inFlight = this.#byTopic.get(topic) ?? 0;
+    return inFlight === 0 || inFlight + readingsAtMost(payload) <= this.#max;
   }
 
   #pass(message: RawMessage, gated: boolean, settle: Settle): void {
@@ -70,11 +72,12 @@ export class InFlight {
       return;
     }
     const { topic } = message;
-    this.#byTopic.set(topic, (this.#byTopic.get(topic) ?? 0) + 1);
+    const readings = readingsAtMost(message.payload);
+    this.#byTopic.set(topic, (this.#byTopic.get(topic) ?? 0) + readings);
     this.#push(message, (error) => {
       // A refusal ends the connection; nothing of it must get ahead of the repeats.
       if (error !== undefined) this.close();
-      const rest = (this.#byTopic.get(topic) ?? 1) - 1;
+      const rest = (this.#byTopic.get(topic) ?? readings) - readings;
       if (rest === 0 && this.#byTopic.size > TOPICS_KEPT_MAX) this.#byTopic.delete(topic);
       else this.#byTopic.set(topic, rest);
       settle(error);
@@ -86,7 +89,7 @@ export class InFlight {
     if (this.#parked.length === 0) return;
     let count = 0;
     for (const { message, gated, settle } of this.#parked) {
-      if (gated && !this.#hasRoom(message.topic)) break;
+      if (gated && !this.#hasRoom(message)) break;
       count += 1;
       this.#pass(message, gated, settle);
     }

@@ -4,7 +4,7 @@ import type { StateSection } from '../state-section.ts';
 import { DuplicateMemory } from './duplicate-memory.ts';
 import { faultOfTime, type QuarantinedReading, type QuarantineReason } from './quarantined-reading.ts';
 import type { RawMessage } from './raw-message.ts';
-import { ReadingDecoder, type TopicConfig } from './reading-decoder.ts';
+import { type DecodedParts, type DecodedReading, ReadingDecoder, type TopicConfig } from './reading-decoder.ts';
 import { key, makeKey } from './reading-key.ts';
 import { RejectLog, type RejectView } from './reject-log.ts';
 import type { RejectReason } from './reject.ts';
@@ -18,6 +18,8 @@ export interface IntakeConfig {
     readonly futureMsMax: number;
     /** Readings of each sensor among which repeats are recognised. */
     readonly duplicatesRemembered: number;
+    /** Readings that one message may hold. */
+    readonly perMessageMax: number;
   };
   /** Largest absolute value of a reading. */
   readonly valueAbsMax: number;
@@ -45,8 +47,8 @@ export interface Taken {
 }
 
 /**
- * What has become of the messages that were settled since the start. They add up:
- * received = accepted + rejected + duplicates + quarantined + retainedCopies.
+ * What has become of the readings of all messages that were settled since the start. They add up:
+ * received = accepted + rejected + duplicates + quarantined + retainedCopies. A message that can't be read at all counts as one.
  */
 export interface IntakeCounts {
   readonly received: number;
@@ -60,7 +62,7 @@ export interface IntakeCounts {
   readonly retainedCopies: number;
   /** Of those received: readings that were released from quarantine, and so came a second time. */
   readonly released: number;
-  /** Messages that were refused because they could not be kept, by why. They are in no other count; they come again, and count then. */
+  /** Readings that were refused because they could not be kept, by why. They are in no other count; they come again, and count then. */
   readonly refusedByReason: Readonly<Record<string, number>>;
 }
 
@@ -75,17 +77,23 @@ class OpenDelivery implements Taken {
   readonly quarantined: QuarantinedReading[] = [];
   /** The sensor of each of `readings`. */
   readonly sensors: number[] = [];
-  readonly rejects: { readonly message: RawMessage; readonly reason: RejectReason }[] = [];
-  readonly messages: number;
+  readonly rejects: Reject[] = [];
+  /** Readings sorted, whatever became of them. */
+  received = 0;
   duplicates = 0;
   retainedCopies = 0;
   released = 0;
   /** Why a delivery before it was refused, so that this one is too, whatever became of its readings. */
   behindRefused: string | undefined;
+}
 
-  constructor(messages: number) {
-    this.messages = messages;
-  }
+/** What is rejected of a message for one reason. */
+interface Reject {
+  readonly message: RawMessage;
+  readonly reason: RejectReason;
+  /** The first reading that is, where there are several. */
+  readonly part: string | undefined;
+  count: number;
 }
 
 /**
@@ -106,13 +114,15 @@ export class Intake {
   readonly #open: OpenDelivery[] = [];
   readonly #counts = { received: 0, accepted: 0, duplicates: 0, retainedCopies: 0, released: 0 };
   readonly #refused: Record<string, number> = {};
+  /** Of a replay: by sensor, when its newest reading arrived, and how many with it. */
+  readonly #replayed = new Map<number, { readonly receivedAt: EpochMs; count: number }>();
   readonly #quarantined: Record<QuarantineReason, number> = { 'time-in-future': 0, 'time-before-2000': 0 };
 
   /** @param quarantine what is in it must not go there again. */
   constructor(config: IntakeConfig, quarantine: KnownQuarantine) {
     this.#config = config;
     this.#quarantine = quarantine;
-    this.#decoder = new ReadingDecoder(config.topics);
+    this.#decoder = new ReadingDecoder(config.topics, config.readings.perMessageMax);
     this.#registry = new SensorRegistry(config.sensorsMax);
     this.#memory = new DuplicateMemory(config.readings.duplicatesRemembered);
   }
@@ -132,9 +142,10 @@ export class Intake {
     return quality === 'unsynchronised' ? Infinity : now + this.#config.readings.futureMsMax;
   }
 
-  /** Sorts the messages of a delivery. Never throws. */
+  /** Sorts the messages of a delivery. What is wrong with one reading of a message says nothing against its others. Never throws. */
   take(messages: readonly RawMessage[], clock: IntakeClock): Taken {
-    const delivery = new OpenDelivery(messages.length);
+    if (this.#replayed.size > 0) this.#replayed.clear();
+    const delivery = new OpenDelivery();
     const latest = this.latest(clock);
     for (const message of messages) this.#sort(message, latest, delivery);
     this.#open.push(delivery);
@@ -143,27 +154,54 @@ export class Intake {
 
   #sort(message: RawMessage, latest: number, delivery: OpenDelivery): void {
     if (message.released !== undefined) {
+      delivery.received += 1;
       delivery.released += 1;
-      this.#admit(message, message.released, true, delivery);
+      this.#admit(message, message.released, true, delivery, undefined);
       return;
     }
     if (message.retained) {
+      delivery.received += 1;
       delivery.retainedCopies += 1;
       return;
     }
     const decoded = this.#decoder.decode(message);
+    if (typeof decoded === 'object' && 'parts' in decoded) this.#sortParts(message, decoded, latest, delivery);
+    else this.#sortReading(message, decoded, latest, delivery, undefined);
+  }
+
+  #sortParts(message: RawMessage, { parts, perSensor }: DecodedParts, latest: number, delivery: OpenDelivery): void {
+    for (const { at, decoded } of parts) {
+      if (typeof decoded !== 'string' && perSensor > 1) this.#expectMany(decoded.reading, perSensor);
+      this.#sortReading(message, decoded, latest, delivery, at);
+    }
+  }
+
+  /** A repeat of the whole message must be recognised, and of the one before it whose acknowledgement was on its way. */
+  #expectMany({ device, metric }: Reading, readings: number): void {
+    const sensor = this.#registry.admit(device, metric);
+    if (sensor !== undefined) this.#memory.keep(sensor, 2 * readings);
+  }
+
+  #sortReading(
+    message: RawMessage,
+    decoded: DecodedReading | RejectReason,
+    latest: number,
+    delivery: OpenDelivery,
+    part: string | undefined,
+  ): void {
+    delivery.received += 1;
     if (typeof decoded === 'string') {
-      delivery.rejects.push({ message, reason: decoded });
+      reject(delivery, message, decoded, part);
       return;
     }
     const { reading, timed } = decoded;
     if (Math.abs(reading.value) > this.#config.valueAbsMax) {
-      delivery.rejects.push({ message, reason: 'value-too-large' });
+      reject(delivery, message, 'value-too-large', part);
       return;
     }
     // The gateway's own time may lie ahead of what its clock shows now; that says nothing against the reading.
     const reason = faultOfTime(reading.eventTime, timed ? latest : Infinity);
-    if (reason === undefined) this.#admit(message, reading, timed, delivery);
+    if (reason === undefined) this.#admit(message, reading, timed, delivery, part);
     else this.#setAside({ reading, receivedAt: message.receivedAt, reason }, delivery);
   }
 
@@ -172,10 +210,16 @@ export class Intake {
     else delivery.quarantined.push(quarantined);
   }
 
-  #admit(message: RawMessage, reading: Reading, timed: boolean, delivery: OpenDelivery): void {
+  #admit(
+    message: RawMessage,
+    reading: Reading,
+    timed: boolean,
+    delivery: OpenDelivery,
+    part: string | undefined,
+  ): void {
     const sensor = this.#registry.admit(reading.device, reading.metric);
     if (sensor === undefined) {
-      delivery.rejects.push({ message, reason: 'too-many-sensors' });
+      reject(delivery, message, 'too-many-sensors', part);
       return;
     }
     const tellsRepeats = timed || reading.seq !== undefined;
@@ -213,23 +257,35 @@ export class Intake {
     if (refusedFor !== undefined) {
       const taking = accepted + quarantined.length;
       counts.received += taking;
-      this.#refused[refusedFor] = (this.#refused[refusedFor] ?? 0) + delivery.messages - taking;
+      this.#refused[refusedFor] = (this.#refused[refusedFor] ?? 0) + delivery.received - taking;
       return;
     }
-    counts.received += delivery.messages;
+    counts.received += delivery.received;
     counts.duplicates += delivery.duplicates;
     counts.retainedCopies += delivery.retainedCopies;
     counts.released += delivery.released;
-    for (const { message, reason } of delivery.rejects) this.#rejects.add(message, reason);
+    for (const { message, reason, part, count } of delivery.rejects) this.#rejects.add(message, reason, part, count);
   }
 
   /** A reading that the journal holds: its sensor is known from now on, and so are its repeats. */
   replay({ reading, receivedAt }: AcceptedReading): void {
     const sensor = this.#registry.readmit(reading.device, reading.metric);
     const { eventTime, value, seq } = reading;
+    this.#countTogether(sensor, receivedAt);
     this.#remember(sensor, eventTime, value, seq);
     // The journal does not say whose clock it was; where it can have been the gateway's, its repeat would come with another time.
     if (eventTime === receivedAt && seq !== undefined) this.#remember(sensor, NaN, value, seq);
+  }
+
+  /** Readings of a sensor that arrived at the same instant may be one message, which its device may send again. */
+  #countTogether(sensor: number, receivedAt: EpochMs): void {
+    const last = this.#replayed.get(sensor);
+    if (last?.receivedAt !== receivedAt) {
+      this.#replayed.set(sensor, { receivedAt, count: 1 });
+      return;
+    }
+    last.count = Math.min(last.count + 1, this.#config.readings.perMessageMax);
+    this.#memory.keep(sensor, 2 * last.count);
   }
 
   #remember(sensor: number, time: number, value: number, seq: number | undefined): void {
@@ -272,4 +328,10 @@ export class Intake {
   lastRejects(): readonly RejectView[] {
     return this.#rejects.last();
   }
+}
+
+function reject({ rejects }: OpenDelivery, message: RawMessage, reason: RejectReason, part: string | undefined): void {
+  const known = part === undefined ? undefined : rejects.findLast((one) => one.reason === reason);
+  if (known?.message === message) known.count += 1;
+  else rejects.push({ message, reason, part, count: 1 });
 }

@@ -2,6 +2,7 @@ import type { Delivery } from '@floorwatch/contracts';
 import { Condition } from '@floorwatch/runtime';
 
 import { limits } from '../limits.ts';
+import { readingsAtMost } from './payload-parts.ts';
 import type { RawMessage } from './raw-message.ts';
 
 /** Tells the broker what became of a message: nothing if it is safe, an error if it was not kept. */
@@ -79,11 +80,20 @@ export class MessageQueue {
     }
   }
 
+  /** How many messages make a delivery: those that hold no more readings together than it may have, and always one. */
+  #deliverable(): number {
+    let readings = 0;
+    const end = Math.min(this.#pending.length, limits.deliveryReadingsMax);
+    for (let count = 0; count < end; count++) {
+      readings += readingsAtMost(this.#pending[count]!.message.payload);
+      if (readings > limits.deliveryReadingsMax) return Math.max(1, count);
+    }
+    return end;
+  }
+
   #take(): Delivery<RawMessage> {
-    const taken =
-      this.#pending.length <= limits.deliveryMessagesMax
-        ? this.#pending
-        : this.#pending.slice(0, limits.deliveryMessagesMax);
+    const count = this.#deliverable();
+    const taken = this.#pending.length <= count ? this.#pending : this.#pending.slice(0, count);
     this.#pending = taken === this.#pending ? [] : this.#pending.slice(taken.length);
     for (const { message } of taken) this.#bytes -= message.payload.length;
     this.#unsettled += taken.length;

@@ -1,8 +1,10 @@
-import type { Reading, SensorName } from '@floorwatch/contracts';
+import { isName, type Reading, type SensorName } from '@floorwatch/contracts';
 
 import { limits } from '../limits.ts';
 import { parseEventTime } from './event-time.ts';
 import { type Codec, decodePayload } from './payload-codec.ts';
+import type { Payload } from './payload-object.ts';
+import type { ManyOptions } from './payload-parts.ts';
 import type { RawMessage } from './raw-message.ts';
 import type { OrReject } from './reject.ts';
 import { TopicTemplate } from './topic-template.ts';
@@ -12,6 +14,8 @@ export interface TopicConfig {
   /** See {@link TopicTemplate}. */
   readonly topic: string;
   readonly codec: Codec;
+  /** Fields of a `metrics` payload that are no metrics. */
+  readonly ignore?: readonly string[];
 }
 
 /** A reading, and whether its time is the device's own. Otherwise it is the gateway's, and says nothing of the reading. */
@@ -20,44 +24,67 @@ export interface DecodedReading {
   readonly timed: boolean;
 }
 
+/** What a message with several readings holds: at least one part. */
+export interface DecodedParts {
+  readonly parts: readonly {
+    /** Where in the payload it stands, for people. */
+    readonly at: string;
+    readonly decoded: OrReject<DecodedReading>;
+  }[];
+  /** At most so many of them are of one sensor. */
+  readonly perSensor: number;
+}
+
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** What a topic means, so that it is taken apart once and not with every message. */
-interface Route {
+interface Route extends Way {
+  /** The metric is empty if the payload names it. */
   readonly name: SensorName;
+}
+
+/** How the payloads of a template are read. */
+interface Way {
   readonly codec: Codec;
+  readonly many: ManyOptions;
 }
 
 /** Turns messages into readings, or says why one is none. Never throws. */
 export class ReadingDecoder {
   /** Subscriptions that cover every template. */
   readonly filters: readonly string[];
-  readonly #templates: readonly { readonly template: TopicTemplate; readonly codec: Codec }[];
+  readonly #templates: readonly { readonly template: TopicTemplate; readonly way: Way }[];
   /** Topics that matched before; at most `limits.topicsRememberedMax`. Others could be of any number and length. */
   readonly #routes = new Map<string, Route>();
 
-  /** @param topics tried in this order; the first that matches decides. */
-  constructor(topics: readonly TopicConfig[]) {
-    this.#templates = topics.map(({ topic, codec }) => ({ template: new TopicTemplate(topic), codec }));
+  /**
+   * @param topics tried in this order; the first that matches decides.
+   * @param readingsMax readings that one message may hold.
+   */
+  constructor(topics: readonly TopicConfig[], readingsMax: number) {
+    this.#templates = topics.map(({ topic, codec, ignore = [] }) => ({
+      template: new TopicTemplate(topic),
+      way: { codec, many: { readingsMax, ignore: new Set(ignore) } },
+    }));
     this.filters = [...new Set(this.#templates.map(({ template }) => template.filter))];
   }
 
-  /** Reads one message. Whether its time can be right is not judged. */
-  decode(message: RawMessage): OrReject<DecodedReading> {
+  /** Reads one message. Whether its times can be right is not judged. */
+  decode(message: RawMessage): OrReject<DecodedReading> | OrReject<DecodedParts> {
     const route = this.#route(message.topic);
     if (typeof route === 'string') return route;
     if (message.payload.length > limits.payloadBytesMax) return 'payload-too-large';
-    const payload = decodePayload(route.codec, message.payload);
+    const payload = decodePayload(route.codec, message.payload, route.many);
     if (typeof payload === 'string') return payload;
-    const timed = payload.ts !== undefined;
-    const eventTime = timed ? parseEventTime(payload.ts) : message.receivedAt;
-    if (typeof eventTime === 'string') return eventTime;
-    const { device, metric } = route.name;
-    const { value, quality, unit, seq } = payload;
-    const reading: Mutable<Reading> = { device, metric, eventTime, value, quality };
-    if (unit !== undefined) reading.unit = unit;
-    if (seq !== undefined) reading.seq = seq;
-    return { reading, timed };
+    if (!('parts' in payload)) return readingOf(route.name, payload, message);
+    const { parts, perSensor } = payload;
+    return {
+      parts: parts.map(({ at, payload: part }) => ({
+        at,
+        decoded: typeof part === 'string' ? part : readingOf(route.name, part, message),
+      })),
+      perSensor,
+    };
   }
 
   #route(topic: string): OrReject<Route> {
@@ -71,10 +98,24 @@ export class ReadingDecoder {
   }
 
   #findRoute(topic: string): OrReject<Route> {
-    for (const { template, codec } of this.#templates) {
+    for (const { template, way } of this.#templates) {
       const name = template.match(topic);
-      if (name !== 'topic-unknown') return typeof name === 'string' ? name : { name, codec };
+      if (name !== 'topic-unknown') return typeof name === 'string' ? name : { name, ...way };
     }
     return 'topic-unknown';
   }
+}
+
+function readingOf(name: SensorName, payload: Payload, { receivedAt }: RawMessage): OrReject<DecodedReading> {
+  const { value, quality, unit, seq } = payload;
+  const timed = payload.ts !== undefined;
+  const eventTime = timed ? parseEventTime(payload.ts) : receivedAt;
+  if (typeof eventTime === 'string') return eventTime;
+  const metric = name.metric === '' ? payload.metric : name.metric;
+  if (metric === undefined) return 'metric-missing';
+  if (metric !== name.metric && !isName(metric)) return 'name-invalid';
+  const reading: Mutable<Reading> = { device: name.device, metric, eventTime, value, quality };
+  if (unit !== undefined) reading.unit = unit;
+  if (seq !== undefined) reading.seq = seq;
+  return { reading, timed };
 }

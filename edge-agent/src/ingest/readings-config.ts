@@ -8,6 +8,7 @@ const MIB = 1024 * 1024;
 export const readingsConfigSchema = z.strictObject({
   futureMsMax: z.number().int().min(0).max(limits.futureMsMax).default(600_000),
   duplicatesRemembered: z.number().int().min(16).max(4_096).default(64),
+  perMessageMax: z.number().int().min(1).max(limits.readingsPerMessageMax).default(500),
   quarantineBytesMax: z
     .number()
     .int()
@@ -17,8 +18,8 @@ export const readingsConfigSchema = z.strictObject({
 });
 
 /**
- * Messages of one topic that a device (or an external broker) may have with us unacknowledged: half of the readings among which repeats are
- * recognised. When a connection ends the sender repeats these, and those whose acknowledgement was on its way; the other half is for the latter.
+ * Readings of one topic that a device (or an external broker) may have with us unacknowledged: half of those among which repeats are
+ * recognised. One message may always be on its way, and of a sensor that sends several readings in one, twice as many are remembered. When a connection ends the sender repeats these, and those whose acknowledgement was on its way; the other half is for the latter.
  */
 export const inFlightMax = (readings: { readonly duplicatesRemembered: number }): number =>
   Math.floor(readings.duplicatesRemembered / 2);

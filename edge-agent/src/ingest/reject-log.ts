@@ -11,6 +11,8 @@ export interface RejectView {
   readonly remedy: string;
   /** Shortened and escaped, like `excerpt`. */
   readonly topic: string;
+  /** Which reading of the message it was, where it holds several: the first that was rejected for this reason. Null: all of it. */
+  readonly part: string | null;
   /** The beginning of the payload. */
   readonly excerpt: string;
   readonly payloadBytes: number;
@@ -21,6 +23,7 @@ interface Kept {
   readonly at: EpochMs;
   readonly reason: RejectReason;
   readonly topic: string;
+  readonly part: string | undefined;
   readonly head: Uint8Array;
   readonly payloadBytes: number;
 }
@@ -33,13 +36,18 @@ export class RejectLog {
   #next = 0;
   #total = 0;
 
-  add(message: RawMessage, reason: RejectReason): void {
-    this.#total += 1;
-    this.#counts.set(reason, (this.#counts.get(reason) ?? 0) + 1);
+  /**
+   * @param part which reading of the message it is; undefined: all of it.
+   * @param count readings of the message that are rejected for this reason.
+   */
+  add(message: RawMessage, reason: RejectReason, part?: string, count = 1): void {
+    this.#total += count;
+    this.#counts.set(reason, (this.#counts.get(reason) ?? 0) + count);
     this.#kept[this.#next] = {
       at: message.receivedAt,
       reason,
       topic: message.topic.slice(0, limits.excerptLengthMax + 1),
+      part,
       // A copy: the payload is a part of what the socket received together, which would be kept with it.
       head: message.payload.slice(0, limits.excerptLengthMax + 1),
       payloadBytes: message.payload.length,
@@ -59,11 +67,12 @@ export class RejectLog {
   /** The last rejects, newest first. */
   last(): readonly RejectView[] {
     const oldestFirst = [...this.#kept.slice(this.#next), ...this.#kept.slice(0, this.#next)];
-    return oldestFirst.toReversed().map(({ at, reason, topic, head, payloadBytes }) => ({
+    return oldestFirst.toReversed().map(({ at, reason, topic, part, head, payloadBytes }) => ({
       at,
       reason,
       remedy: REJECT_REASONS[reason],
       topic: excerptOf(topic),
+      part: part === undefined ? null : excerptOf(part),
       excerpt: excerptOf(new TextDecoder().decode(head), head.length),
       payloadBytes,
     }));

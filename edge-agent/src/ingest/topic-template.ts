@@ -6,24 +6,29 @@ import type { OrReject } from './reject.ts';
 /** One level of a template: a word that must stand there, a name to take, or anything. */
 type Level = { readonly word: string } | 'device' | 'metric' | 'any';
 
+/** Whether a topic names the metric: it must, it may, or the payload alone does. */
+export type MetricInTopic = 'needed' | 'allowed' | 'forbidden';
+
 /**
  * Where device and metric stand in a topic: `sensors/{device}/{metric}`. A level is a word, `{device}`, `{metric}`, or `+` for
- * anything. A topic matches if it has as many levels and every word stands where the template has it.
+ * anything; without `{metric}` the payload names it. A topic matches if it has as many levels and every word stands where the template has it.
  */
 export class TopicTemplate {
   /** The subscription that covers every matching topic: `sensors/+/+`. */
   readonly filter: string;
   readonly #levels: readonly Level[];
+  readonly #hasMetric: boolean;
 
   /** @throws RangeError that says what is wrong about `text`; see {@link findWrongTemplate}. */
   constructor(text: string) {
-    const wrong = findWrongTemplate(text);
+    const wrong = findWrongTemplate(text, 'allowed');
     if (wrong !== undefined) throw new RangeError(wrong);
     this.#levels = text.split('/').map(parseLevel);
+    this.#hasMetric = this.#levels.includes('metric');
     this.filter = this.#levels.map((level) => (typeof level === 'object' ? level.word : '+')).join('/');
   }
 
-  /** Whose reading the topic carries, or why it can't be said. */
+  /** Whose reading the topic carries, or why it can't be said. The metric is empty if the template does not have it. */
   match(topic: string): OrReject<SensorName> {
     const words = topic.split('/', this.#levels.length + 1);
     if (words.length !== this.#levels.length) return 'topic-unknown';
@@ -34,19 +39,21 @@ export class TopicTemplate {
         if (level.word !== word) return 'topic-unknown';
       } else if (level !== 'any') name[level] = word;
     }
-    return isName(name.device) && isName(name.metric) ? name : 'name-invalid';
+    return isName(name.device) && (!this.#hasMetric || isName(name.metric)) ? name : 'name-invalid';
   }
 }
 
 /** What keeps `text` from being a template, as the end of a sentence that begins with its name; undefined if nothing does. */
-export function findWrongTemplate(text: string): string | undefined {
+export function findWrongTemplate(text: string, metric: MetricInTopic = 'needed'): string | undefined {
   const levels = text.split('/');
   if (levels.length > limits.topicLevelsMax) return `must not have more than ${limits.topicLevelsMax} levels`;
   if (text.startsWith('$')) return 'must not begin with "$", which is for the broker’s own topics';
-  for (const name of ['{device}', '{metric}']) {
-    const times = levels.filter((level) => level === name).length;
-    if (times !== 1) return `must hold ${name} once, as a level of its own`;
-  }
+  const times = (name: string): number => levels.filter((level) => level === name).length;
+  if (times('{device}') !== 1) return 'must hold {device} once, as a level of its own';
+  const metrics = times('{metric}');
+  if (metric === 'forbidden' && metrics > 0)
+    return 'must not hold {metric}: with this codec the payload names the metrics';
+  if (metrics > 1 || (metric === 'needed' && metrics === 0)) return 'must hold {metric} once, as a level of its own';
   const odd = levels.find((level) => !['{device}', '{metric}', '+'].includes(level) && /[{}+#\p{Cc}]/u.test(level));
   return odd === undefined ? undefined : `must not hold "${odd}"; a level is a word, {device}, {metric} or +`;
 }

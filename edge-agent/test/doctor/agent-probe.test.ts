@@ -111,7 +111,9 @@ describe('doctor: readings', () => {
         rejected,
         rejectedByReason: { ...readings.rejectedByReason, 'topic-unknown': rejected },
       },
-      lastRejects: [{ at, reason: 'topic-unknown', remedy: '', topic: 'lamp/on', excerpt: '', payloadBytes: 1 }],
+      lastRejects: [
+        { at, reason: 'topic-unknown', remedy: '', topic: 'lamp/on', part: null, excerpt: '', payloadBytes: 1 },
+      ],
     });
 
   it.each([

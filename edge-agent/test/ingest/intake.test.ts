@@ -10,7 +10,7 @@ const clock = { now: NOW, quality: 'synchronised' } as const;
 const config: IntakeConfig = {
   topics: [{ topic: 'sensors/{device}/{metric}', codec: 'auto' }],
   sensorsMax: 100,
-  readings: { futureMsMax: 600_000, duplicatesRemembered: 16 },
+  readings: { futureMsMax: 600_000, duplicatesRemembered: 16, perMessageMax: 100 },
   valueAbsMax: 1e150,
 };
 const nothingThere = { has: () => false };
@@ -96,6 +96,98 @@ describe('the intake', () => {
     ).toEqual([1, 2, 3]);
     expect(intake.counts.rejectedByReason['too-many-sensors']).toBe(1);
     expect(intake.sensors).toBe(2);
+  });
+});
+
+describe('a message with several readings', () => {
+  const list = (from: number, count: number, rest: object = {}): RawMessage => ({
+    topic: 'sensors/a/b',
+    payload: new TextEncoder().encode(
+      JSON.stringify(
+        Array.from({ length: count }, (_, i) => ({ value: from + i, ts: NOW - 1_000 + from + i, ...rest })),
+      ),
+    ),
+    receivedAt: NOW,
+    retained: false,
+  });
+  const settle = (intake: Intake, messages: readonly RawMessage[], kept = true): Taken => {
+    const taken = intake.take(messages, clock);
+    intake.settled(taken, kept);
+    return taken;
+  };
+
+  it('is sorted reading by reading, and each is counted', () => {
+    const intake = intakeOf();
+    const mixed = new TextEncoder().encode(
+      JSON.stringify([
+        { value: 1, ts: NOW },
+        { value: 1, ts: NOW },
+        { value: 2, ts: 0 },
+        { value: 3 },
+        { value: 'x' },
+        { value: 4 },
+      ]),
+    );
+    const taken = settle(intake, [{ ...list(0, 0), payload: mixed }, list(0, 101), list(0, 0)]);
+    expect(valuesOf(taken)).toEqual([1]);
+    expect(intake.counts).toMatchObject({
+      received: 8,
+      accepted: 1,
+      duplicates: 1,
+      quarantined: 1,
+      rejected: 5,
+      rejectedByReason: { 'time-missing': 2, 'value-not-a-number': 1, 'too-many-readings': 1, 'no-readings': 1 },
+    });
+    expect(addsUp(intake)).toBe(true);
+    // One line for each reason, with the first reading that it is said of.
+    expect(intake.lastRejects().map(({ reason, part }) => [reason, part])).toEqual([
+      ['no-readings', null],
+      ['too-many-readings', null],
+      ['value-not-a-number', '[4]'],
+      ['time-missing', '[3]'],
+    ]);
+  });
+
+  it.each([1, 8, 9, 50, 100])(
+    'of %d readings is recognised when it comes again, and the one before it too',
+    (count) => {
+      const intake = intakeOf();
+      const messages = [0, 1, 2, 3].map((i) => list(i * 200, count));
+      for (const one of messages) settle(intake, [one]);
+      expect(valuesOf(settle(intake, messages.slice(2)))).toEqual([]);
+      expect(intake.counts).toMatchObject({ accepted: 4 * count, duplicates: 2 * count });
+      expect(addsUp(intake)).toBe(true);
+    },
+  );
+
+  it('that is refused is refused as a whole, and counts once when it comes again', () => {
+    const intake = intakeOf();
+    settle(intake, [list(0, 50)], false);
+    expect(intake.counts).toMatchObject({ received: 0, refusedByReason: { disk: 50 } });
+    expect(settle(intake, [list(0, 50)]).readings).toHaveLength(50);
+    expect(intake.counts).toMatchObject({ received: 50, accepted: 50, duplicates: 0 });
+  });
+
+  it('is recognised after a restart, from the snapshot and from the journal', () => {
+    const before = intakeOf();
+    settle(before, [list(0, 90)]);
+    const sections = structuredClone(before.snapshot());
+    const journaled = settle(before, [list(100, 100)]).readings;
+    const after = intakeOf();
+    after.restore(sections);
+    for (const item of journaled) after.replay(item);
+    expect(settle(after, [list(0, 90), list(100, 100)]).readings).toEqual([]);
+    const fresh = intakeOf();
+    for (const item of journaled) fresh.replay(item);
+    expect(settle(fresh, [list(100, 100)]).readings).toEqual([]);
+  });
+
+  it('has no effect on what other sensors keep', () => {
+    const intake = intakeOf();
+    settle(intake, [list(0, 100)]);
+    const others = Array.from({ length: 30 }, (_, i) => ({ ts: NOW + i, value: i, sensor: 'c/d' }));
+    accept(intake, ...others);
+    expect(accept(intake, ...others)).toHaveLength(14);
   });
 });
 

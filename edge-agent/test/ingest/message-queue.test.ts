@@ -35,12 +35,24 @@ describe('the queue between broker and pipeline', () => {
 
   it.each([-1, 0, 1])('bounds a delivery: limit %d', async (beyond) => {
     const queue = new MessageQueue();
-    const count = limits.deliveryMessagesMax + beyond;
+    const count = limits.deliveryReadingsMax + beyond;
     for (let i = 0; i < count; i++) queue.push(message(String(i)), nothing);
     queue.end();
     const sizes: number[] = [];
     for await (const delivery of queue.deliveries(never)) sizes.push(delivery.items.length);
-    expect(sizes).toEqual(beyond <= 0 ? [count] : [limits.deliveryMessagesMax, 1]);
+    expect(sizes).toEqual(beyond <= 0 ? [count] : [limits.deliveryReadingsMax, 1]);
+  });
+
+  it('bounds a delivery by the readings that its messages may hold, and always takes one message', async () => {
+    const queue = new MessageQueue();
+    const list = (readings: number): string => `[${Array.from({ length: readings }, () => '{}').join(',')}]`;
+    for (const readings of [600, 400, 1, 1_500, 600, 401]) {
+      queue.push({ ...message('x'), payload: new TextEncoder().encode(list(readings)) }, nothing);
+    }
+    queue.end();
+    const sizes: number[] = [];
+    for await (const delivery of queue.deliveries(never)) sizes.push(delivery.items.length);
+    expect(sizes).toEqual([2, 1, 1, 1, 1]);
   });
 
   it('settles every message of a delivery once, with the error if it is refused', async () => {

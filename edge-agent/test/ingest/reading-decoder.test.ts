@@ -13,14 +13,22 @@ const message = (topic: string, payload: string | Uint8Array) => ({
 });
 
 describe('the decoder of readings', () => {
-  const decoder = new ReadingDecoder([
-    { topic: 'sensors/{device}/{metric}', codec: 'auto' },
-    { topic: 'sensors/{device}/{metric}/raw', codec: 'number' },
-    { topic: 'line/{metric}/{device}', codec: 'json' },
-  ]);
+  const decoder = new ReadingDecoder(
+    [
+      { topic: 'sensors/{device}/{metric}', codec: 'auto' },
+      { topic: 'sensors/{device}/{metric}/raw', codec: 'number' },
+      { topic: 'line/{metric}/{device}', codec: 'json' },
+      { topic: 'all/{device}', codec: 'metrics', ignore: ['id'] },
+      { topic: 'lists/{device}', codec: 'batch' },
+      { topic: 'named/{device}', codec: 'json' },
+    ],
+    10,
+  );
   const decode = (topic: string, payload: string | Uint8Array) => {
     const decoded = decoder.decode(message(topic, payload));
-    return typeof decoded === 'string' ? decoded : decoded.reading;
+    if (typeof decoded === 'string') return decoded;
+    if ('reading' in decoded) return decoded.reading;
+    throw new Error('several readings');
   };
 
   it('takes device and metric from the topic and the rest from the payload', () => {
@@ -70,6 +78,39 @@ describe('the decoder of readings', () => {
     }
   });
 
+  it('takes the metrics of several readings from the payload, and says of each what is wrong with it', () => {
+    const partsOf = (topic: string, payload: unknown): unknown => {
+      const decoded = decoder.decode(message(topic, JSON.stringify(payload)));
+      if (typeof decoded === 'string' || !('parts' in decoded)) return decoded;
+      return decoded.parts.map(({ at, decoded: one }) =>
+        typeof one === 'string'
+          ? [at, one]
+          : [at, one.reading.device, one.reading.metric, one.reading.value, one.timed],
+      );
+    };
+    expect(partsOf('all/press', { temperature: 21, 'a/b': 1, id: 7 })).toEqual([
+      ['temperature', 'press', 'temperature', 21, false],
+      ['a/b', 'name-invalid'],
+    ]);
+    const ts = 1_700_000_000_000;
+    expect(
+      partsOf('lists/press', [
+        { metric: 'a', value: 1, ts },
+        { value: 1, ts },
+        { metric: 'a', value: 1, ts: 'x' },
+      ]),
+    ).toEqual([
+      ['[0]', 'press', 'a', 1, true],
+      ['[1]', 'metric-missing'],
+      ['[2]', 'time-malformed'],
+    ]);
+    // What the topic names counts.
+    expect(partsOf('sensors/press/temp', [{ metric: 'a', value: 1, ts }])).toEqual([['[0]', 'press', 'temp', 1, true]]);
+    expect(decode('named/press', '{"metric":"a","value":2}')).toMatchObject({ device: 'press', metric: 'a', value: 2 });
+    expect(decode('named/press', '{"value":2}')).toBe('metric-missing');
+    expect(decode('named/press', '{"value":2,"metric":" "}')).toBe('name-invalid');
+  });
+
   it.each([
     [-1, 'number'],
     [0, 'number'],
@@ -81,10 +122,13 @@ describe('the decoder of readings', () => {
   });
 
   it('lists each subscription once', () => {
-    const twice = new ReadingDecoder([
-      { topic: 'a/{device}/{metric}', codec: 'auto' },
-      { topic: 'a/{metric}/{device}', codec: 'auto' },
-    ]);
+    const twice = new ReadingDecoder(
+      [
+        { topic: 'a/{device}/{metric}', codec: 'auto' },
+        { topic: 'a/{metric}/{device}', codec: 'auto' },
+      ],
+      1,
+    );
     expect(twice.filters).toEqual(['a/+/+']);
   });
 

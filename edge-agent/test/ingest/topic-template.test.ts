@@ -36,8 +36,18 @@ describe('a topic template', () => {
     expect(sensors.match(`sensors/${'d'.repeat(128)}/m`)).toEqual({ device: 'd'.repeat(128), metric: 'm' });
   });
 
+  it('need not name the metric where the payload does', () => {
+    const all = new TopicTemplate('all/{device}/state');
+    expect(all.match('all/press/state')).toEqual({ device: 'press', metric: '' });
+    expect(all.match('all//state')).toBe('name-invalid');
+    expect(findWrongTemplate('all/{device}', 'allowed')).toBeUndefined();
+    expect(findWrongTemplate('all/{device}/{metric}', 'forbidden')).toMatch('must not hold {metric}');
+    expect(findWrongTemplate('all/{device}', 'forbidden')).toBeUndefined();
+    expect(findWrongTemplate('all/{device}')).toMatch('must hold {metric} once');
+  });
+
   it.each([
-    ['sensors/{device}', 'must hold {metric} once'],
+    ['sensors/{metric}/{device}/{metric}', 'must hold {metric} once'],
     ['sensors/{device}/{device}/{metric}', 'must hold {device} once'],
     ['sensors/x{device}/{metric}', 'must hold {device} once'],
     ['sensors/{device}/{metric}/{unit}', 'must not hold "{unit}"'],

@@ -202,7 +202,7 @@ describe('the quarantine', () => {
       const config = {
         topics: [],
         sensorsMax: 10,
-        readings: { futureMsMax: 0, duplicatesRemembered: 16 },
+        readings: { futureMsMax: 0, duplicatesRemembered: 16, perMessageMax: 100 },
         valueAbsMax: 1e150,
       };
       const journal: unknown[] = [];
