@@ -18,7 +18,7 @@ import { restore, type Restored } from './restore.ts';
 import type { SensorEngine } from './sensor-engine.ts';
 import { Snapshots } from './snapshots.ts';
 import { CommitTimes } from './status/commit-times.ts';
-import { type AgentFileSystem, openStorage, type Storage } from './storage.ts';
+import { type DiskSurroundings, openStorage, type Storage } from './storage.ts';
 import { statsLimits } from './stats/limits.ts';
 import { FloorListener } from './uplink/floor-listener.ts';
 import { NatsLink } from './uplink/nats-link.ts';
@@ -30,11 +30,21 @@ export type Broker = Source<RawMessage> & {
   submit(message: RawMessage): Promise<void>;
 };
 
+/** What an agent finds outside of its process. Whatever is not named is what the configuration and this machine say. */
+export interface Surroundings extends DiskSurroundings {
+  readonly clock?: Offered<GatewayClock>;
+  readonly broker?: Broker;
+  readonly link?: Offered<NatsLink>;
+}
+
+/** What a class offers, without what is its own business. */
+type Offered<T> = Pick<T, keyof T>;
+
 /** Everything that an agent consists of, ready to be started. */
 export interface AgentParts {
   readonly config: AgentConfig;
   readonly logger: Logger;
-  readonly clock: GatewayClock;
+  readonly clock: Offered<GatewayClock>;
   readonly commitTimes: CommitTimes;
   readonly storage: Storage;
   readonly refusals: Refusals;
@@ -46,7 +56,7 @@ export interface AgentParts {
   readonly input: InputLoop;
   readonly snapshots: Snapshots;
   readonly broker: Broker;
-  readonly link: NatsLink;
+  readonly link: Offered<NatsLink>;
   readonly floors: FloorListener;
   readonly senders: Readonly<Record<Lane, SpoolSender>>;
 }
@@ -59,16 +69,19 @@ export interface AgentParts {
 export async function assembleAgent(
   config: AgentConfig,
   logger: Logger,
-  fileSystem?: AgentFileSystem,
+  surroundings: Surroundings = {},
 ): Promise<AgentParts> {
   const commitTimes = new CommitTimes();
-  const storage = await openStorage(config, logger, commitTimes, fileSystem);
+  const storage = await openStorage(config, logger, commitTimes, surroundings);
   try {
     const intake = new Intake({ ...config, valueAbsMax: statsLimits.valueAbsMax }, storage.quarantine);
     const writer = await RecordWriter.open(storage.lanes);
     const restored = await restore(config, { storage, writer, intake, logger });
-    const broker = await createBroker(config, intake.filters, logger);
-    return assemble({ config, logger, commitTimes, storage, intake, writer, broker }, restored);
+    const broker = surroundings.broker ?? (await createBroker(config, intake.filters, logger));
+    const { site, gateway } = config;
+    const link = surroundings.link ?? new NatsLink(config.nats, `floorwatch-agent ${site}/${gateway}`, logger);
+    const clock = surroundings.clock ?? new GatewayClock();
+    return assemble({ config, logger, commitTimes, storage, intake, writer, broker, link, clock }, restored);
   } catch (error) {
     await storage.close();
     throw error;
@@ -76,13 +89,15 @@ export async function assembleAgent(
 }
 
 function assemble(
-  opened: Pick<AgentParts, 'config' | 'logger' | 'commitTimes' | 'storage' | 'intake' | 'writer' | 'broker'>,
+  opened: Pick<
+    AgentParts,
+    'config' | 'logger' | 'commitTimes' | 'storage' | 'intake' | 'writer' | 'broker' | 'link' | 'clock'
+  >,
   restored: Restored,
 ): AgentParts {
-  const { config, logger, storage, intake, writer } = opened;
+  const { config, logger, storage, intake, writer, link, clock } = opened;
   const { engine } = restored;
   const { journal, quarantine } = storage;
-  const clock = new GatewayClock();
   const refusals = new Refusals(logger);
   const processor = new ItemProcessor(engine, writer, restored.upgrade, () => statusFacts(parts));
   processor.restore(restored.sections, restored.header?.position ?? 0);
@@ -90,7 +105,6 @@ function assemble(
   const snapshots = createSnapshots(opened, restored, processor, () => recovery.ordinal);
   const queue = new ProcessingQueue(processor, writer, refusals, () => snapshots.betweenSteps());
   const { site, gateway } = config;
-  const link = new NatsLink(config.nats, `floorwatch-agent ${site}/${gateway}`, logger);
   const { trimGraceMs } = config.storage;
   const sender = (lane: Lane): SpoolSender =>
     new SpoolSender({ site, gateway, trimGraceMs }, storage.lanes[lane], link, logger);
@@ -101,14 +115,12 @@ function assemble(
   const input = new InputLoop({ intake, journal, quarantine, queue, refusals, clock });
   const parts = {
     ...opened,
-    clock,
     refusals,
     engine,
     recovery,
     queue,
     input,
     snapshots,
-    link,
     floors,
     senders,
   };

@@ -1,7 +1,7 @@
 import { LANES } from '@floorwatch/contracts';
 import { type HttpServer, httpToken, type Logger, messageOf, serveHttp } from '@floorwatch/runtime';
 
-import { type AgentParts, assembleAgent } from './agent-parts.ts';
+import { type AgentParts, assembleAgent, type Surroundings } from './agent-parts.ts';
 import { viewAgent } from './agent-views.ts';
 import type { AgentConfig } from './config.ts';
 import { EmbeddedBroker } from './ingest/embedded-broker.ts';
@@ -11,7 +11,6 @@ import type { SensorState } from './sensor-engine.ts';
 import type { AgentSource, AgentView } from './status/agent-view.ts';
 import type { CommitTimes } from './status/commit-times.ts';
 import { createStatusApp } from './status/status-app.ts';
-import type { AgentFileSystem } from './storage.ts';
 
 /** What a stop could not bring to its end. */
 export interface Leftover {
@@ -22,16 +21,18 @@ export interface Leftover {
 }
 
 /** What tests put something else in the place of. */
-export interface PipelineSurroundings {
+export interface PipelineSurroundings extends Surroundings {
   /** Milliseconds between two ticks. */
   readonly tickMs?: number;
-  readonly fileSystem?: AgentFileSystem;
+  /** What listens for HTTP requests. */
+  readonly serve?: typeof serveHttp;
 }
 
 /** ingest → journal → stats → score → spool → uplink, from one start to one stop. */
 export class Pipeline implements AgentSource {
   readonly #parts: AgentParts;
   readonly #tickMs: number;
+  readonly #serve: typeof serveHttp;
   /** End what waits for room, for the disk, and for NATS. */
   readonly #taking = new AbortController();
   readonly #processing = new AbortController();
@@ -50,9 +51,10 @@ export class Pipeline implements AgentSource {
   /** Rejects if a part breaks that the agent can't do without. */
   readonly failed: Promise<never>;
 
-  private constructor(parts: AgentParts, tickMs: number) {
+  private constructor(parts: AgentParts, tickMs: number, serve: typeof serveHttp) {
     this.#parts = parts;
     this.#tickMs = tickMs;
+    this.#serve = serve;
     this.failed = new Promise((_resolve, reject) => (this.#reportFailure = reject));
     this.failed.catch(() => undefined);
   }
@@ -61,9 +63,9 @@ export class Pipeline implements AgentSource {
   static async open(
     config: AgentConfig,
     logger: Logger,
-    { tickMs = limits.tickMs, fileSystem }: PipelineSurroundings = {},
+    { tickMs = limits.tickMs, serve = serveHttp, ...outside }: PipelineSurroundings = {},
   ): Promise<Pipeline> {
-    return new Pipeline(await assembleAgent(config, logger, fileSystem), tickMs);
+    return new Pipeline(await assembleAgent(config, logger, outside), tickMs, serve);
   }
 
   /**
@@ -89,7 +91,7 @@ export class Pipeline implements AgentSource {
     const { quarantine } = storage;
     const submit = broker.submit.bind(broker);
     const latest = (): number => intake.latest(clock);
-    this.#http = await serveHttp(createStatusApp(this, token, { quarantine, latest, submit }), config.http);
+    this.#http = await this.#serve(createStatusApp(this, token, { quarantine, latest, submit }), config.http);
     // Before the lanes are written to: one that is full gets room only from what is sent.
     await link.connect();
     floors.start(link);

@@ -19,6 +19,13 @@ const MIB = 1024 * KIB;
 /** What tests put in the place of the machine's own. */
 export type AgentFileSystem = FileSystem & SnapshotFileSystem;
 
+/** The disk, where it is not the machine's own. */
+export interface DiskSurroundings {
+  readonly fileSystem?: AgentFileSystem;
+  /** Bytes of a segment of the lanes and of the journal, in the place of what their limits say: small ones come and go quickly. */
+  readonly segmentBytesMax?: number;
+}
+
 /** Everything that the agent keeps on disk. */
 export interface Storage {
   readonly journal: Journal;
@@ -40,11 +47,11 @@ export async function openStorage(
   { storage: config, readings }: AgentConfig,
   logger: Logger,
   commitTimes: CommitTimes,
-  fileSystem?: AgentFileSystem,
+  { fileSystem, ...disk }: DiskSurroundings = {},
 ): Promise<Storage> {
   const { dataDir, durability, commitMs, journalBytesMax } = config;
   const files = fileSystem === undefined ? {} : { fileSystem };
-  const lock = await lockDataDir(dataDir);
+  const lock = fileSystem === undefined ? await lockDataDir(dataDir) : await fileSystem.lock(dataDir);
   const opened: { close(): Promise<void> }[] = [{ close: async () => lock.release() }];
   const close = async (): Promise<void> => {
     for (const one of opened.splice(0).toReversed()) {
@@ -63,7 +70,7 @@ export async function openStorage(
       durability,
       bytesMax,
       whenFull,
-      segmentBytesMax: laneSegmentBytes(bytesMax),
+      segmentBytesMax: disk.segmentBytesMax ?? laneSegmentBytes(bytesMax),
       committed: commitTimes.observer(lane),
       ...(makeSpace !== undefined && { makeSpace }),
       ...files,
@@ -78,7 +85,8 @@ export async function openStorage(
     // Rollups that were never sent are worth less than readings and anomalies.
     const makeSpace = async (): Promise<number> => telemetry.dropOldest().catch(() => 0);
     const anomaly = await openLane('anomaly', makeSpace);
-    const segmentBytesMax = Math.floor(Math.min(4 * MIB, Math.max(256 * KIB, journalBytesMax / 16)));
+    const segmentBytesMax =
+      disk.segmentBytesMax ?? Math.floor(Math.min(4 * MIB, Math.max(256 * KIB, journalBytesMax / 16)));
     const journal = await Journal.open({
       directory: join(dataDir, 'journal'),
       durability,

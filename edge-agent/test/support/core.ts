@@ -71,7 +71,7 @@ export class Core {
 
   /** Opens everything, and processes nothing yet. */
   static async assemble(config: AgentConfig, fileSystem?: AgentFileSystem): Promise<Core> {
-    return new Core(config, await assembleAgent(config, silentLogger, fileSystem));
+    return new Core(config, await assembleAgent(config, silentLogger, fileSystem === undefined ? {} : { fileSystem }));
   }
 
   async begin(at: number, clock: ClockQuality = 'synchronised'): Promise<void> {
