@@ -3,9 +3,9 @@ import { setTimeout as pauseMs } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 
 import { resourcesPerTest, waitFor } from '../support/index.ts';
-import type { AgentProcess } from './harness/agent-process.ts';
 import { ChaosFloor } from './harness/chaos-floor.ts';
 import { chaosOptions, ifAsked, progress, repeatCommand, report } from './harness/chaos-options.ts';
+import { drain, MemoryWatch } from './harness/drain.ts';
 import { expectClean, judge } from './harness/verdict.ts';
 
 /** Hours without NATS; a day by `npm run chaos -- --scenario day-without-nats --rounds 24`. */
@@ -79,44 +79,3 @@ describe(`a gateway that has no NATS server for ${hoursAway} hours of event time
     180_000 + hoursAway * 120_000,
   );
 });
-
-/** Waits until the agent has sent everything. */
-async function drain(agent: AgentProcess, memory: MemoryWatch): Promise<{ readonly seconds: number }> {
-  const began = performance.now();
-  await waitFor(
-    'everything is sent',
-    async () => {
-      await memory.look();
-      const { lanes } = await agent.status();
-      const waiting = Object.values(lanes).reduce((sum, lane) => sum + Number(lane['recordsWaiting']), 0);
-      progress(`${waiting} records wait, ${Math.round(memory.last / MIB)} MiB resident`);
-      // A tick may come at any moment.
-      return waiting <= 1;
-    },
-    { timeoutMs: 10 * 60_000, intervalMs: 200 },
-  );
-  return { seconds: (performance.now() - began) / 1_000 };
-}
-
-/** The agent's resident memory over time. */
-class MemoryWatch {
-  highest = 0;
-  last = 0;
-  readonly #agent: AgentProcess;
-  readonly #samples: number[] = [];
-
-  constructor(agent: AgentProcess) {
-    this.#agent = agent;
-  }
-
-  async look(): Promise<void> {
-    this.last = await this.#agent.residentBytes();
-    this.#samples.push(this.last);
-    this.highest = Math.max(this.highest, this.last);
-  }
-
-  /** What it was early on. */
-  get early(): number {
-    return this.#samples[Math.floor(this.#samples.length / 10)] ?? Number.NaN;
-  }
-}
