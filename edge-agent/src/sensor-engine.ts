@@ -29,9 +29,11 @@ import { episodesSection, restoreEpisodes } from './score/episode-sections.ts';
 import type { EngineConfig } from './sensor-engine-config.ts';
 import { requireSection, type StateSection } from './state-section.ts';
 import { LEARNED, learnedSection, type LearnedState, restoreLearned } from './stats/learned-state.ts';
+import { ReadingInHand } from './stats/reading-in-hand.ts';
 import { RecentReadings } from './stats/recent-readings.ts';
 import { type RollupBucket, RollupBuckets } from './stats/rollup-buckets.ts';
 import { createStatistic, SensorStatistics } from './stats/sensor-statistics.ts';
+import { SensorRows } from './stats/sensor-rows.ts';
 import { SensorTable } from './stats/sensor-table.ts';
 import { type ClockTick, Watermark } from './stats/watermark.ts';
 
@@ -98,9 +100,11 @@ const BUCKETS_PER_LOOK: number = limits.rollupsPerRecordMax;
  * they are set. A reading older than its sensor's newest only joins its rollup.
  */
 export class SensorEngine implements Operator<Reading, EngineOutput> {
-  readonly #sensors = new SensorTable();
+  /** What statistics and detectors keep of each sensor. */
+  readonly #rows = new SensorRows();
+  readonly #sensors = new SensorTable(this.#rows);
   readonly #statistics: SensorStatistics;
-  readonly #recent = new RecentReadings();
+  readonly #recent = new RecentReadings(this.#rows);
   readonly #trackers: readonly EpisodeTracker[];
   readonly #silence: SilenceWatch | undefined;
   readonly #clock: { readonly detector: ClockDetector; readonly tracker: EpisodeTracker } | undefined;
@@ -108,6 +112,7 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
   readonly #timing: readonly EpisodeTracker[];
   /** Judges before those that judge values: what a sensor cannot have measured tells them nothing. */
   readonly #range: EpisodeTracker | undefined;
+  readonly #all: readonly EpisodeTracker[];
   readonly #related = new RelatedEpisodes();
   readonly #rollups: RollupBuckets;
   /** The hash of the reading in hand. */
@@ -122,6 +127,7 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
     low: null,
     high: null,
   };
+  readonly #hand = new ReadingInHand();
   #lookAtOpen = BUCKETS_PER_LOOK;
   #outOfOrder = 0;
   #rollupsEarly = 0;
@@ -131,7 +137,7 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
    * @param detectors what judges the readings, besides those that `config` sets up.
    */
   constructor(config: EngineConfig, gateway: GatewayName, detectors: readonly Detector[] = []) {
-    this.#statistics = new SensorStatistics(config.statistics);
+    this.#statistics = new SensorStatistics(config.statistics, this.#rows);
     this.#rollups = new RollupBuckets(this.#statistics);
     this.#watermark = new Watermark(config.watermark);
     const context: SensorContext = {
@@ -141,23 +147,24 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
     };
     const track = (detector: Detector): EpisodeTracker => new EpisodeTracker(detector, gateway, context);
     if (config.silent.enabled) {
-      const silent = new SilentDetector(config.silent);
+      const silent = new SilentDetector(config.silent, this.#rows);
       this.#silence = new SilenceWatch(silent, track(silent), (slot) => this.#sensors.newestValue(slot));
     }
     if (config.clock.enabled) {
-      const detector = new ClockDetector(config.clock, config.watermark.outOfOrderMs);
+      const detector = new ClockDetector(config.clock, config.watermark.outOfOrderMs, this.#rows);
       this.#clock = { detector, tracker: track(detector) };
     }
     this.#timing = [this.#silence?.tracker, this.#clock?.tracker].filter((tracker) => tracker !== undefined);
     if (config.range.rules.length > 0) this.#range = track(new RangeDetector(config.range));
     this.#trackers = [
       ...(config.limits.rules.length > 0 ? [track(new LimitDetector(config.limits))] : []),
-      ...(config.rate.rules.length > 0 ? [track(new RateDetector(config.rate))] : []),
+      ...(config.rate.rules.length > 0 ? [track(new RateDetector(config.rate, this.#rows))] : []),
       ...this.#trackLevel(config, gateway, context),
-      ...(config.stuck.enabled ? [track(new StuckJudge(config.stuck))] : []),
-      ...(config.noise.enabled ? [track(new NoiseDetector(config.noise))] : []),
+      ...(config.stuck.enabled ? [track(new StuckJudge(config.stuck, this.#rows))] : []),
+      ...(config.noise.enabled ? [track(new NoiseDetector(config.noise, this.#rows))] : []),
       ...detectors.map(track),
     ];
+    this.#all = [...(this.#range === undefined ? [] : [this.#range]), ...this.#trackers, ...this.#timing];
   }
 
   /**
@@ -166,9 +173,9 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
    */
   #trackLevel(config: EngineConfig, gateway: GatewayName, context: SensorContext): EpisodeTracker[] {
     const { watch, base, learnFlagged } = config.zScore;
-    const baseline = learnFlagged ? this.#statistics[base] : createStatistic(base, config.statistics);
+    const baseline = learnFlagged ? this.#statistics[base] : createStatistic(base, config.statistics, this.#rows);
     const zScore = new ZScoreDetector(config.zScore, baseline);
-    const adaptive = new AdaptiveJudge(config.adaptive);
+    const adaptive = new AdaptiveJudge(config.adaptive, this.#rows);
     const judges = [...(watch === 'never' ? [] : [zScore]), ...(config.adaptive.enabled ? [adaptive] : [])];
     if (judges.length < 2 || watch === 'always') {
       return judges.map((detector) => new EpisodeTracker(detector, gateway, context));
@@ -185,10 +192,6 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
         ),
     );
     return trackers;
-  }
-
-  get #all(): readonly EpisodeTracker[] {
-    return [...(this.#range === undefined ? [] : [this.#range]), ...this.#trackers, ...this.#timing];
   }
 
   /**
@@ -233,7 +236,9 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
     const known = this.#sensors.size;
     const slot = this.#sensors.slotOf(reading);
     if (slot === known) this.#addSensor(slot);
+    this.#rows.touch(slot);
     const { eventTime, value } = reading;
+    const hand = this.#hand.set(eventTime, value);
     const uncertain = reading.quality === 'uncertain';
     this.#watermark.observe(eventTime);
     this.#hash.set(this.#sensors.nameHash(slot), eventTime, value);
@@ -244,9 +249,9 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
     } else {
       const anomalous = this.#judge(slot, reading, out);
       if (!isCounted) this.#rollups.add(slot, eventTime, value, this.#hash, anomalous, uncertain);
-      if (this.#range?.judgement(slot) !== 'anomalous') this.#statistics.add(slot, eventTime, value);
-      this.#recent.add(slot, eventTime, value);
-      this.#sensors.setNewest(slot, eventTime, value);
+      if (this.#range?.judgement(slot) !== 'anomalous') this.#statistics.add(slot, hand);
+      this.#recent.add(slot, hand);
+      this.#sensors.setNewest(slot, hand);
     }
     if (this.#rollups.openCount >= this.#lookAtOpen) this.#look(out);
   }
@@ -276,12 +281,11 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
   #ask(tracker: EpisodeTracker, slot: number, reading: Reading, out: Collector<EngineOutput>): boolean {
     const verdict = this.#verdict;
     const { detector } = tracker;
-    const { eventTime, value } = reading;
-    detector.judge(slot, eventTime, value, verdict);
+    detector.judge(slot, this.#hand, verdict);
     const flagged = verdict.judgement === 'anomalous';
     const episode = tracker.observe(slot, reading, verdict);
     if (episode !== undefined) this.#tell(tracker, slot, episode, out);
-    detector.learn(slot, eventTime, value, flagged);
+    if (tracker.learns) detector.learn?.(slot, this.#hand, flagged);
     // What a detector finds but leaves to another one belongs to no episode of its own.
     return flagged && tracker.isOpen(slot);
   }

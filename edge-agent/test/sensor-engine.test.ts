@@ -153,7 +153,7 @@ describe('sensor engine: episodes', () => {
       version: 1,
       closeAfterReadings: 1,
       addSensor: (slot, { metric }) => void calls.push(`add ${slot} ${metric}`),
-      judge(_slot, _at, value, verdict): void {
+      judge(_slot, { value }, verdict): void {
         calls.push(`judge ${value}`);
         verdict.judgement = value % 2 === 1 ? 'anomalous' : 'normal';
         verdict.score = 7;
@@ -162,7 +162,7 @@ describe('sensor engine: episodes', () => {
         verdict.low = verdict.high = null;
       },
       explain: (_sensor, _slot, value) => `${value} is odd.`,
-      learn: (_slot, _at, value, anomalous) => void calls.push(`learn ${value} ${anomalous}`),
+      learn: (_slot, { value }, anomalous) => void calls.push(`learn ${value} ${anomalous}`),
     };
     const { accept, episodes } = recorded(above80, [odd]);
     accept(reading(0, 2), reading(1, 3), reading(2, 4));

@@ -60,9 +60,9 @@ function measure(accept, stepMs = STEP_MS) {
 }
 
 function costOf(name) {
-  const adaptive = new AdaptiveDetector(SENSORS);
-  const stuck = new StuckDetector(SENSORS);
-  const interval = new IntervalDetector(SENSORS);
+  const adaptive = new AdaptiveDetector();
+  const stuck = new StuckDetector();
+  const interval = new IntervalDetector();
   const window = new CountWindow(64);
   window.reserve(SENSORS);
   let flagged = 0;
@@ -121,9 +121,9 @@ function engineMemoryOf(sensors) {
 function memoryOf(sensors) {
   collect();
   const before = process.memoryUsage().rss;
-  const adaptive = new AdaptiveDetector(sensors);
-  const stuck = new StuckDetector(sensors);
-  const interval = new IntervalDetector(sensors);
+  const adaptive = new AdaptiveDetector();
+  const stuck = new StuckDetector();
+  const interval = new IntervalDetector();
   const [times, values] = [Float64Array.of(START), Float64Array.of(20)];
   for (let sensor = 0; sensor < sensors; sensor += 1) {
     adaptive.accept(sensor, times, values, 0);

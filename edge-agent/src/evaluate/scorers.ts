@@ -1,10 +1,9 @@
-import { epochMs } from '@floorwatch/contracts';
-
 import { AdaptiveDetector } from '../score/adaptive/adaptive-detector.ts';
 import { IntervalDetector } from '../score/adaptive/interval-detector.ts';
 import { StuckDetector } from '../score/adaptive/stuck-detector.ts';
 import { normalTailScore } from '../score/normal-tail.ts';
 import { CountWindow } from '../stats/count-window.ts';
+import { ReadingInHand } from '../stats/reading-in-hand.ts';
 import type { LabelledSeries } from './labelled-series.ts';
 
 /** Writes the anomaly score of every reading of a series, by a detector that has seen nothing before; 0 for a missing reading. */
@@ -12,9 +11,9 @@ export type Scorer = (series: LabelledSeries, scores: Float64Array) => void;
 
 /** The shipped detectors that need no configuration: the adaptive one, stuck and silent. */
 export const adaptive: Scorer = ({ times, values }, scores) => {
-  const detector = new AdaptiveDetector(1);
-  const stuck = new StuckDetector(1);
-  const interval = new IntervalDetector(1);
+  const detector = new AdaptiveDetector();
+  const stuck = new StuckDetector();
+  const interval = new IntervalDetector();
   for (let index = 0; index < values.length; index += 1) {
     if (Number.isNaN(values[index])) continue;
     scores[index] = Math.max(
@@ -31,12 +30,13 @@ const Z_SCORE_READINGS = 300;
 /** What many systems do, for comparison: standard deviations from the mean of the last 300 readings, as decades of a normal tail. */
 export const zScore: Scorer = ({ times, values }, scores) => {
   const window = new CountWindow(Z_SCORE_READINGS);
+  const reading = new ReadingInHand();
   window.reserve(1);
   for (let index = 0; index < values.length; index += 1) {
     const value = values[index]!;
     if (Number.isNaN(value)) continue;
     const variance = window.count(0) < Z_SCORE_READINGS ? 0 : window.variance(0);
     if (variance > 0) scores[index] = normalTailScore(window.deviation(0, value) / Math.sqrt(variance));
-    window.add(0, epochMs(times[index]!), value);
+    window.add(0, reading.set(times[index]!, value));
   }
 };

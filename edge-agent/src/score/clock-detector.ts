@@ -1,7 +1,9 @@
-import type { EpochMs, RollupSensor, SensorName } from '@floorwatch/contracts';
+import type { RollupSensor, SensorName } from '@floorwatch/contracts';
 
 import { LearnedState } from '../stats/learned-state.ts';
+import type { ReadingInHand } from '../stats/reading-in-hand.ts';
 import { RowTable } from '../stats/row-table.ts';
+import type { SensorRows } from '../stats/sensor-rows.ts';
 import type { Detector, Verdict } from './detector.ts';
 import { durationInWords } from './duration-words.ts';
 import { findRule } from './sensor-pattern.ts';
@@ -30,15 +32,13 @@ export class ClockDetector implements Detector {
   readonly #config: SwitchConfig;
   readonly #outOfOrderMs: number;
   readonly #off: boolean[] = [];
-  readonly #table = new RowTable(FIELDS, 1);
-  readonly state = new LearnedState(
-    { version: 1, basis: {} },
-    { rows: this.#table },
-    (slot) => this.#off[slot] !== true,
-  );
+  readonly #table: RowTable;
+  readonly state: LearnedState;
 
   /** @param outOfOrderMs how far back the time of a late arrival may be without being counted here */
-  constructor(config: SwitchConfig, outOfOrderMs: number) {
+  constructor(config: SwitchConfig, outOfOrderMs: number, rows?: SensorRows) {
+    this.#table = new RowTable(FIELDS, rows);
+    this.state = new LearnedState({ version: 1, basis: {} }, { rows: this.#table }, (slot) => this.#off[slot] !== true);
     this.#config = config;
     this.#outOfOrderMs = outOfOrderMs;
   }
@@ -49,8 +49,9 @@ export class ClockDetector implements Detector {
   }
 
   /** Judges a reading in order. */
-  judge(slot: number, _at: EpochMs, _value: number, verdict: Verdict): void {
-    this.#table.state[slot * FIELDS + EARLIER] = 0;
+  judge(slot: number, _reading: ReadingInHand, verdict: Verdict): void {
+    const row = this.#table.rowOf(slot);
+    this.#table.state[row + EARLIER] = 0;
     verdict.judgement = this.#off[slot] === true ? 'off' : 'normal';
   }
 
@@ -58,8 +59,8 @@ export class ClockDetector implements Detector {
   judgeEarlier(slot: number, lagMs: number, verdict: Verdict): void {
     verdict.judgement = this.#off[slot] === true ? 'off' : 'undecided';
     if (verdict.judgement === 'off' || lagMs <= this.#outOfOrderMs) return;
+    const o = this.#table.rowOf(slot);
     const s = this.#table.state;
-    const o = slot * FIELDS;
     const earlier = s[o + EARLIER]! + 1;
     s[o + EARLIER] = earlier;
     s[o + LAG_MS] = lagMs;
@@ -73,9 +74,7 @@ export class ClockDetector implements Detector {
   }
 
   explain(sensor: RollupSensor, slot: number): string {
-    const back = durationInWords(this.#table.state[slot * FIELDS + LAG_MS]!);
+    const back = durationInWords(this.#table.state[this.#table.rowOf(slot) + LAG_MS]!);
     return `${nameOf(sensor)} sends times ${back} earlier than its newest; it is not judged until they have caught up.`;
   }
-
-  learn(): void {}
 }

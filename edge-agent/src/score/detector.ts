@@ -1,6 +1,7 @@
-import type { EpochMs, RollupSensor, SensorName, Severity } from '@floorwatch/contracts';
+import type { RollupSensor, SensorName, Severity } from '@floorwatch/contracts';
 
 import type { LearnedState } from '../stats/learned-state.ts';
+import type { ReadingInHand } from '../stats/reading-in-hand.ts';
 
 /**
  * What a detector makes of a reading.
@@ -49,9 +50,9 @@ export interface Detector {
   /** Makes room for one more sensor, whose slot is the next. */
   addSensor(slot: number, sensor: SensorName): void;
   /** Sets `verdict` for a reading that is not older than the sensor's newest. */
-  judge(slot: number, at: EpochMs, value: number, verdict: Verdict): void;
+  judge(slot: number, reading: ReadingInHand, verdict: Verdict): void;
   /** One sentence for the operator about the reading just judged anomalous; what is too long is cut by the caller. */
   explain(sensor: RollupSensor, slot: number, value: number, verdict: Readonly<Verdict>): string;
-  /** Takes the reading in, knowing whether this detector found it anomalous. */
-  learn(slot: number, at: EpochMs, value: number, anomalous: boolean): void;
+  /** Takes the reading in, knowing whether this detector found it anomalous. Absent: it learns while it judges, or not at all. */
+  learn?(slot: number, reading: ReadingInHand, anomalous: boolean): void;
 }

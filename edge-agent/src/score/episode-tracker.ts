@@ -14,6 +14,7 @@ import {
 } from '@floorwatch/contracts';
 
 import type { StateSection } from '../state-section.ts';
+import { capacityFor, growUint8 } from '../stats/grow.ts';
 import { learnedSection, restoreLearned } from '../stats/learned-state.ts';
 import { type Detector, type Judgement, JUDGEMENTS, type Verdict } from './detector.ts';
 import { episodeId } from './episode-id.ts';
@@ -24,10 +25,16 @@ export type EpisodeEvent = Omit<AnomalyRecord, 'kind' | 'number' | 'detectedAt' 
 
 /** The array of a detector's section that holds what it made of each sensor's newest reading, by its place among the judgements. */
 const JUDGED = 'judgements';
-const PLACES = Object.fromEntries(JUDGEMENTS.map((judgement, place) => [judgement, place])) as Record<
-  Judgement,
-  number
->;
+
+/** The bit of a sensor's state that says whether it has an open episode. */
+const OPEN = 0x80;
+
+/** The place of a judgement in {@link JUDGEMENTS}; comparisons, because this is asked with every reading. */
+function placeOf(judgement: Judgement): number {
+  if (judgement === 'normal') return 3;
+  if (judgement === 'undecided') return 2;
+  return JUDGEMENTS.indexOf(judgement);
+}
 
 /** Event time between two updates of an episode. */
 const UPDATE_MS = seconds(10);
@@ -79,12 +86,19 @@ const FLAPS_MAX = 4;
  */
 export class EpisodeTracker {
   readonly detector: Detector;
+  /** Whether the detector learns after it has judged. */
+  readonly learns: boolean;
   readonly #gateway: GatewayName;
   readonly #context: SensorContext;
   readonly #mayOpen: (slot: number) => boolean;
-  readonly #past: (Past | undefined)[] = [];
-  readonly #open: (OpenEpisode | undefined)[] = [];
-  readonly #judgements: Judgement[] = [];
+  readonly #past = new Map<number, Past>();
+  readonly #open = new Map<number, OpenEpisode>();
+  /**
+   * By slot: what the detector made of the newest reading, as its place in {@link JUDGEMENTS}, and {@link OPEN}. Nearly every reading needs
+   * nothing else.
+   */
+  #states = new Uint8Array();
+  #sensors = 0;
 
   /** @param mayOpen whether an episode of the sensor may open now; asked when a reading is anomalous and none is open. */
   constructor(
@@ -94,32 +108,33 @@ export class EpisodeTracker {
     mayOpen: (slot: number) => boolean = () => true,
   ) {
     this.detector = detector;
+    this.learns = detector.learn !== undefined;
     this.#gateway = gateway;
     this.#context = context;
     this.#mayOpen = mayOpen;
   }
 
   addSensor(slot: number, sensor: RollupSensor): void {
-    this.#open[slot] = undefined;
-    this.#past[slot] = undefined;
-    this.#judgements[slot] = 'warming-up';
+    this.#sensors = Math.max(this.#sensors, slot + 1);
+    if (slot >= this.#states.length) this.#states = growUint8(this.#states, capacityFor(slot + 1, slot));
+    this.#states[slot] = placeOf('warming-up');
     this.detector.addSensor(slot, sensor);
   }
 
   isOpen(slot: number): boolean {
-    return this.#open[slot] !== undefined;
+    return (this.#states[slot]! & OPEN) !== 0;
   }
 
   /** What the detector made of the sensor's newest reading. */
   judgement(slot: number): Judgement {
-    return this.#judgements[slot]!;
+    return JUDGEMENTS[this.#states[slot]! & ~OPEN]!;
   }
 
   /** Takes the detector's verdict on a reading and returns the record that is due, if any. The detector has not learned it yet. */
   observe(slot: number, reading: Reading, verdict: Readonly<Verdict>): EpisodeEvent | undefined {
-    this.#judgements[slot] = verdict.judgement;
-    const episode = this.#open[slot];
-    if (episode !== undefined) return this.#follow(episode, slot, reading, verdict);
+    const open = this.#states[slot]! & OPEN;
+    this.#states[slot] = placeOf(verdict.judgement) | open;
+    if (open !== 0) return this.#follow(this.#open.get(slot)!, slot, reading, verdict);
     return verdict.judgement === 'anomalous' && this.#mayOpen(slot)
       ? this.open(slot, reading.eventTime, reading.value, verdict)
       : undefined;
@@ -154,7 +169,7 @@ export class EpisodeTracker {
       before: this.#context.before(slot),
       explanation: clip(this.detector.explain(sensor, slot, value, verdict)),
     };
-    this.#open[slot] = {
+    this.#keepOpen(slot, {
       opened,
       severity,
       explanation: opened.explanation,
@@ -167,7 +182,7 @@ export class EpisodeTracker {
       normalInARow: 0,
       closeAfter: this.detector.closeAfterReadings * 2 ** this.#flaps(slot, eventTime),
       related: [],
-    };
+    });
     return opened;
   }
 
@@ -204,7 +219,7 @@ export class EpisodeTracker {
 
   /** How often in a row the sensor's episodes have opened soon after one another, counting one that opens at `at`. */
   #flaps(slot: number, at: EpochMs): number {
-    const past = this.#past[slot];
+    const past = this.#past.get(slot);
     if (past === undefined) return 0;
     const soon = Math.max(FLAP_MS, past.closedAt - past.openedAt);
     return at - past.closedAt <= soon ? Math.min(FLAPS_MAX, past.flaps + 1) : 0;
@@ -212,7 +227,7 @@ export class EpisodeTracker {
 
   /** Has the sensor's open episode name others; the record of it, or undefined if there is nothing new to tell. */
   relate(slot: number, ids: readonly string[]): EpisodeEvent | undefined {
-    const episode = this.#open[slot];
+    const episode = this.#open.get(slot);
     if (episode === undefined || episode.related.length >= limits.relatedMax) return undefined;
     episode.related = [...episode.related, ...ids].slice(0, limits.relatedMax);
     return record(episode, 'updated', episode.sentAt);
@@ -220,7 +235,7 @@ export class EpisodeTracker {
 
   /** Makes the sensor's open episode critical; the record of it, or undefined if it was. */
   escalate(slot: number, at: EpochMs): EpisodeEvent | undefined {
-    const episode = this.#open[slot];
+    const episode = this.#open.get(slot);
     if (episode === undefined || episode.severity === 'critical') return undefined;
     episode.severity = 'critical';
     episode.sentAt = at;
@@ -229,56 +244,61 @@ export class EpisodeTracker {
 
   /** Closes the sensor's open episode, if there is one; not before its last record. `explanation` replaces the one so far. */
   close(slot: number, at: EpochMs, closeReason: CloseReason, explanation?: string): EpisodeEvent | undefined {
-    const episode = this.#open[slot];
+    const episode = this.#open.get(slot);
     if (episode === undefined) return undefined;
-    this.#open[slot] = undefined;
+    this.#open.delete(slot);
+    this.#states[slot]! &= ~OPEN;
     const { openedAt } = episode.opened;
-    this.#past[slot] = {
+    this.#past.set(slot, {
       openedAt,
       closedAt: at,
       flaps: Math.log2(episode.closeAfter / this.detector.closeAfterReadings),
-    };
+    });
     if (explanation !== undefined) episode.explanation = clip(explanation);
     return closing(episode, closeReason, at);
   }
 
   /** A copy of the sensor's open episode. */
   openEpisode(slot: number): OpenEpisode | undefined {
-    const episode = this.#open[slot];
+    const episode = this.#open.get(slot);
     return episode && { ...episode };
   }
 
   /** Takes up what {@link openEpisode} gave, of a sensor that has none open. */
   restoreOpen(slot: number, episode: OpenEpisode): void {
-    this.#open[slot] = { ...episode };
+    this.#keepOpen(slot, { ...episode });
+  }
+
+  #keepOpen(slot: number, episode: OpenEpisode): void {
+    this.#open.set(slot, episode);
+    this.#states[slot]! |= OPEN;
   }
 
   /** What is kept of the last closed episodes, four numbers each. */
   snapshotPast(): Float64Array {
     const numbers: number[] = [];
-    for (const [slot, past] of this.#past.entries()) {
-      if (past !== undefined) numbers.push(slot, past.openedAt, past.closedAt, past.flaps);
-    }
+    const bySlot = [...this.#past].sort(([a], [b]) => a - b);
+    for (const [slot, { openedAt, closedAt, flaps }] of bySlot) numbers.push(slot, openedAt, closedAt, flaps);
     return Float64Array.from(numbers);
   }
 
   /** Takes up what {@link snapshotPast} gave. */
   restorePast(numbers: Float64Array): void {
     for (let i = 0; i + 3 < numbers.length; i += 4) {
-      this.#past[numbers[i]!] = {
+      this.#past.set(numbers[i]!, {
         openedAt: epochMs(numbers[i + 1]!),
         closedAt: epochMs(numbers[i + 2]!),
         flaps: numbers[i + 3]!,
-      };
+      });
     }
   }
 
   /** What the detector has learned, and what it made of each sensor's newest reading. */
   snapshotDetector(): StateSection {
     const { name, state } = this.detector;
-    const judgements = new Uint8Array(this.#judgements.length);
-    for (let slot = 0; slot < judgements.length; slot++) judgements[slot] = PLACES[this.#judgements[slot]!];
-    return learnedSection(name, state, { [JUDGED]: judgements });
+    return learnedSection(name, state, {
+      [JUDGED]: this.#states.slice(0, this.#sensors).map((kept) => kept & ~OPEN),
+    });
   }
 
   /**
@@ -293,7 +313,10 @@ export class EpisodeTracker {
       throw new RangeError(`${JUDGED} holds ${judgements?.length ?? 'no'} numbers instead of ${sensors}`);
     }
     restoreLearned(section, this.detector.state, sensors);
-    for (const [slot, place] of judgements.entries()) this.#judgements[slot] = JUDGEMENTS[place] ?? 'undecided';
+    for (const [slot, place] of judgements.entries()) {
+      const known = place < JUDGEMENTS.length ? place : placeOf('undecided');
+      this.#states[slot] = known | (this.#states[slot]! & OPEN);
+    }
   }
 }
 

@@ -1,5 +1,6 @@
-import type { EpochMs, RollupSensor, SensorName } from '@floorwatch/contracts';
+import type { RollupSensor, SensorName } from '@floorwatch/contracts';
 
+import type { ReadingInHand } from '../stats/reading-in-hand.ts';
 import type { Detector, Verdict } from './detector.ts';
 import type { LimitRule, LimitsConfig } from './limit-config.ts';
 import { findRule } from './sensor-pattern.ts';
@@ -48,7 +49,7 @@ export class LimitDetector implements Detector {
     this.#limits[slot] = rule === undefined ? undefined : complete(rule);
   }
 
-  judge(slot: number, _at: EpochMs, value: number, verdict: Verdict): void {
+  judge(slot: number, { value }: ReadingInHand, verdict: Verdict): void {
     const own = this.#limits[slot];
     if (own === undefined) {
       verdict.judgement = 'off';
@@ -75,10 +76,6 @@ export class LimitDetector implements Detector {
     const seen = `${nameOf(sensor)} is ${quantity(sensor, value, beyond)}`;
     const which = `${above ? 'above' : 'below'} its ${critical ? 'limit' : 'warning limit'}`;
     return `${seen}, ${which} of ${quantity(sensor, limit, beyond)}.`;
-  }
-
-  learn(): void {
-    // Limits are set by a person.
   }
 }
 

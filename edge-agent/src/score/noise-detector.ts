@@ -1,8 +1,10 @@
-import type { EpochMs, RollupSensor, SensorName } from '@floorwatch/contracts';
+import type { RollupSensor, SensorName } from '@floorwatch/contracts';
 
 import { maximumDecades, robustDelta } from './adaptive/block-maxima.ts';
 import { LearnedState } from '../stats/learned-state.ts';
+import type { ReadingInHand } from '../stats/reading-in-hand.ts';
 import { RowTable } from '../stats/row-table.ts';
+import type { SensorRows } from '../stats/sensor-rows.ts';
 import type { Detector, Verdict } from './detector.ts';
 import { findRule } from './sensor-pattern.ts';
 import type { SwitchConfig } from './switch-config.ts';
@@ -50,17 +52,15 @@ export class NoiseDetector implements Detector {
   readonly closeAfterReadings = 1;
   readonly #config: SwitchConfig;
   readonly #off: boolean[] = [];
-  readonly #table = new RowTable(FIELDS, 1);
-  readonly state = new LearnedState(
-    { version: 1, basis: {} },
-    { rows: this.#table },
-    (slot) => this.#off[slot] !== true,
-  );
+  readonly #table: RowTable;
+  readonly state: LearnedState;
   /** The fluctuation of the stretch judged last over the usual one. */
   #ratio = 0;
 
-  constructor(config: SwitchConfig) {
+  constructor(config: SwitchConfig, rows?: SensorRows) {
     this.#config = config;
+    this.#table = new RowTable(FIELDS, rows);
+    this.state = new LearnedState({ version: 1, basis: {} }, { rows: this.#table }, (slot) => this.#off[slot] !== true);
   }
 
   addSensor(slot: number, sensor: SensorName): void {
@@ -68,7 +68,7 @@ export class NoiseDetector implements Detector {
     this.#table.clear(slot);
   }
 
-  judge(slot: number, _at: EpochMs, value: number, verdict: Verdict): void {
+  judge(slot: number, { value }: ReadingInHand, verdict: Verdict): void {
     if (this.#off[slot] === true) {
       verdict.judgement = 'off';
       return;
@@ -113,9 +113,6 @@ export class NoiseDetector implements Detector {
     const often = Number(this.#ratio.toPrecision(2));
     return `${nameOf(sensor)} fluctuates ${often} times as much as usual, over its last ${STRETCH_READINGS} readings.`;
   }
-
-  /** The detector has learned the reading while it judged it. */
-  learn(): void {}
 }
 
 function flag(verdict: Verdict, decades: number): void {

@@ -1,5 +1,6 @@
-import type { EpochMs, RollupSensor, SensorName } from '@floorwatch/contracts';
+import type { RollupSensor, SensorName } from '@floorwatch/contracts';
 
+import type { ReadingInHand } from '../stats/reading-in-hand.ts';
 import type { Detector, Verdict } from './detector.ts';
 import type { RangeConfig, RangeRule } from './range-config.ts';
 import { findRule } from './sensor-pattern.ts';
@@ -26,7 +27,7 @@ export class RangeDetector implements Detector {
     this.#rules[slot] = findRule(this.#configured, sensor);
   }
 
-  judge(slot: number, _at: EpochMs, value: number, verdict: Verdict): void {
+  judge(slot: number, { value }: ReadingInHand, verdict: Verdict): void {
     const rule = this.#rules[slot];
     if (rule === undefined) {
       verdict.judgement = 'off';
@@ -51,9 +52,5 @@ export class RangeDetector implements Detector {
     const border = above ? verdict.high : verdict.low;
     const side = above ? `above ${shown(border ?? NaN)}, the most` : `below ${shown(border ?? NaN)}, the least`;
     return `${nameOf(sensor)} is ${shown(value)}, ${side} that this sensor can measure.`;
-  }
-
-  learn(): void {
-    // Ranges are set by a person.
   }
 }

@@ -1,7 +1,9 @@
-import type { EpochMs, RollupSensor, SensorName } from '@floorwatch/contracts';
+import type { RollupSensor, SensorName } from '@floorwatch/contracts';
 
 import { LearnedState } from '../stats/learned-state.ts';
+import type { ReadingInHand } from '../stats/reading-in-hand.ts';
 import { RowTable } from '../stats/row-table.ts';
+import type { SensorRows } from '../stats/sensor-rows.ts';
 import type { Detector, Verdict } from './detector.ts';
 import type { RateConfig, RateRule } from './rate-config.ts';
 import { findRule } from './sensor-pattern.ts';
@@ -33,14 +35,16 @@ export class RateDetector implements Detector {
   readonly #configured: readonly RateRule[];
   /** By slot; undefined where no rule matches. */
   readonly #rules: (RateRule | undefined)[] = [];
-  readonly #table = new RowTable(FIELDS, 1, clearRow);
-  readonly state = new LearnedState(
-    { version: 1, basis: {} },
-    { rows: this.#table },
-    (slot) => this.#rules[slot] !== undefined,
-  );
+  readonly #table: RowTable;
+  readonly state: LearnedState;
 
-  constructor(config: RateConfig) {
+  constructor(config: RateConfig, rows?: SensorRows) {
+    this.#table = new RowTable(FIELDS, rows, clearRow);
+    this.state = new LearnedState(
+      { version: 1, basis: {} },
+      { rows: this.#table },
+      (slot) => this.#rules[slot] !== undefined,
+    );
     this.closeAfterReadings = config.closeAfterReadings;
     this.#configured = config.rules;
   }
@@ -50,15 +54,15 @@ export class RateDetector implements Detector {
     this.#table.clear(slot);
   }
 
-  judge(slot: number, at: EpochMs, value: number, verdict: Verdict): void {
+  judge(slot: number, { eventTime, value }: ReadingInHand, verdict: Verdict): void {
     const rule = this.#rules[slot];
     if (rule === undefined) {
       verdict.judgement = 'off';
       return;
     }
+    const o = this.#table.rowOf(slot);
     const s = this.#table.state;
-    const o = slot * FIELDS;
-    const seconds = (at - s[o + LAST_AT]!) / 1_000;
+    const seconds = (eventTime - s[o + LAST_AT]!) / 1_000;
     if (!(seconds > 0)) {
       verdict.judgement = Number.isNaN(seconds) ? 'warming-up' : 'undecided';
       return;
@@ -80,7 +84,7 @@ export class RateDetector implements Detector {
 
   explain(sensor: RollupSensor, slot: number, value: number, verdict: Readonly<Verdict>): string {
     const { perSecondMax } = this.#rules[slot]!;
-    const last = this.#table.state[slot * FIELDS + LAST_VALUE]!;
+    const last = this.#table.state[this.#table.rowOf(slot) + LAST_VALUE]!;
     const reach = ((verdict.high ?? NaN) - (verdict.low ?? NaN)) / 2;
     const rate = (Math.abs(value - last) / reach) * perSecondMax;
     const shown = (number: number): string => quantity(sensor, number, Math.abs(value - last) / 10);
@@ -89,11 +93,11 @@ export class RateDetector implements Detector {
     return `${nameOf(sensor)} has ${way} from ${shown(last)} to ${shown(value)}, that is ${speed}.`;
   }
 
-  learn(slot: number, at: EpochMs, value: number): void {
+  learn(slot: number, { eventTime, value }: ReadingInHand): void {
+    const o = this.#table.rowOf(slot);
     const s = this.#table.state;
-    const o = slot * FIELDS;
-    if (this.#rules[slot] === undefined || at === s[o + LAST_AT]) return;
-    s[o + LAST_AT] = at;
+    if (this.#rules[slot] === undefined || eventTime === s[o + LAST_AT]) return;
+    s[o + LAST_AT] = eventTime;
     s[o + LAST_VALUE] = value;
   }
 }

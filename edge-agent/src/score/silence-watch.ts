@@ -1,6 +1,8 @@
 import { type EpochMs, epochMs, type Reading, type RollupSensor, type SensorName } from '@floorwatch/contracts';
 
 import { LearnedState } from '../stats/learned-state.ts';
+import type { ReadingInHand } from '../stats/reading-in-hand.ts';
+import type { SensorRows } from '../stats/sensor-rows.ts';
 import { IntervalDetector } from './adaptive/interval-detector.ts';
 import { INTERVAL_DECADES_MIN } from './adaptive/parameters.ts';
 import type { Detector, Verdict } from './detector.ts';
@@ -20,16 +22,17 @@ export class SilentDetector implements Detector {
   readonly closeAfterReadings = 1;
   readonly #config: SwitchConfig;
   readonly #off: boolean[] = [];
-  readonly #intervals = new IntervalDetector(1);
-  readonly #time = new Float64Array(1);
-  readonly state = new LearnedState(
-    { version: 1, basis: {} },
-    { rows: this.#intervals.table },
-    (slot) => this.#off[slot] !== true,
-  );
+  readonly #intervals: IntervalDetector;
+  readonly state: LearnedState;
 
-  constructor(config: SwitchConfig) {
+  constructor(config: SwitchConfig, rows?: SensorRows) {
     this.#config = config;
+    this.#intervals = new IntervalDetector(rows);
+    this.state = new LearnedState(
+      { version: 1, basis: {} },
+      { rows: this.#intervals.table },
+      (slot) => this.#off[slot] !== true,
+    );
   }
 
   addSensor(slot: number, sensor: SensorName): void {
@@ -37,15 +40,14 @@ export class SilentDetector implements Detector {
     this.#intervals.forget(slot);
   }
 
-  judge(slot: number, _at: EpochMs, _value: number, verdict: Verdict): void {
+  judge(slot: number, _reading: ReadingInHand, verdict: Verdict): void {
     if (this.#off[slot] === true) verdict.judgement = 'off';
     else verdict.judgement = this.silentAfter(slot) === Infinity ? 'warming-up' : 'normal';
   }
 
-  learn(slot: number, at: EpochMs): void {
+  learn(slot: number, { times }: ReadingInHand): void {
     if (this.#off[slot] === true) return;
-    this.#time[0] = at;
-    this.#intervals.accept(slot, this.#time, 0);
+    this.#intervals.accept(slot, times, 0);
   }
 
   /** The instant after which the sensor is silent if no reading comes, epoch ms; Infinity while its cadence is unknown. */

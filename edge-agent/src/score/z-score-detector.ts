@@ -1,6 +1,7 @@
-import type { EpochMs, RollupSensor, SensorName } from '@floorwatch/contracts';
+import type { RollupSensor, SensorName } from '@floorwatch/contracts';
 
 import type { LearnedState } from '../stats/learned-state.ts';
+import type { ReadingInHand } from '../stats/reading-in-hand.ts';
 import type { Detector, Verdict } from './detector.ts';
 import { normalTailScore } from './normal-tail.ts';
 import { findRule } from './sensor-pattern.ts';
@@ -11,7 +12,7 @@ import type { ZScoreConfig, ZScoreRule } from './z-score-config.ts';
 export interface Baseline {
   readonly state: LearnedState;
   reserve(slots: number): void;
-  add(slot: number, at: EpochMs, value: number): void;
+  add(slot: number, reading: ReadingInHand): void;
   count(slot: number): number;
   mean(slot: number): number;
   deviation(slot: number, value: number): number;
@@ -52,7 +53,7 @@ export class ZScoreDetector implements Detector {
     this.#rules[slot] = rule?.enabled === true ? rule : undefined;
   }
 
-  judge(slot: number, _at: EpochMs, value: number, verdict: Verdict): void {
+  judge(slot: number, { value }: ReadingInHand, verdict: Verdict): void {
     const rule = this.#rules[slot];
     if (rule === undefined) {
       verdict.judgement = 'off';
@@ -97,7 +98,7 @@ export class ZScoreDetector implements Detector {
     return `${seen}, ${distance} ${mean}; ${expected} was expected.`;
   }
 
-  learn(slot: number, at: EpochMs, value: number, anomalous: boolean): void {
-    if (!this.#config.learnFlagged && !anomalous) this.#baseline.add(slot, at, value);
+  learn(slot: number, reading: ReadingInHand, anomalous: boolean): void {
+    if (!this.#config.learnFlagged && !anomalous) this.#baseline.add(slot, reading);
   }
 }

@@ -1,8 +1,8 @@
-import type { EpochMs } from '@floorwatch/contracts';
-
 import { LearnedState } from './learned-state.ts';
 import type { MovingStatistic } from './moving-statistic.ts';
+import type { ReadingInHand } from './reading-in-hand.ts';
 import { RowTable } from './row-table.ts';
+import type { SensorRows } from './sensor-rows.ts';
 
 // One sensor's row.
 const COUNT = 0;
@@ -38,10 +38,10 @@ export class CountWindow implements MovingStatistic {
   readonly #table: RowTable;
 
   /** @param size readings in a full window, at least 1. */
-  constructor(size: number) {
+  constructor(size: number, rows?: SensorRows) {
     this.#size = size;
     this.#fields = RING + size;
-    this.#table = new RowTable(this.#fields, 1);
+    this.#table = new RowTable(this.#fields, rows);
     this.state = new LearnedState({ version: 1, basis: { form: 'count', readings: size } }, { rows: this.#table });
   }
 
@@ -49,32 +49,32 @@ export class CountWindow implements MovingStatistic {
     this.#table.reserve(slots);
   }
 
-  add(slot: number, _at: EpochMs, value: number): void {
+  add(slot: number, { value }: ReadingInHand): void {
+    const o = this.#table.rowOf(slot);
     const s = this.#table.state;
-    const o = slot * this.#fields;
     if (s[o + COUNT]! < this.#size) append(s, o, value);
     else replaceOldest(s, o, this.#size, value);
   }
 
   count(slot: number): number {
-    return this.#table.state[slot * this.#fields + COUNT]!;
+    return this.#table.state[this.#table.rowOf(slot) + COUNT]!;
   }
 
   mean(slot: number): number {
+    const o = this.#table.rowOf(slot);
     const s = this.#table.state;
-    const o = slot * this.#fields;
     return s[o + COUNT] === 0 ? NaN : s[o + REFERENCE]! + s[o + MEAN]!;
   }
 
   deviation(slot: number, value: number): number {
+    const o = this.#table.rowOf(slot);
     const s = this.#table.state;
-    const o = slot * this.#fields;
     return s[o + COUNT] === 0 ? NaN : value - s[o + REFERENCE]! - s[o + MEAN]!;
   }
 
   variance(slot: number): number {
+    const o = this.#table.rowOf(slot);
     const s = this.#table.state;
-    const o = slot * this.#fields;
     return Math.max(0, s[o + M2]!) / s[o + COUNT]!;
   }
 }

@@ -1,8 +1,8 @@
-import type { EpochMs } from '@floorwatch/contracts';
-
 import { LearnedState } from './learned-state.ts';
 import type { MovingStatistic } from './moving-statistic.ts';
+import type { ReadingInHand } from './reading-in-hand.ts';
 import { RowTable } from './row-table.ts';
+import type { SensorRows } from './sensor-rows.ts';
 
 // One sensor's row.
 const COUNT = 0;
@@ -24,10 +24,11 @@ const REFERENCE_READINGS = 64;
 export class ExponentialWindow implements MovingStatistic {
   readonly state: LearnedState;
   readonly #alpha: number;
-  readonly #table = new RowTable(FIELDS, 1);
+  readonly #table: RowTable;
 
   /** @param readings N, at least 1. */
-  constructor(readings: number) {
+  constructor(readings: number, rows?: SensorRows) {
+    this.#table = new RowTable(FIELDS, rows);
     this.#alpha = 2 / (readings + 1);
     this.state = new LearnedState({ version: 1, basis: { form: 'ew', readings } }, { rows: this.#table });
   }
@@ -36,8 +37,8 @@ export class ExponentialWindow implements MovingStatistic {
     this.#table.reserve(slots);
   }
 
-  add(slot: number, _at: EpochMs, value: number): void {
-    const o = slot * FIELDS;
+  add(slot: number, { value }: ReadingInHand): void {
+    const o = this.#table.rowOf(slot);
     const s = this.#table.state;
     const count = s[o + COUNT]! + 1;
     s[o + COUNT] = count;
@@ -59,23 +60,23 @@ export class ExponentialWindow implements MovingStatistic {
   }
 
   count(slot: number): number {
-    return this.#table.state[slot * FIELDS + COUNT]!;
+    return this.#table.state[this.#table.rowOf(slot) + COUNT]!;
   }
 
   mean(slot: number): number {
-    const o = slot * FIELDS;
+    const o = this.#table.rowOf(slot);
     const s = this.#table.state;
     return s[o + COUNT] === 0 ? NaN : s[o + REFERENCE]! + s[o + MEAN]!;
   }
 
   deviation(slot: number, value: number): number {
-    const o = slot * FIELDS;
+    const o = this.#table.rowOf(slot);
     const s = this.#table.state;
     return s[o + COUNT] === 0 ? NaN : value - s[o + REFERENCE]! - s[o + MEAN]!;
   }
 
   variance(slot: number): number {
-    const o = slot * FIELDS;
+    const o = this.#table.rowOf(slot);
     const s = this.#table.state;
     return s[o + COUNT] === 0 ? NaN : s[o + VARIANCE]!;
   }

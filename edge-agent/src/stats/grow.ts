@@ -13,6 +13,13 @@ export function growUint32(array: Uint32Array, length: number): Uint32Array<Arra
   return larger;
 }
 
+/** A copy of `array` with `length` elements, the new ones 0. */
+export function growUint8(array: Uint8Array, length: number): Uint8Array<ArrayBuffer> {
+  const larger = new Uint8Array(length);
+  larger.set(array);
+  return larger;
+}
+
 /** How many slots to make room for: `capacity` doubled until `slots` fit, so that growing costs a constant per slot. */
 export function capacityFor(slots: number, capacity: number): number {
   let larger = Math.max(capacity, 16);

@@ -1,6 +1,5 @@
-import type { EpochMs } from '@floorwatch/contracts';
-
 import type { LearnedState } from './learned-state.ts';
+import type { ReadingInHand } from './reading-in-hand.ts';
 
 /**
  * A moving mean and variance for every sensor, kept in rows by sensor slot. A slot is a small whole number that the engine
@@ -15,7 +14,7 @@ export interface MovingStatistic {
   /** Makes room for slots 0 to `slots` − 1; never shrinks. */
   reserve(slots: number): void;
   /** Takes in a finite value, not older than the slot's newest. */
-  add(slot: number, at: EpochMs, value: number): void;
+  add(slot: number, reading: ReadingInHand): void;
   /** Readings that the statistic rests on, 0 for a new slot; of the exponentially weighted one, all so far. */
   count(slot: number): number;
   /** The mean, in the sensor's unit; NaN without readings. */

@@ -1,7 +1,9 @@
 import { type EpochMs, epochMs, limits } from '@floorwatch/contracts';
 
 import { LearnedState } from './learned-state.ts';
+import type { ReadingInHand } from './reading-in-hand.ts';
 import { RowTable } from './row-table.ts';
+import type { SensorRows } from './sensor-rows.ts';
 
 const SIZE = limits.contextReadingsMax;
 
@@ -14,27 +16,32 @@ const FIELDS = VALUE + SIZE;
 
 /** Each sensor's last readings, for the context of an anomaly. */
 export class RecentReadings {
-  readonly #table = new RowTable(FIELDS, 1);
-  readonly state = new LearnedState({ version: 1, basis: { readings: SIZE } }, { rows: this.#table });
+  readonly #table: RowTable;
+  readonly state: LearnedState;
+
+  constructor(rows?: SensorRows) {
+    this.#table = new RowTable(FIELDS, rows);
+    this.state = new LearnedState({ version: 1, basis: { readings: SIZE } }, { rows: this.#table });
+  }
 
   reserve(slots: number): void {
     this.#table.reserve(slots);
   }
 
-  add(slot: number, at: EpochMs, value: number): void {
+  add(slot: number, { eventTime, value }: ReadingInHand): void {
+    const o = this.#table.rowOf(slot);
     const s = this.#table.state;
-    const o = slot * FIELDS;
     const count = s[o + COUNT]!;
     const place = o + (count % SIZE);
-    s[place + AT] = at;
+    s[place + AT] = eventTime;
     s[place + VALUE] = value;
     s[o + COUNT] = count + 1;
   }
 
   /** The last readings, oldest first. */
   list(slot: number): { at: EpochMs; value: number }[] {
+    const o = this.#table.rowOf(slot);
     const s = this.#table.state;
-    const o = slot * FIELDS;
     const count = s[o + COUNT]!;
     const length = Math.min(count, SIZE);
     return Array.from({ length }, (_, i) => {

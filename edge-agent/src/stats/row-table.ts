@@ -1,51 +1,57 @@
+import { SensorRows } from './sensor-rows.ts';
+
 /** Numbers that one step of preparing a snapshot touches: half a mebibyte, a third of a millisecond. */
 const PREPARED_NUMBERS = 2 ** 16;
 
-/**
- * Rows of numbers, one per sensor, in one flat array: a sensor's whole state lies on neighbouring cache lines, and a snapshot is a
- * copy. Slots are small whole numbers that the owner gives to sensors; rows are made as slots are used.
- */
+/** The part of {@link SensorRows} that one statistic or detector has: some numbers for each sensor. */
 export class RowTable {
-  /** The numbers of all rows. Replaced when the table grows, so it is read anew for every reading. */
-  state: Float64Array;
-
+  readonly #rows: SensorRows;
+  readonly #offset: number;
   readonly #fields: number;
   readonly #clearRow: (state: Float64Array, offset: number) => void;
   /** Memory for the next snapshot. */
   #spare: Float64Array | undefined;
-  /** Rows in use: one more than the highest slot so far. */
-  #rows = 0;
 
   /**
    * @param fields numbers per row
-   * @param slots rows to make room for at first
+   * @param rows without it, the table has rows of its own
    * @param clearRow puts the row that begins at `offset` into its first state; without it, that is zeros
    */
-  constructor(fields: number, slots: number, clearRow?: (state: Float64Array, offset: number) => void) {
+  constructor(
+    fields: number,
+    rows: SensorRows = new SensorRows(),
+    clearRow: (state: Float64Array, offset: number) => void = (state, offset) => state.fill(0, offset, offset + fields),
+  ) {
+    this.#rows = rows;
     this.#fields = fields;
-    this.#clearRow = clearRow ?? ((state, offset) => state.fill(0, offset, offset + fields));
-    this.state = new Float64Array(fields * Math.max(1, slots));
+    this.#clearRow = clearRow;
+    this.#offset = rows.addPart(fields, clearRow);
+  }
+
+  /** The numbers of all rows, those of others among them. Replaced when the table grows, so it is read anew for every reading. */
+  get state(): Float64Array {
+    return this.#rows.state;
   }
 
   /** Numbers of all rows in use. */
   get size(): number {
-    return this.#rows * this.#fields;
+    return this.#rows.count * this.#fields;
   }
 
   /** Makes rows for slots 0 to `slots` − 1; never fewer than there are. */
   reserve(slots: number): void {
-    if (slots > this.#rows) this.#growTo(slots);
+    this.#rows.reserve(slots);
   }
 
   /** Where the row of `slot` begins in `state`. */
   rowOf(slot: number): number {
-    if (slot >= this.#rows) this.#growTo(slot + 1);
-    return slot * this.#fields;
+    return this.#rows.rowOf(slot) + this.#offset;
   }
 
   /** Puts the row of `slot` back into its first state. */
   clear(slot: number): void {
-    this.#clearRow(this.state, this.rowOf(slot));
+    const row = this.rowOf(slot);
+    this.#clearRow(this.state, row);
   }
 
   /**
@@ -63,32 +69,26 @@ export class RowTable {
 
   /** A copy of the rows in use. */
   snapshot(): Float64Array {
-    const spare = this.#spare;
+    const copy = this.#spare?.length === this.size ? this.#spare : new Float64Array(this.size);
     this.#spare = undefined;
-    if (spare?.length !== this.size) return this.state.slice(0, this.size);
-    spare.set(this.state.subarray(0, this.size));
-    return spare;
+    const { state } = this;
+    for (let slot = 0, to = 0; to < copy.length; slot += 1) {
+      const row = this.rowOf(slot);
+      for (let i = row; i < row + this.#fields; i += 1) copy[to++] = state[i]!;
+    }
+    return copy;
   }
 
-  /** Replaces all rows. @throws RangeError when `numbers` does not consist of whole rows */
+  /** Replaces the first rows and clears the others. @throws RangeError when `numbers` does not consist of whole rows */
   restore(numbers: Float64Array): void {
     if (numbers.length % this.#fields !== 0) {
       throw new RangeError(`${numbers.length} numbers are no rows of ${this.#fields}`);
     }
-    this.#rows = 0;
-    this.#growTo(numbers.length / this.#fields);
-    this.state.set(numbers);
-  }
-
-  #growTo(rows: number): void {
-    if (rows * this.#fields > this.state.length) {
-      const grown = new Float64Array(
-        this.#fields * Math.max(rows, Math.ceil((this.state.length / this.#fields) * 1.5)),
-      );
-      grown.set(this.state);
-      this.state = grown;
+    const rows = numbers.length / this.#fields;
+    this.reserve(rows);
+    for (let slot = 0; slot < rows; slot += 1) {
+      this.state.set(numbers.subarray(slot * this.#fields, (slot + 1) * this.#fields), this.rowOf(slot));
     }
-    for (let row = this.#rows; row < rows; row += 1) this.#clearRow(this.state, row * this.#fields);
-    this.#rows = rows;
+    for (let slot = rows; slot < this.#rows.count; slot += 1) this.clear(slot);
   }
 }

@@ -1,8 +1,10 @@
-import { durationMs, type EpochMs, type MovingStatistics } from '@floorwatch/contracts';
+import { durationMs, type MovingStatistics } from '@floorwatch/contracts';
 
 import { CountWindow } from './count-window.ts';
 import { ExponentialWindow } from './exponential-window.ts';
 import type { MovingStatistic } from './moving-statistic.ts';
+import type { ReadingInHand } from './reading-in-hand.ts';
+import type { SensorRows } from './sensor-rows.ts';
 import { TimeWindow } from './time-window.ts';
 
 /** The forms of moving statistics: over a count of readings, over event time, exponentially weighted. */
@@ -18,10 +20,10 @@ export interface StatisticsConfig {
 }
 
 /** A moving statistic of the given form. */
-export function createStatistic(form: StatisticForm, config: StatisticsConfig): MovingStatistic {
-  if (form === 'count') return new CountWindow(config.countReadings);
-  if (form === 'time') return new TimeWindow(durationMs(config.timeWindowMs));
-  return new ExponentialWindow(config.ewReadings);
+export function createStatistic(form: StatisticForm, config: StatisticsConfig, rows?: SensorRows): MovingStatistic {
+  if (form === 'count') return new CountWindow(config.countReadings, rows);
+  if (form === 'time') return new TimeWindow(durationMs(config.timeWindowMs), rows);
+  return new ExponentialWindow(config.ewReadings, rows);
 }
 
 /** All forms of moving statistics of all sensors. Every reading that is in order enters all of them, flagged or not. */
@@ -30,10 +32,10 @@ export class SensorStatistics {
   readonly time: MovingStatistic;
   readonly ew: MovingStatistic;
 
-  constructor(config: StatisticsConfig) {
-    this.count = createStatistic('count', config);
-    this.time = createStatistic('time', config);
-    this.ew = createStatistic('ew', config);
+  constructor(config: StatisticsConfig, rows?: SensorRows) {
+    this.count = createStatistic('count', config, rows);
+    this.time = createStatistic('time', config, rows);
+    this.ew = createStatistic('ew', config, rows);
   }
 
   reserve(slots: number): void {
@@ -42,10 +44,10 @@ export class SensorStatistics {
     this.ew.reserve(slots);
   }
 
-  add(slot: number, at: EpochMs, value: number): void {
-    this.count.add(slot, at, value);
-    this.time.add(slot, at, value);
-    this.ew.add(slot, at, value);
+  add(slot: number, reading: ReadingInHand): void {
+    this.count.add(slot, reading);
+    this.time.add(slot, reading);
+    this.ew.add(slot, reading);
   }
 
   /** The statistics as they stand: means from the first reading on, standard deviations from the second. */

@@ -9,7 +9,9 @@ import {
 } from '@floorwatch/contracts';
 
 import { numbersOf, requireSection, StateError, type StateSection } from '../state-section.ts';
+import type { ReadingInHand } from './reading-in-hand.ts';
 import { RowTable } from './row-table.ts';
+import type { SensorRows } from './sensor-rows.ts';
 
 /** Every later release must be able to read it (docs/agent-snapshot-format.md). */
 const SECTION = 'sensors';
@@ -31,7 +33,11 @@ export class SensorTable {
   readonly #slots = new Map<string, Map<string, number>>();
   readonly #sensors: RollupSensor[] = [];
   readonly #nameHashes: HashSum[] = [];
-  readonly #newest = new RowTable(FIELDS, 1, clearRow);
+  readonly #newest: RowTable;
+
+  constructor(rows?: SensorRows) {
+    this.#newest = new RowTable(FIELDS, rows, clearRow);
+  }
 
   get size(): number {
     return this.#sensors.length;
@@ -73,17 +79,20 @@ export class SensorTable {
 
   /** Event time of the sensor's newest reading; before the first one, earlier than any time. */
   newestAt(slot: number): EpochMs {
-    return epochMs(this.#newest.state[slot * FIELDS + NEWEST_AT]!);
+    const row = this.#newest.rowOf(slot);
+    return epochMs(this.#newest.state[row + NEWEST_AT]!);
   }
 
   newestValue(slot: number): number {
-    return this.#newest.state[slot * FIELDS + NEWEST_VALUE]!;
+    const row = this.#newest.rowOf(slot);
+    return this.#newest.state[row + NEWEST_VALUE]!;
   }
 
-  setNewest(slot: number, at: EpochMs, value: number): void {
+  setNewest(slot: number, { eventTime, value }: ReadingInHand): void {
+    const o = this.#newest.rowOf(slot);
     const s = this.#newest.state;
-    s[slot * FIELDS + NEWEST_AT] = at;
-    s[slot * FIELDS + NEWEST_VALUE] = value;
+    s[o + NEWEST_AT] = eventTime;
+    s[o + NEWEST_VALUE] = value;
   }
 
   /** The slot of a sensor, if it has one. */

@@ -1,8 +1,10 @@
-import { type DurationMs, durationMs, type EpochMs } from '@floorwatch/contracts';
+import { type DurationMs, durationMs } from '@floorwatch/contracts';
 
 import { LearnedState } from './learned-state.ts';
 import type { MovingStatistic } from './moving-statistic.ts';
+import type { ReadingInHand } from './reading-in-hand.ts';
 import { RowTable } from './row-table.ts';
+import type { SensorRows } from './sensor-rows.ts';
 
 const PANES = 12;
 /** What is kept of a pane, and where. */
@@ -31,7 +33,7 @@ function clearRow(s: Float64Array, o: number): void {
 export class TimeWindow implements MovingStatistic {
   readonly state: LearnedState;
   readonly #paneMs: DurationMs;
-  readonly #table = new RowTable(STRIDE, 1, clearRow);
+  readonly #table: RowTable;
   /** The sum that the last call of `#merge` made; members, so that asking allocates nothing. */
   #n = 0;
   #reference = 0;
@@ -39,7 +41,8 @@ export class TimeWindow implements MovingStatistic {
   #m2 = 0;
 
   /** @param length event time that the window covers, at least 12 ms; panes are rounded up to whole milliseconds. */
-  constructor(length: DurationMs) {
+  constructor(length: DurationMs, rows?: SensorRows) {
+    this.#table = new RowTable(STRIDE, rows, clearRow);
     this.#paneMs = durationMs(Math.ceil(length / PANES));
     this.state = new LearnedState({ version: 1, basis: { form: 'time', paneMs: this.#paneMs } }, { rows: this.#table });
   }
@@ -48,11 +51,12 @@ export class TimeWindow implements MovingStatistic {
     this.#table.reserve(slots);
   }
 
-  add(slot: number, at: EpochMs, value: number): void {
-    const pane = Math.floor(at / this.#paneMs);
+  add(slot: number, { eventTime, value }: ReadingInHand): void {
+    const pane = Math.floor(eventTime / this.#paneMs);
+    const begin = this.#table.rowOf(slot);
     const panes = this.#table.state;
-    if (pane !== panes[slot * STRIDE + NEWEST]) this.#moveTo(slot, pane);
-    const p = slot * STRIDE + placeOf(pane);
+    if (pane !== panes[begin + NEWEST]) this.#moveTo(slot, pane);
+    const p = begin + placeOf(pane);
     const n = panes[p + N]! + 1;
     panes[p + N] = n;
     if (n === 1) {
@@ -68,7 +72,7 @@ export class TimeWindow implements MovingStatistic {
 
   /** Makes `pane` the current one: forgets what is now too old and sums up the rest. */
   #moveTo(slot: number, pane: number): void {
-    const begin = slot * STRIDE;
+    const begin = this.#table.rowOf(slot);
     const panes = this.#table.state;
     const newest = panes[begin + NEWEST]!;
     panes[begin + NEWEST] = pane;
@@ -108,10 +112,11 @@ export class TimeWindow implements MovingStatistic {
   /** Leaves the sum of the slot's window in the members. */
   #sum(slot: number): void {
     this.#n = 0;
-    const newest = this.#table.state[slot * STRIDE + NEWEST]!;
+    const begin = this.#table.rowOf(slot);
+    const newest = this.#table.state[begin + NEWEST]!;
     if (Number.isNaN(newest)) return;
-    this.#merge(slot * STRIDE + CLOSED);
-    this.#merge(slot * STRIDE + placeOf(newest));
+    this.#merge(begin + CLOSED);
+    this.#merge(begin + placeOf(newest));
   }
 
   count(slot: number): number {

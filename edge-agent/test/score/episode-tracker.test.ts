@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 
 import type { Detector, Verdict } from '../../src/score/detector.ts';
 import { type EpisodeEvent, EpisodeTracker } from '../../src/score/episode-tracker.ts';
+import { ReadingInHand } from '../../src/stats/reading-in-hand.ts';
 import { blankVerdict } from './judging.ts';
 
 /** Judges by the value: 0 is normal, 1 to 9 undecided, 10 to 19 a warning, the rest critical; the score is the value. */
@@ -11,7 +12,7 @@ const scripted: Detector = {
   version: 3,
   closeAfterReadings: 3,
   addSensor: () => undefined,
-  judge(_slot, _at, value, verdict): void {
+  judge(_slot, { value }, verdict): void {
     verdict.judgement = value >= 10 ? 'anomalous' : value >= 1 ? 'undecided' : 'normal';
     verdict.score = value;
     verdict.severity = value >= 20 ? 'critical' : 'warning';
@@ -51,7 +52,7 @@ function trackerOf(gateway: string): EpisodeTracker {
 function observe(value: number, atSeconds: number, slot = 0, on = tracker): EpisodeEvent | undefined {
   const eventTime = epochMs(atSeconds * 1_000);
   const reading: Reading = { ...sensors[slot]!, eventTime, value, quality: 'good' };
-  scripted.judge(slot, eventTime, value, verdict);
+  scripted.judge(slot, new ReadingInHand().set(eventTime, value), verdict);
   return on.observe(slot, reading, verdict);
 }
 

@@ -1,10 +1,10 @@
-import { type EpochMs, epochMs } from '@floorwatch/contracts';
 import { describe, expect, it } from 'vitest';
 
 import { normalTailScore } from '../../src/score/normal-tail.ts';
 import { zScoreConfigSchema } from '../../src/score/z-score-config.ts';
 import { ZScoreDetector } from '../../src/score/z-score-detector.ts';
 import { CountWindow } from '../../src/stats/count-window.ts';
+import { ReadingInHand } from '../../src/stats/reading-in-hand.ts';
 import { explain, judge } from './judging.ts';
 
 /** A detector whose baseline learned `values`, one rule for every sensor, and one sensor. */
@@ -12,7 +12,7 @@ function detector(rule: object, values: readonly number[], options: object = {})
   const baseline = new CountWindow(64);
   const made = new ZScoreDetector(zScoreConfigSchema.parse({ warmUpReadings: 4, ...options, rules: [rule] }), baseline);
   made.addSensor(0, { device: 'press-3', metric: 'temperature' });
-  for (const [i, value] of values.entries()) baseline.add(0, epochMs(i), value);
+  for (const [i, value] of values.entries()) baseline.add(0, new ReadingInHand().set(i, value));
   return made;
 }
 
@@ -94,8 +94,8 @@ describe('z-score', () => {
     const baseline = new CountWindow(64);
     const made = new ZScoreDetector(zScoreConfigSchema.parse({ learnFlagged }), baseline);
     made.addSensor(0, { device: 'press-3', metric: 'temperature' });
-    for (const value of around20) baseline.add(0, 0 as EpochMs, value);
-    made.learn(0, epochMs(9), 20, anomalous);
+    for (const value of around20) baseline.add(0, new ReadingInHand().set(0, value));
+    made.learn(0, new ReadingInHand().set(9, 20), anomalous);
     expect(baseline.count(0)).toBe(learned);
   });
 

@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { CountWindow } from '../../src/stats/count-window.ts';
 import { ExponentialWindow } from '../../src/stats/exponential-window.ts';
 import type { MovingStatistic } from '../../src/stats/moving-statistic.ts';
+import { ReadingInHand } from '../../src/stats/reading-in-hand.ts';
 import { SensorStatistics } from '../../src/stats/sensor-statistics.ts';
 import { TimeWindow } from '../../src/stats/time-window.ts';
 import { seattleWeather, SERIES, type TimedValue } from './series.ts';
@@ -35,6 +36,8 @@ function findDifference(what: string, actual: number, expected: number, absolute
   return `${what} is ${actual}, the batch reference says ${expected} ± ${allowed}`;
 }
 
+const reading = new ReadingInHand();
+
 /** Feeds the series into slot 3, compares after every update, and returns the first difference. */
 function follow(
   statistic: MovingStatistic,
@@ -45,7 +48,7 @@ function follow(
   statistic.reserve(slot + 1);
   const first = series[0]?.value ?? 0;
   for (const [i, { at, value }] of series.entries()) {
-    statistic.add(slot, at, value);
+    statistic.add(slot, reading.set(at, value));
     const { n, mean, variance, scale } = reference(series.slice(0, i + 1), first);
     const meanScale = 1e-12 * Math.max(scale, Math.abs(mean));
     const difference =
@@ -133,7 +136,7 @@ describe.each(Object.entries(FORMS))('%s', (_name, { make, reference }) => {
     statistic.reserve(1);
     expect(statistic.count(0)).toBe(0);
     expect([statistic.mean(0), statistic.variance(0), statistic.deviation(0, 5)]).toEqual([NaN, NaN, NaN]);
-    statistic.add(0, epochMs(-1), -7.5);
+    statistic.add(0, reading.set(epochMs(-1), -7.5));
     expect([statistic.count(0), statistic.mean(0), statistic.variance(0)]).toEqual([1, -7.5, 0]);
     expect(statistic.deviation(0, -7)).toBe(0.5);
   });
@@ -142,7 +145,7 @@ describe.each(Object.entries(FORMS))('%s', (_name, { make, reference }) => {
     const statistic = make();
     statistic.reserve(1);
     const values = [3, 1e7, ...Array.from({ length: 64 }, () => 0.1)];
-    for (const [i, value] of values.entries()) statistic.add(0, epochMs(i * 86_400_000 * 12), value);
+    for (const [i, value] of values.entries()) statistic.add(0, reading.set(epochMs(i * 86_400_000 * 12), value));
     // The exponential one never forgets all.
     const forgets = !(statistic instanceof ExponentialWindow);
     expect(statistic.variance(0) === 0).toBe(forgets);
@@ -157,8 +160,8 @@ describe.each(Object.entries(FORMS))('%s', (_name, { make, reference }) => {
       const slot = i % Math.min(40, 1 + Math.floor(i / 50));
       const [at, value] = [epochMs(i * 997), Math.sin(i) * slot];
       together.reserve(slot + 1);
-      together.add(slot, at, value);
-      alone[slot]?.add(0, at, value);
+      together.add(slot, reading.set(at, value));
+      alone[slot]?.add(0, reading.set(at, value));
     }
     for (const [slot, statistic] of alone.entries()) {
       expect(together.count(slot)).toBe(statistic.count(0));
@@ -171,7 +174,7 @@ describe.each(Object.entries(FORMS))('%s', (_name, { make, reference }) => {
     const statistic = make();
     statistic.reserve(1);
     for (let i = 0; i < 300; i++) {
-      statistic.add(0, epochMs(i * 1_000), i % 2 === 0 ? 1e150 : -1e150);
+      statistic.add(0, reading.set(epochMs(i * 1_000), i % 2 === 0 ? 1e150 : -1e150));
       expect(Number.isFinite(statistic.mean(0))).toBe(true);
       expect(Number.isFinite(statistic.variance(0))).toBe(true);
     }
@@ -183,8 +186,8 @@ describe('time window', () => {
   const filled = (): TimeWindow => {
     const window = new TimeWindow(durationMs(12 * 60_000));
     window.reserve(1);
-    window.add(0, minutes(10), 1);
-    window.add(0, minutes(15), 3);
+    window.add(0, reading.set(minutes(10), 1));
+    window.add(0, reading.set(minutes(15), 3));
     return window;
   };
 
@@ -195,7 +198,7 @@ describe('time window', () => {
     ['all is forgotten after a gap longer than the window', minutes(100_000), [1, 5]],
   ])('%s', (_name, at, [count, mean]) => {
     const window = filled();
-    window.add(0, at, 5);
+    window.add(0, reading.set(at, 5));
     expect([window.count(0), window.mean(0)]).toEqual([count, mean]);
   });
 });
@@ -205,7 +208,7 @@ describe('exponential window', () => {
     const window = new ExponentialWindow(99);
     window.reserve(1);
     const values = Array.from({ length: 50 }, (_, i) => Math.cos(i * 7));
-    for (const [i, value] of values.entries()) window.add(0, epochMs(i), value);
+    for (const [i, value] of values.entries()) window.add(0, reading.set(epochMs(i), value));
     expect(window.mean(0)).toBeCloseTo(batch.mean(values), 12);
     expect(window.variance(0)).toBeCloseTo(batch.variance(values), 12);
   });
@@ -224,13 +227,13 @@ describe('sensor statistics', () => {
 
   it('have means but no deviations after one reading', () => {
     const made = statistics();
-    made.add(0, epochMs(0), 8);
+    made.add(0, reading.set(epochMs(0), 8));
     expect(made.snapshot(0)).toEqual({ countMean: 8, countSd: null, timeMean: 8, timeSd: null, ewMean: 8, ewSd: null });
   });
 
   it('differ by what they forget', () => {
     const made = statistics();
-    for (const [i, value] of [0, 4, 8].entries()) made.add(0, epochMs(i * 1_000), value);
+    for (const [i, value] of [0, 4, 8].entries()) made.add(0, reading.set(epochMs(i * 1_000), value));
     const { countMean, countSd, timeMean, timeSd, ewMean } = made.snapshot(0);
     expect([countMean, countSd, timeMean]).toEqual([6, 2, 4]);
     expect(timeSd).toBeCloseTo(Math.sqrt(32 / 3), 12);

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { statsLimits } from '../../src/stats/limits.ts';
+import { ReadingInHand } from '../../src/stats/reading-in-hand.ts';
 import { RecentReadings } from '../../src/stats/recent-readings.ts';
 import { RollupBuckets } from '../../src/stats/rollup-buckets.ts';
 
@@ -150,8 +151,8 @@ describe('recent readings', () => {
       recent.reserve(2);
       const all = Array.from({ length: n }, (_, i) => ({ at: epochMs(i * 1_000), value: i / 2 }));
       for (const { at, value } of all) {
-        recent.add(1, at, value);
-        recent.add(0, at, -1);
+        recent.add(1, new ReadingInHand().set(at, value));
+        recent.add(0, new ReadingInHand().set(at, -1));
       }
       recent.reserve(100);
       expect(recent.list(1)).toEqual(all.slice(-limits.contextReadingsMax));

@@ -14,6 +14,7 @@ import {
   SCALE_READINGS_MIN,
 } from './parameters.ts';
 import { RowTable } from '../../stats/row-table.ts';
+import type { SensorRows } from '../../stats/sensor-rows.ts';
 import {
   clearTail,
   closeTailBlock,
@@ -121,11 +122,10 @@ export class AdaptiveDetector {
   ungated = 0;
 
   /**
-   * @param slots how many sensors to make room for at first; it grows as they come
    * @param weights of the channels, in the order of {@link CHANNELS}; 0 switches one off
    */
-  constructor(slots: number, weights: readonly number[] = CHANNEL_WEIGHTS) {
-    this.table = new RowTable(FIELDS, slots, clearRow);
+  constructor(rows?: SensorRows, weights: readonly number[] = CHANNEL_WEIGHTS) {
+    this.table = new RowTable(FIELDS, rows, clearRow);
     this.#weights = weights;
   }
 

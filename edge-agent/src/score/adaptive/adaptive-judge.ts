@@ -1,7 +1,9 @@
-import { type EpochMs, minutes, type RollupSensor, type SensorName } from '@floorwatch/contracts';
+import { minutes, type RollupSensor, type SensorName } from '@floorwatch/contracts';
 
 import { LearnedState } from '../../stats/learned-state.ts';
+import type { ReadingInHand } from '../../stats/reading-in-hand.ts';
 import { RowTable } from '../../stats/row-table.ts';
+import type { SensorRows } from '../../stats/sensor-rows.ts';
 import type { Detector, Verdict } from '../detector.ts';
 import { findRule } from '../sensor-pattern.ts';
 import { nameOf, quantity } from '../wording.ts';
@@ -46,18 +48,18 @@ export class AdaptiveJudge implements Detector {
   readonly #configured: readonly AdaptiveRule[];
   /** By slot; undefined where sensors are not judged. */
   readonly #rules: (AdaptiveRule | undefined)[] = [];
-  readonly #detector = new AdaptiveDetector(1);
-  /** The reading at hand, as the columns of one row that the detector takes. */
-  readonly #time = new Float64Array(1);
-  readonly #value = new Float64Array(1);
-  readonly #history = new RowTable(FIELDS, 1);
-  readonly state = new LearnedState(
-    { version: 1, basis: {} },
-    { rows: this.#detector.table, history: this.#history },
-    (slot) => this.#rules[slot] !== undefined,
-  );
+  readonly #detector: AdaptiveDetector;
+  readonly #history: RowTable;
+  readonly state: LearnedState;
 
-  constructor(config: AdaptiveConfig) {
+  constructor(config: AdaptiveConfig, rows?: SensorRows) {
+    this.#detector = new AdaptiveDetector(rows);
+    this.#history = new RowTable(FIELDS, rows);
+    this.state = new LearnedState(
+      { version: 1, basis: {} },
+      { rows: this.#detector.table, history: this.#history },
+      (slot) => this.#rules[slot] !== undefined,
+    );
     this.closeAfterReadings = config.closeAfterReadings;
     this.#configured = config.enabled ? config.rules : [];
   }
@@ -69,35 +71,36 @@ export class AdaptiveJudge implements Detector {
     this.#detector.forget(slot);
   }
 
-  judge(slot: number, at: EpochMs, value: number, verdict: Verdict): void {
+  judge(slot: number, { times, values }: ReadingInHand, verdict: Verdict): void {
     const rule = this.#rules[slot];
     if (rule === undefined) {
       verdict.judgement = 'off';
       return;
     }
+    const o = this.#history.rowOf(slot);
     const history = this.#history.state;
-    const o = slot * FIELDS;
-    if (history[o + COUNT] === 0) history[o + FIRST_AT] = at;
+    if (history[o + COUNT] === 0) history[o + FIRST_AT] = times[0]!;
     history[o + COUNT] = history[o + COUNT]! + 1;
-    this.#time[0] = at;
-    this.#value[0] = value;
-    const score = this.#detector.accept(slot, this.#time, this.#value, 0);
+    const score = this.#detector.accept(slot, times, values, 0);
     if (score === WARMING_UP) verdict.judgement = 'warming-up';
     else if (score === NOT_SCORED) verdict.judgement = 'undecided';
-    else if (score < rule.warningScore || score < this.#warningScore(slot, at, rule)) {
+    else if (score < rule.warningScore || score < this.#warningScore(slot, times[0]!, rule)) {
       verdict.judgement = this.#detector.ungated < NORMAL_SHARE * rule.warningScore ? 'normal' : 'undecided';
     } else this.#flag(slot, score, rule, verdict);
   }
 
   /** Whether the sensor's history is long enough that its scores count in full. */
   hasFullHistory(slot: number): boolean {
-    return this.#rules[slot] !== undefined && this.#history.state[slot * FIELDS + COUNT]! >= FULL_HISTORY_READINGS;
+    return (
+      this.#rules[slot] !== undefined &&
+      this.#history.state[this.#history.rowOf(slot) + COUNT]! >= FULL_HISTORY_READINGS
+    );
   }
 
   /** See {@link CADENCE_DECADES}. */
-  #warningScore(slot: number, at: EpochMs, { warningScore, criticalScore }: AdaptiveRule): number {
+  #warningScore(slot: number, at: number, { warningScore, criticalScore }: AdaptiveRule): number {
+    const o = this.#history.rowOf(slot);
     const history = this.#history.state;
-    const o = slot * FIELDS;
     const interval = (at - history[o + FIRST_AT]!) / (history[o + COUNT]! - 1);
     const tenfolds = Math.log10(minutes(CADENCE_MINUTES) / interval);
     return Math.min(criticalScore, warningScore + CADENCE_DECADES * Math.max(0, tenfolds));
@@ -124,9 +127,6 @@ export class AdaptiveJudge implements Detector {
         : `; ${shown(verdict.low)} to ${shown(verdict.high)} was expected`;
     return `${nameOf(sensor)} is ${shown(value)}, ${reason}${expected}.`;
   }
-
-  /** The detector has learned the reading while it judged it. */
-  learn(): void {}
 }
 
 /** Such as `6 times` or `more than 1000 times`. */

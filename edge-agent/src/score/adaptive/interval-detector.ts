@@ -1,6 +1,7 @@
 import { BLOCKS_MIN, maximumDecades, sizeAbove } from './block-maxima.ts';
 import { BLOCK_READINGS, INTERVAL_DECADES_MIN } from './parameters.ts';
 import { RowTable } from '../../stats/row-table.ts';
+import type { SensorRows } from '../../stats/sensor-rows.ts';
 
 // One sensor's row.
 const COUNT = 0;
@@ -37,9 +38,8 @@ export class IntervalDetector {
   /** The state of all sensors. */
   readonly table: RowTable;
 
-  /** `slots`: how many sensors to make room for at first. */
-  constructor(slots: number) {
-    this.table = new RowTable(FIELDS, slots, clearRow);
+  constructor(rows?: SensorRows) {
+    this.table = new RowTable(FIELDS, rows, clearRow);
   }
 
   /** Decades of improbability of the interval that the reading at `times[index]` (epoch ms) ends, 0 if usual. */

@@ -1,6 +1,7 @@
 import { BLOCKS_MIN, maximumDecades, sizeAbove } from './block-maxima.ts';
 import { BLOCK_READINGS, STUCK_DECADES_MIN } from './parameters.ts';
 import { RowTable } from '../../stats/row-table.ts';
+import type { SensorRows } from '../../stats/sensor-rows.ts';
 
 // One sensor's row.
 const COUNT = 0;
@@ -47,9 +48,8 @@ export class StuckDetector {
   /** The state of all sensors. */
   readonly table: RowTable;
 
-  /** `slots`: how many sensors to make room for at first. */
-  constructor(slots: number) {
-    this.table = new RowTable(FIELDS, slots, clearRow);
+  constructor(rows?: SensorRows) {
+    this.table = new RowTable(FIELDS, rows, clearRow);
   }
 
   /** Decades of improbability when the run that `values[index]` extends has just become improbable, else 0. */

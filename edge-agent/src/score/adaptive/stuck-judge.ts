@@ -1,6 +1,8 @@
-import type { EpochMs, RollupSensor, SensorName } from '@floorwatch/contracts';
+import type { RollupSensor, SensorName } from '@floorwatch/contracts';
 
 import { LearnedState } from '../../stats/learned-state.ts';
+import type { ReadingInHand } from '../../stats/reading-in-hand.ts';
+import type { SensorRows } from '../../stats/sensor-rows.ts';
 import type { Detector, Verdict } from '../detector.ts';
 import { findRule } from '../sensor-pattern.ts';
 import type { SwitchConfig } from '../switch-config.ts';
@@ -14,18 +16,19 @@ export class StuckJudge implements Detector {
   readonly version = 1;
   /** Another value than the stuck one is proof enough. */
   readonly closeAfterReadings = 1;
-  readonly #detector = new StuckDetector(1);
-  readonly #value = new Float64Array(1);
+  readonly #detector: StuckDetector;
   readonly #config: SwitchConfig;
   readonly #off: boolean[] = [];
-  readonly state = new LearnedState(
-    { version: 1, basis: {} },
-    { rows: this.#detector.table },
-    (slot) => this.#off[slot] !== true,
-  );
+  readonly state: LearnedState;
 
-  constructor(config: SwitchConfig) {
+  constructor(config: SwitchConfig, rows?: SensorRows) {
     this.#config = config;
+    this.#detector = new StuckDetector(rows);
+    this.state = new LearnedState(
+      { version: 1, basis: {} },
+      { rows: this.#detector.table },
+      (slot) => this.#off[slot] !== true,
+    );
   }
 
   addSensor(slot: number, sensor: SensorName): void {
@@ -33,13 +36,12 @@ export class StuckJudge implements Detector {
     this.#detector.forget(slot);
   }
 
-  judge(slot: number, _at: EpochMs, value: number, verdict: Verdict): void {
+  judge(slot: number, { values }: ReadingInHand, verdict: Verdict): void {
     if (this.#off[slot] === true) {
       verdict.judgement = 'off';
       return;
     }
-    this.#value[0] = value;
-    const decades = this.#detector.accept(slot, this.#value, 0);
+    const decades = this.#detector.accept(slot, values, 0);
     if (decades === 0) {
       verdict.judgement = this.#detector.run(slot) === 0 ? 'normal' : 'undecided';
       return;
@@ -58,7 +60,4 @@ export class StuckJudge implements Detector {
     const shown = quantity(sensor, value, Math.abs(value) / 1000);
     return `${nameOf(sensor)} has been ${shown} for ${seen} readings in a row; up to ${usual} equal ones were expected.`;
   }
-
-  /** The detector has learned the reading while it judged it. */
-  learn(): void {}
 }

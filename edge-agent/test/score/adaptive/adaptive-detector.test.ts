@@ -20,7 +20,7 @@ function columns(length: number, value: (index: number) => number): [Float64Arra
   ];
 }
 
-function scoresOf(times: Float64Array, values: Float64Array, detector = new AdaptiveDetector(1), slot = 0): number[] {
+function scoresOf(times: Float64Array, values: Float64Array, detector = new AdaptiveDetector(), slot = 0): number[] {
   return Array.from(values, (_, index) => detector.accept(slot, times, values, index));
 }
 
@@ -36,7 +36,7 @@ describe('answers', () => {
     ['not a number', START + 600 * STEP, Number.NaN],
     ['infinite', START + 600 * STEP, Infinity],
   ])('refuse a reading that is %s, and learn nothing from it', (_, time, value) => {
-    const detector = new AdaptiveDetector(1);
+    const detector = new AdaptiveDetector();
     scoresOf(...columns(500, ordinary), detector);
     const before = detector.table.snapshot();
     expect(detector.accept(0, Float64Array.of(time), Float64Array.of(value), 0)).toBe(NOT_SCORED);
@@ -44,7 +44,7 @@ describe('answers', () => {
   });
 
   it('take a second reading of the same time', () => {
-    const detector = new AdaptiveDetector(1);
+    const detector = new AdaptiveDetector();
     const [times, values] = columns(500, ordinary);
     scoresOf(times, values, detector);
     expect(detector.accept(0, times, values, 499)).toBeGreaterThanOrEqual(0);
@@ -62,7 +62,7 @@ describe('anomalies', () => {
     ['spike downwards', (index: number) => ordinary(index) - (index === 3000 ? 15 : 0), 'jump-down'],
     ['lasting shift', (index: number) => ordinary(index) + (index >= 3000 ? 12 : 0), 'jump-up'],
   ] as const)('a %s is critical at its first reading, and named', (_, value, channel) => {
-    const detector = new AdaptiveDetector(1);
+    const detector = new AdaptiveDetector();
     const [times, values] = columns(3001, value);
     expect(scoresOf(times, values, detector).at(-1)).toBeGreaterThanOrEqual(THRESHOLDS.critical);
     expect(CHANNELS[detector.contributions.indexOf(Math.max(...detector.contributions))]).toBeDefined();
@@ -72,7 +72,7 @@ describe('anomalies', () => {
   });
 
   it('the usual value at an unusual hour is a warning', () => {
-    const detector = new AdaptiveDetector(1);
+    const detector = new AdaptiveDetector();
     // From reading 4000 on the cycle is half a day late; it creeps there, so that no jump gives it away.
     const scores = scoresOf(
       ...columns(4200, (index) => {
@@ -91,7 +91,7 @@ describe('anomalies', () => {
 
   it('a channel of weight 0 does not count', () => {
     const off = new AdaptiveDetector(
-      1,
+      undefined,
       CHANNELS.map(() => 0),
     );
     const scores = scoresOf(...columns(3001, (index) => (index === 3000 ? 1e6 : ordinary(index))), off);
@@ -144,13 +144,13 @@ describe('numbers', () => {
 describe('state', () => {
   it('a restart at any reading changes no score and no byte', () => {
     const [times, values] = columns(900, (index) => ordinary(index) + (index % 317 === 0 ? 8 : 0));
-    const whole = new AdaptiveDetector(1);
+    const whole = new AdaptiveDetector();
     const expected = scoresOf(times, values, whole);
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 900 }), (cut) => {
-        const before = new AdaptiveDetector(1);
+        const before = new AdaptiveDetector();
         const scores = scoresOf(times.subarray(0, cut), values.subarray(0, cut), before);
-        const after = new AdaptiveDetector(4);
+        const after = new AdaptiveDetector();
         after.table.restore(before.table.snapshot());
         scores.push(...scoresOf(times.subarray(cut), values.subarray(cut), after));
         expect(scores).toEqual(expected);
@@ -161,7 +161,7 @@ describe('state', () => {
   });
 
   it('sensors do not touch one another, and the table grows as they come', () => {
-    const shared = new AdaptiveDetector(1);
+    const shared = new AdaptiveDetector();
     const [times, values] = columns(1000, ordinary);
     const [, others] = columns(1000, (index) => 1e6 * noise(index));
     const interleaved = Array.from(values, (_, index) => {
@@ -172,7 +172,7 @@ describe('state', () => {
   });
 
   it('a forgotten sensor starts anew', () => {
-    const detector = new AdaptiveDetector(1);
+    const detector = new AdaptiveDetector();
     const [times, values] = columns(500, ordinary);
     const first = scoresOf(times, values, detector);
     detector.forget(0);
@@ -180,7 +180,7 @@ describe('state', () => {
   });
 
   it('a snapshot of another size is refused', () => {
-    const detector = new AdaptiveDetector(1);
+    const detector = new AdaptiveDetector();
     expect(() => detector.table.restore(new Float64Array(AdaptiveDetector.bytesPerSensor / 8 + 1))).toThrow(RangeError);
   });
 

@@ -6,7 +6,7 @@ import { INTERVAL_DECADES_MIN } from '../../../src/score/adaptive/parameters.ts'
 
 /** A detector that has seen readings with these intervals, and the time of the last one. */
 function after(intervals: readonly number[]): { detector: IntervalDetector; last: number } {
-  const detector = new IntervalDetector(1);
+  const detector = new IntervalDetector();
   let last = 1_700_000_000_000;
   for (const interval of [0, ...intervals]) detector.accept(0, Float64Array.of((last += interval)), 0);
   return { detector, last };
@@ -38,7 +38,7 @@ it('the clock and the next reading agree when silence begins', () => {
       const { detector, last } = after(intervals);
       const silentAfter = detector.silentAfter(0);
       expect(silentAfter).toBeGreaterThan(last);
-      const other = new IntervalDetector(1);
+      const other = new IntervalDetector();
       other.table.restore(detector.table.snapshot());
       expect(accept(detector, Math.floor(silentAfter) - 1)).toBe(0);
       expect(accept(other, Math.ceil(silentAfter) + 2)).toBeGreaterThan(0);
@@ -49,7 +49,7 @@ it('the clock and the next reading agree when silence begins', () => {
 it('there is no silence before the cadence is known', () => {
   expect(after(regular(20, 1000)).detector.silentAfter(0)).toBe(Infinity);
   expect(after(regular(21, 1000)).detector.silentAfter(0)).toBeLessThan(Infinity);
-  expect(new IntervalDetector(1).silentAfter(0)).toBe(Infinity);
+  expect(new IntervalDetector().silentAfter(0)).toBe(Infinity);
 });
 
 it('several values of one time are one arrival', () => {

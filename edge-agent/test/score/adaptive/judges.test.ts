@@ -1,10 +1,10 @@
-import { epochMs } from '@floorwatch/contracts';
 import { describe, expect, it } from 'vitest';
 
 import { AdaptiveJudge } from '../../../src/score/adaptive/adaptive-judge.ts';
 import { StuckJudge } from '../../../src/score/adaptive/stuck-judge.ts';
 import type { Detector, Verdict } from '../../../src/score/detector.ts';
 import { engineConfigSchema } from '../../../src/sensor-engine-config.ts';
+import { ReadingInHand } from '../../../src/stats/reading-in-hand.ts';
 
 const STEP = 10_000;
 const config = engineConfigSchema.parse({});
@@ -25,13 +25,14 @@ function judge(
   detector.addSensor(0, sensor);
   const verdict: Verdict = { judgement: 'off', score: 0, severity: 'warning', anomalyKind: '', low: null, high: null };
   const found: Judged[] = [];
+  const reading = new ReadingInHand();
   values.forEach((value, index) => {
-    const time = epochMs(1_700_000_000_000 + at(index));
-    detector.judge(0, time, value, verdict);
+    reading.set(1_700_000_000_000 + at(index), value);
+    detector.judge(0, reading, verdict);
     if (verdict.judgement === 'anomalous') {
       found.push({ index, verdict: { ...verdict }, sentence: detector.explain(sensor, 0, value, verdict) });
     }
-    detector.learn(0, time, value, verdict.judgement === 'anomalous');
+    detector.learn?.(0, reading, verdict.judgement === 'anomalous');
   });
   return { found, last: verdict };
 }
