@@ -10,7 +10,7 @@ import { Journal } from './journal/journal.ts';
 import { Quarantine } from './quarantine/quarantine.ts';
 import { SnapshotFile, type SnapshotFileSystem } from './snapshot/snapshot-file.ts';
 import { DiskLaneSpool } from './spool/disk-lane-spool.ts';
-import { laneSegmentBytes } from './spool/lane-sizes.ts';
+import { LANE_RESERVE_BYTES, laneSegmentBytes } from './spool/lane-sizes.ts';
 import type { CommitTimes } from './status/commit-times.ts';
 
 const KIB = 1024;
@@ -64,13 +64,15 @@ export async function openStorage(
   const damaged = { anomaly: 0, telemetry: 0 };
   const openLane = async (lane: Lane, makeSpace?: () => Promise<number>): Promise<DiskLaneSpool> => {
     const { bytesMax, whenFull } = config[lane];
+    const segmentBytesMax = disk.segmentBytesMax ?? laneSegmentBytes(bytesMax);
     const { spool, recovery } = await DiskLaneSpool.open({
       lane,
       directory: join(dataDir, lane),
       durability,
       bytesMax,
       whenFull,
-      segmentBytesMax: disk.segmentBytesMax ?? laneSegmentBytes(bytesMax),
+      segmentBytesMax,
+      reserveBytes: Math.min(LANE_RESERVE_BYTES, segmentBytesMax),
       committed: commitTimes.observer(lane),
       ...(makeSpace !== undefined && { makeSpace }),
       ...files,

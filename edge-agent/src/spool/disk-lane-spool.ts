@@ -181,10 +181,12 @@ export class DiskLaneSpool implements LaneSpool {
       if (epoch !== undefined) await this.#begin(epoch);
       else if (this.#table.stale) await this.#table.save();
       if (this.bytesMax - this.bytes < this.#roomMin) await this.#releaseKept();
-      await this.#log.append(items, { now }).catch(async (error: unknown) => {
+      // What begins an epoch may use the reserve: room can depend on what the cloud processor says of the epoch, so it must hear of it.
+      const options = { now, reserve: epoch !== undefined };
+      await this.#log.append(items, options).catch(async (error: unknown) => {
         const isFull = error instanceof SegmentLogError && error.code === 'disk-full';
         if (!isFull || (await this.#releaseKept()) === 0) throw error;
-        await this.#log.append(items, { now });
+        await this.#log.append(items, options);
       });
     } catch (error) {
       if (epoch !== undefined && this.#table.epochs.withdraw(this.next)) this.#table.invalidate();
