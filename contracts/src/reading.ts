@@ -15,6 +15,11 @@ export interface Reading {
   /** Finite. */
   readonly value: number;
   readonly unit?: string;
+  /**
+   * The metric as the device names it, where the reading is in another unit than its sensor's. Then `metric` is another one that names the
+   * unit too (`temperature (°F)`), so that nothing takes the two for one series.
+   */
+  readonly apartFrom?: string;
   readonly quality: Quality;
   /** The device's own count of its messages, if it sends one: tells a repeat from an equal reading. A whole number from 0. */
   readonly seq?: number;

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { type Codec, CODECS } from './ingest/payload-codec.ts';
 import { readingsConfigSchema } from './ingest/readings-config.ts';
 import { findWrongTemplate, type MetricInTopic } from './ingest/topic-template.ts';
+import { unitsConfigSchema } from './ingest/units-config.ts';
 import { limits } from './limits.ts';
 import { engineConfigSchema } from './sensor-engine-config.ts';
 import { storageConfigSchema } from './storage-config.ts';
@@ -73,6 +74,7 @@ export const agentConfigSchema = z
       .max(limits.topicTemplatesMax)
       .prefault([{ topic: 'sensors/{device}/{metric}' }]),
     readings: readingsConfigSchema.prefault({}),
+    units: unitsConfigSchema.prefault({}),
     sensorsMax: z.number().int().min(1).max(200_000).default(20_000),
     engine: engineConfigSchema.prefault({}),
     storage: storageConfigSchema,

@@ -36,6 +36,8 @@ export const limits = {
   topicLevelsMax: 20,
   /** Readings of one message that the configuration can allow: as many repeats of a sensor as it can have remembered. */
   readingsPerMessageMax: 4_096,
+  /** Rules and aliases of units in the configuration. More are a list of sensors, not of classes. */
+  unitRulesMax: 1_000,
   /** Fields of a payload that a template can name as no metrics. */
   ignoredFieldsMax: 100,
   /** Templates in the configuration. A topic is tried against each until one matches. */
@@ -44,6 +46,10 @@ export const limits = {
   rejectsShownMax: 100,
   /** Characters of a rejected payload or topic that the status page shows. */
   excerptLengthMax: 120,
+  /** Event hours in which episodes opened that are counted one by one: three weeks. What opened earlier and closes now begins a new count. */
+  countedEpisodeHoursMax: 500,
+  /** Bytes of counted hours in one tick; a batch holds four times as much, and names may take several bytes per character. */
+  countedBytesMax: 60 * KIB,
   /** Bytes of one encoded record: what a batch may hold, less its envelope. */
   recordBytesMax: contractLimits.batchBytesMax - 4 * KIB,
   /** How long a message to JetStream may stay unanswered before its outcome counts as unknown. */

@@ -5,6 +5,7 @@ import { connectAsync, ErrorWithReasonCode, ErrorWithSubackPacket, type MqttClie
 
 import type { AgentConfig } from '../config.ts';
 import { ReadingDecoder } from '../ingest/reading-decoder.ts';
+import { UnitNames } from '../ingest/unit-names.ts';
 import { limits } from '../limits.ts';
 
 /** What keeps the agent from using a broker. */
@@ -48,7 +49,7 @@ export async function tryExternalBroker(
     client.on('error', () => undefined);
     signal.throwIfAborted();
     // At QoS 0 the broker owes nothing for what comes until the connection ends.
-    const { filters } = new ReadingDecoder(topics, 1);
+    const { filters } = new ReadingDecoder(topics, 1, new UnitNames());
     const granted = await grantedQos(client, filters);
     const refused = filters.filter((_filter, index) => (granted[index] ?? REFUSED) > 2);
     if (refused.length === 0) return undefined;

@@ -9,6 +9,9 @@ import { key, makeKey } from './reading-key.ts';
 import { RejectLog, type RejectView } from './reject-log.ts';
 import type { RejectReason } from './reject.ts';
 import { SensorRegistry } from './sensor-registry.ts';
+import { SensorUnits } from './sensor-units.ts';
+import { UnitNames } from './unit-names.ts';
+import type { UnitsConfig } from './units-config.ts';
 
 export interface IntakeConfig {
   readonly topics: readonly TopicConfig[];
@@ -21,6 +24,7 @@ export interface IntakeConfig {
     /** Readings that one message may hold. */
     readonly perMessageMax: number;
   };
+  readonly units: UnitsConfig;
   /** Largest absolute value of a reading. */
   readonly valueAbsMax: number;
 }
@@ -110,6 +114,7 @@ export class Intake {
   readonly #decoder: ReadingDecoder;
   readonly #registry: SensorRegistry;
   readonly #memory: DuplicateMemory;
+  readonly #units: SensorUnits;
   readonly #rejects = new RejectLog();
   readonly #open: OpenDelivery[] = [];
   readonly #counts = { received: 0, accepted: 0, duplicates: 0, retainedCopies: 0, released: 0 };
@@ -122,7 +127,9 @@ export class Intake {
   constructor(config: IntakeConfig, quarantine: KnownQuarantine) {
     this.#config = config;
     this.#quarantine = quarantine;
-    this.#decoder = new ReadingDecoder(config.topics, config.readings.perMessageMax);
+    const names = new UnitNames(config.units.aliases);
+    this.#decoder = new ReadingDecoder(config.topics, config.readings.perMessageMax, names);
+    this.#units = new SensorUnits(config.units.rules.map((rule) => ({ ...rule, unit: names.nameOf(rule.unit) })));
     this.#registry = new SensorRegistry(config.sensorsMax);
     this.#memory = new DuplicateMemory(config.readings.duplicatesRemembered);
   }
@@ -229,8 +236,13 @@ export class Intake {
       delivery.duplicates += 1;
       return;
     }
+    const kept = this.#units.sort(sensor, reading);
+    if (kept.apartFrom !== undefined && this.#registry.admit(kept.device, kept.metric) === undefined) {
+      reject(delivery, message, 'too-many-sensors', part);
+      return;
+    }
     if (tellsRepeats) this.#memory.add(sensor, time, key);
-    delivery.readings.push({ reading, receivedAt: message.receivedAt });
+    delivery.readings.push({ reading: kept, receivedAt: message.receivedAt });
     delivery.sensors.push(tellsRepeats ? sensor : -1);
   }
 
@@ -269,8 +281,10 @@ export class Intake {
 
   /** A reading that the journal holds: its sensor is known from now on, and so are its repeats. */
   replay({ reading, receivedAt }: AcceptedReading): void {
-    const sensor = this.#registry.readmit(reading.device, reading.metric);
-    const { eventTime, value, seq } = reading;
+    const { device, metric, apartFrom, eventTime, value, seq } = reading;
+    const sensor = this.#registry.readmit(device, apartFrom ?? metric);
+    if (apartFrom !== undefined) this.#registry.readmit(device, metric);
+    this.#units.learn(sensor, reading);
     this.#countTogether(sensor, receivedAt);
     this.#remember(sensor, eventTime, value, seq);
     // The journal does not say whose clock it was; where it can have been the gateway's, its repeat would come with another time.
@@ -298,7 +312,7 @@ export class Intake {
 
   /** What must be known after a restart: sensors and the keys of their last readings that are safe. */
   snapshot(): readonly StateSection[] {
-    return [this.#memory.snapshot(this.#registry.names.slice())];
+    return [this.#memory.snapshot(this.#registry.names.slice()), this.#units.snapshot(this.#registry.size)];
   }
 
   /**
@@ -309,7 +323,9 @@ export class Intake {
   restore(sections: readonly StateSection[]): void {
     const section = sections.find((one) => DuplicateMemory.owns(one));
     if (section === undefined) return;
+    // All sensors in the order of their numbers, so that each gets the one that it had.
     this.#memory.restore(section, (device, metric) => this.#registry.readmit(device, metric));
+    this.#units.restore(sections);
   }
 
   get counts(): IntakeCounts {

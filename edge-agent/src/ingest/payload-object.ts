@@ -30,7 +30,7 @@ export function readObject({ value, ts, unit, seq, quality, metric }: JsonObject
     value,
     metric: typeof metric === 'string' ? metric : undefined,
     ts: ts ?? undefined,
-    unit: unit === '' || unit === null ? undefined : (unit as string | undefined),
+    unit: typeof unit === 'string' && unit.trim() !== '' ? unit : undefined,
     quality: quality === 'uncertain' ? 'uncertain' : 'good',
     seq: (seq ?? undefined) as number | undefined,
   };

@@ -8,6 +8,7 @@ import type { ManyOptions } from './payload-parts.ts';
 import type { RawMessage } from './raw-message.ts';
 import type { OrReject } from './reject.ts';
 import { TopicTemplate } from './topic-template.ts';
+import type { UnitNames } from './unit-names.ts';
 
 /** One way in which devices publish. */
 export interface TopicConfig {
@@ -54,14 +55,17 @@ export class ReadingDecoder {
   /** Subscriptions that cover every template. */
   readonly filters: readonly string[];
   readonly #templates: readonly { readonly template: TopicTemplate; readonly way: Way }[];
+  readonly #units: UnitNames;
   /** Topics that matched before; at most `limits.topicsRememberedMax`. Others could be of any number and length. */
   readonly #routes = new Map<string, Route>();
 
   /**
    * @param topics tried in this order; the first that matches decides.
    * @param readingsMax readings that one message may hold.
+   * @param units what units are called in readings.
    */
-  constructor(topics: readonly TopicConfig[], readingsMax: number) {
+  constructor(topics: readonly TopicConfig[], readingsMax: number, units: UnitNames) {
+    this.#units = units;
     this.#templates = topics.map(({ topic, codec, ignore = [] }) => ({
       template: new TopicTemplate(topic),
       way: { codec, many: { readingsMax, ignore: new Set(ignore) } },
@@ -76,12 +80,12 @@ export class ReadingDecoder {
     if (message.payload.length > limits.payloadBytesMax) return 'payload-too-large';
     const payload = decodePayload(route.codec, message.payload, route.many);
     if (typeof payload === 'string') return payload;
-    if (!('parts' in payload)) return readingOf(route.name, payload, message);
+    if (!('parts' in payload)) return this.#reading(route.name, payload, message);
     const { parts, perSensor } = payload;
     return {
       parts: parts.map(({ at, payload: part }) => ({
         at,
-        decoded: typeof part === 'string' ? part : readingOf(route.name, part, message),
+        decoded: typeof part === 'string' ? part : this.#reading(route.name, part, message),
       })),
       perSensor,
     };
@@ -104,18 +108,18 @@ export class ReadingDecoder {
     }
     return 'topic-unknown';
   }
-}
 
-function readingOf(name: SensorName, payload: Payload, { receivedAt }: RawMessage): OrReject<DecodedReading> {
-  const { value, quality, unit, seq } = payload;
-  const timed = payload.ts !== undefined;
-  const eventTime = timed ? parseEventTime(payload.ts) : receivedAt;
-  if (typeof eventTime === 'string') return eventTime;
-  const metric = name.metric === '' ? payload.metric : name.metric;
-  if (metric === undefined) return 'metric-missing';
-  if (metric !== name.metric && !isName(metric)) return 'name-invalid';
-  const reading: Mutable<Reading> = { device: name.device, metric, eventTime, value, quality };
-  if (unit !== undefined) reading.unit = unit;
-  if (seq !== undefined) reading.seq = seq;
-  return { reading, timed };
+  #reading(name: SensorName, payload: Payload, { receivedAt }: RawMessage): OrReject<DecodedReading> {
+    const { value, quality, unit, seq } = payload;
+    const timed = payload.ts !== undefined;
+    const eventTime = timed ? parseEventTime(payload.ts) : receivedAt;
+    if (typeof eventTime === 'string') return eventTime;
+    const metric = name.metric === '' ? payload.metric : name.metric;
+    if (metric === undefined) return 'metric-missing';
+    if (metric !== name.metric && !isName(metric)) return 'name-invalid';
+    const reading: Mutable<Reading> = { device: name.device, metric, eventTime, value, quality };
+    if (unit !== undefined) reading.unit = this.#units.nameOf(unit);
+    if (seq !== undefined) reading.seq = seq;
+    return { reading, timed };
+  }
 }

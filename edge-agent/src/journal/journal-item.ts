@@ -1,6 +1,7 @@
 import { CLOCK_QUALITIES, type ClockQuality, type EpochMs, epochMs, type Reading } from '@floorwatch/contracts';
 import { ITEM_LENGTH_BYTES, type ItemBlock } from '@floorwatch/segment-log';
 
+import { apartMetric } from '../ingest/apart-metric.ts';
 import type { ClockTick } from '../stats/watermark.ts';
 
 /** A reading that was accepted, and the gateway's clock when it arrived. */
@@ -40,11 +41,14 @@ export class JournalItemError extends Error {
  * The first byte of every item. Later releases add kinds, also for another form of what is there; a number is never used again.
  *
  * A reading is laid out as: kind, flags, the lengths of device and metric in bytes (16 bits each), then `receivedAt`, `eventTime` and
- * `value` as 64-bit floats, all little-endian; then `seq` as one if it has any; then the names in UTF-8, and the unit as the rest.
+ * `value` as 64-bit floats, all little-endian; then `seq` as one if it has any; then the names in UTF-8, and the unit as the rest. Of a
+ * reading kept apart for its unit the metric is that which the device named; metric and unit give the other (`apartMetric`).
  */
 const KIND = { reading: 1, tick: 2, start: 3 } as const;
 
-const FLAG = { uncertain: 1, unit: 2, seq: 4 } as const;
+const FLAG = { uncertain: 1, unit: 2, seq: 4, apart: 8 } as const;
+/** No flag that this release knows. */
+const FLAGS_END = 16;
 const READING_HEADER_BYTES = 6 + 3 * 8;
 const TICK_BYTES = 2 + 2 * 8;
 
@@ -66,7 +70,8 @@ export class JournalItemWriter {
   }
 
   reading({ reading, receivedAt }: ReadingItem): void {
-    const { device, metric, unit, seq } = reading;
+    const { device, unit, seq, apartFrom } = reading;
+    const metric = apartFrom ?? reading.metric;
     // A UTF-16 unit has at most three bytes in UTF-8.
     this.#reserve(READING_HEADER_BYTES + 8 + 3 * (device.length + metric.length + (unit?.length ?? 0)));
     const buffer = this.#buffer;
@@ -75,7 +80,8 @@ export class JournalItemWriter {
     buffer[start + 1] =
       (reading.quality === 'uncertain' ? FLAG.uncertain : 0) |
       (unit === undefined ? 0 : FLAG.unit) |
-      (seq === undefined ? 0 : FLAG.seq);
+      (seq === undefined ? 0 : FLAG.seq) |
+      (apartFrom === undefined ? 0 : FLAG.apart);
     buffer.writeDoubleLE(receivedAt, start + 6);
     buffer.writeDoubleLE(reading.eventTime, start + 14);
     buffer.writeDoubleLE(reading.value, start + 22);
@@ -166,16 +172,20 @@ function readReading(buffer: Buffer): JournalItem {
   const metricBytes = buffer.readUInt16LE(4);
   const device = READING_HEADER_BYTES + ((flags & FLAG.seq) === 0 ? 0 : 8);
   const metric = device + deviceBytes;
-  const unit = metric + metricBytes;
-  if (flags >= 2 * FLAG.seq) throw new JournalItemError(`its flags ${flags} are unknown; a newer release wrote it`);
-  if (buffer.length < unit) throw tooShort('reading', buffer);
+  const unitAt = metric + metricBytes;
+  if (flags >= FLAGS_END) throw new JournalItemError(`its flags ${flags} are unknown; a newer release wrote it`);
+  if (buffer.length < unitAt) throw tooShort('reading', buffer);
+  const named = buffer.toString('utf8', metric, unitAt);
+  const unit = (flags & FLAG.unit) === 0 ? undefined : buffer.toString('utf8', unitAt);
+  const isApart = (flags & FLAG.apart) !== 0 && unit !== undefined;
   const reading: Reading = {
     device: buffer.toString('utf8', device, metric),
-    metric: buffer.toString('utf8', metric, unit),
+    metric: isApart ? apartMetric(named, unit) : named,
     eventTime: epochMs(buffer.readDoubleLE(14)),
     value: buffer.readDoubleLE(22),
     quality: (flags & FLAG.uncertain) === 0 ? 'good' : 'uncertain',
-    ...((flags & FLAG.unit) !== 0 && { unit: buffer.toString('utf8', unit) }),
+    ...(unit !== undefined && { unit }),
+    ...(isApart && { apartFrom: named }),
     ...((flags & FLAG.seq) !== 0 && { seq: buffer.readDoubleLE(READING_HEADER_BYTES) }),
   };
   return { kind: 'reading', receivedAt: epochMs(buffer.readDoubleLE(6)), reading };

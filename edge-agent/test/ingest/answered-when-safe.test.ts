@@ -22,7 +22,13 @@ class Gateway {
     silentLogger,
   );
   readonly intake = new Intake(
-    { topics: [{ topic: 'sensors/{device}/{metric}', codec: 'auto' }], sensorsMax: 10, readings, valueAbsMax: 1e150 },
+    {
+      topics: [{ topic: 'sensors/{device}/{metric}', codec: 'auto' }],
+      sensorsMax: 10,
+      readings,
+      units: { rules: [], aliases: [] },
+      valueAbsMax: 1e150,
+    },
     { has: () => false },
   );
   readonly journal: number[] = [];

@@ -152,6 +152,7 @@ describe.skipIf(mosquittoProgram === undefined)('mosquitto as the external broke
         topics: [{ topic: 'sensors/{device}/{metric}', codec: 'auto' }],
         sensorsMax: 100,
         readings,
+        units: { rules: [], aliases: [] },
         valueAbsMax: 1e150,
       },
       { has: () => false },

@@ -11,6 +11,7 @@ const config: IntakeConfig = {
   topics: [{ topic: 'sensors/{device}/{metric}', codec: 'auto' }],
   sensorsMax: 100,
   readings: { futureMsMax: 600_000, duplicatesRemembered: 16, perMessageMax: 100 },
+  units: { rules: [], aliases: [] },
   valueAbsMax: 1e150,
 };
 const nothingThere = { has: () => false };
@@ -283,6 +284,59 @@ describe('a repeat', () => {
     intake.take([], clock);
     const second = intake.take([], clock);
     expect(() => intake.settled(second, true)).toThrow('in the order');
+  });
+});
+
+describe('a reading in another unit than its sensor', () => {
+  const inUnit = (unit: string, value: number): RawMessage => ({
+    ...message({}),
+    payload: new TextEncoder().encode(JSON.stringify({ value, unit, ts: NOW + value })),
+  });
+  const namesOf = ({ readings }: Taken): unknown[] =>
+    readings.map(({ reading: { metric, unit, apartFrom } }) => [metric, unit, apartFrom]);
+  const settle = (intake: Intake, ...messages: RawMessage[]): unknown[] => {
+    const taken = intake.take(messages, clock);
+    intake.settled(taken, true);
+    return namesOf(taken);
+  };
+
+  it('is kept apart, counts as a sensor, and other spellings are the same unit', () => {
+    const intake = intakeOf({ units: { rules: [], aliases: [{ unit: 'celsius', names: ['Grad'] }] } });
+    expect(settle(intake, inUnit('degC', 1), inUnit('°F', 2), inUnit('Grad', 3), inUnit('°C', 4))).toEqual([
+      ['b', '°C', undefined],
+      ['b (°F)', '°F', 'b'],
+      ['b', '°C', undefined],
+      ['b', '°C', undefined],
+    ]);
+    expect(intake.sensors).toBe(2);
+    // A repeat is one whatever its unit.
+    expect(settle(intake, inUnit('°F', 2), inUnit('F', 2))).toEqual([]);
+    expect(intake.counts).toMatchObject({ received: 6, accepted: 4, duplicates: 2 });
+  });
+
+  it('is rejected where there is no room for another sensor', () => {
+    const intake = intakeOf({ sensorsMax: 2 });
+    expect(settle(intake, inUnit('a', 1), inUnit('b', 2), inUnit('c', 3), inUnit('c', 3), inUnit('b', 4))).toHaveLength(
+      3,
+    );
+    expect(intake.counts).toMatchObject({ accepted: 3, rejectedByReason: { 'too-many-sensors': 2 } });
+    expect(addsUp(intake)).toBe(true);
+  });
+
+  it('is one after a restart too, by the snapshot and by the journal', () => {
+    const before = intakeOf();
+    settle(before, inUnit('°C', 1));
+    const sections = structuredClone(before.snapshot());
+    const taken = before.take([inUnit('°F', 2)], clock);
+    before.settled(taken, true);
+    const after = intakeOf();
+    after.restore(sections);
+    for (const item of taken.readings) after.replay(item);
+    expect(settle(after, inUnit('°F', 2), inUnit('°F', 3), inUnit('°C', 4))).toEqual([
+      ['b (°F)', '°F', 'b'],
+      ['b', '°C', undefined],
+    ]);
+    expect(after.sensors).toBe(2);
   });
 });
 

@@ -2,6 +2,7 @@ import { epochMs } from '@floorwatch/contracts';
 import { describe, expect, it } from 'vitest';
 
 import { ReadingDecoder } from '../../src/ingest/reading-decoder.ts';
+import { UnitNames } from '../../src/ingest/unit-names.ts';
 import { limits } from '../../src/limits.ts';
 
 const NOW = epochMs(Date.UTC(2026, 0, 31, 12));
@@ -23,6 +24,7 @@ describe('the decoder of readings', () => {
       { topic: 'named/{device}', codec: 'json' },
     ],
     10,
+    new UnitNames(),
   );
   const decode = (topic: string, payload: string | Uint8Array) => {
     const decoded = decoder.decode(message(topic, payload));
@@ -128,6 +130,7 @@ describe('the decoder of readings', () => {
         { topic: 'a/{metric}/{device}', codec: 'auto' },
       ],
       1,
+      new UnitNames(),
     );
     expect(twice.filters).toEqual(['a/+/+']);
   });

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { resourcesPerTest } from '../../../tests/support/index.ts';
+import { apartMetric } from '../../src/ingest/apart-metric.ts';
 import type { JournalItem } from '../../src/journal/journal-item.ts';
 import { Journal } from '../../src/journal/journal.ts';
 
@@ -47,6 +48,13 @@ const reading = fc.record({
     { requiredKeys: ['device', 'metric', 'eventTime', 'value', 'quality'] },
   ),
 });
+/** The same, kept apart for its unit. */
+const apart = reading
+  .filter((item) => item.reading.unit !== undefined)
+  .map(({ receivedAt, reading: { metric, unit, ...rest } }) => ({
+    receivedAt,
+    reading: { ...rest, unit: unit!, metric: apartMetric(metric, unit!), apartFrom: metric },
+  }));
 const tick = fc.record({
   now: instant,
   quality: fc.constantFrom(...CLOCK_QUALITIES),
@@ -66,7 +74,7 @@ describe('the journal', () => {
     const { journal, directory } = await openJournal();
     const kept: [number, JournalItem][] = [];
     const append = fc.oneof(
-      fc.array(reading, { maxLength: 40 }).map((items) => ({ items })),
+      fc.array(fc.oneof(reading, apart), { maxLength: 40 }).map((items) => ({ items })),
       tick.map((item) => ({ tick: item })),
       start.map((item) => ({ start: item })),
     );

@@ -203,6 +203,7 @@ describe('the quarantine', () => {
         topics: [],
         sensorsMax: 10,
         readings: { futureMsMax: 0, duplicatesRemembered: 16, perMessageMax: 100 },
+        units: { rules: [], aliases: [] },
         valueAbsMax: 1e150,
       };
       const journal: unknown[] = [];
