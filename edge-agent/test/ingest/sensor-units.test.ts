@@ -18,7 +18,7 @@ const reading = (unit?: string, metric = 'temperature'): Reading => ({
 const sorted = (units: SensorUnits, ...given: (string | undefined)[]): unknown[] =>
   given.map((unit) => {
     const { metric, unit: kept, apartFrom } = units.sort(0, reading(unit));
-    return [metric, kept, ...(apartFrom === undefined ? [] : [apartFrom])];
+    return apartFrom === undefined ? [metric, kept] : [metric, kept, apartFrom];
   });
 
 const APART = ['temperature (°F)', '°F', 'temperature'];
