@@ -86,7 +86,6 @@ export class Site {
   /** Between the two, what was acknowledged may be lost with the disk. */
   restored: { readonly from: number; readonly to: number } | undefined;
   cloned = false;
-  #ticking = true;
 
   constructor(world: World, stream: StreamModel, name: string) {
     this.#world = world;
@@ -118,15 +117,6 @@ export class Site {
       };
       send();
     }
-    // More ticks make more records.
-    const tickMs = world.faults.has('small-disk') ? 3_000 : 10_000;
-    const tick = (): void => {
-      if (!this.#ticking) return;
-      this.#life?.tick();
-      this.#clone?.tick();
-      world.time.after(world.calm ? 10_000 : tickMs, tick);
-    };
-    world.time.after(world.int(1, tickMs), tick);
   }
 
   get #clock(): number {
@@ -148,6 +138,8 @@ export class Site {
       disk,
       stream: this.#stream,
       clock: () => this.#clock,
+      // More ticks make more records.
+      tickMs: this.#world.faults.has('small-disk') ? 3_000 : 10_000,
     });
   }
 
@@ -238,9 +230,9 @@ export class Site {
     return this.devices.every(({ done }) => done);
   }
 
-  /** No more ticks. */
+  /** Nothing new is made any more. */
   end(): void {
-    this.#ticking = false;
+    this.#life?.end();
   }
 
   get waitsFor(): readonly string[] {

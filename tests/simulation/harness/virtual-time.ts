@@ -8,9 +8,9 @@ import type { Random } from '../../chaos/harness/random.ts';
 export const BASE = 1_772_438_400_000;
 
 interface Timer {
-  readonly at: number;
+  at: number;
   /** Of two for the same instant the one that was set first is first. */
-  readonly order: number;
+  order: number;
   run: (() => void) | undefined;
   unref(): Timer;
   ref(): Timer;
@@ -42,7 +42,7 @@ export class VirtualTime {
 
   /** Takes the place of the machine's clocks, timers and random numbers until {@link uninstall}. */
   install(): void {
-    const { setTimeout, clearTimeout } = globalThis;
+    const { setTimeout, clearTimeout, setInterval, clearInterval } = globalThis;
     const { random } = Math;
     const dateNow = Date.now;
     const { randomBytes } = crypto;
@@ -51,7 +51,7 @@ export class VirtualTime {
     // Aborted signals make an error each, and nobody looks at where.
     Error.stackTraceLimit = 0;
     this.#restore = () => {
-      Object.assign(globalThis, { setTimeout, clearTimeout });
+      Object.assign(globalThis, { setTimeout, clearTimeout, setInterval, clearInterval });
       Error.stackTraceLimit = stackTraceLimit;
       Math.random = random;
       Date.now = dateNow;
@@ -60,12 +60,15 @@ export class VirtualTime {
       Object.assign(timersPromises, { setImmediate });
       syncBuiltinESMExports();
     };
+    const stop = (timer: Timer | undefined): void => {
+      if (timer !== undefined) timer.run = undefined;
+    };
     Object.assign(globalThis, {
       setTimeout: (run: (...given: unknown[]) => void, ms = 0, ...given: unknown[]) =>
         this.after(ms, () => run(...given)),
-      clearTimeout: (timer: Timer | undefined) => {
-        if (timer !== undefined) timer.run = undefined;
-      },
+      clearTimeout: stop,
+      setInterval: (run: () => void, ms: number) => this.#every(ms, run),
+      clearInterval: stop,
     });
     Math.random = () => this.#random.between(0, 1);
     Date.now = () => this.wall;
@@ -91,6 +94,18 @@ export class VirtualTime {
       ref: () => timer,
     };
     this.#push(timer);
+    return timer;
+  }
+
+  #every(ms: number, run: () => void): Timer {
+    const again = (): void => {
+      run();
+      if (timer.run === undefined) return;
+      timer.at = this.now + ms;
+      timer.order = this.#order++;
+      this.#push(timer);
+    };
+    const timer = this.after(ms, again);
     return timer;
   }
 
