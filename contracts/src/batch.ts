@@ -2,11 +2,11 @@ import { z } from 'zod';
 
 import { anomalySchema } from './anomaly.ts';
 import { epochSchema } from './epoch.ts';
-import { fields } from './fields.ts';
 import { gapSchema } from './gap.ts';
+import { JsonReader } from './json-reader.ts';
 import { limits } from './limits.ts';
 import { nameSchema } from './names.ts';
-import { rollupsSchema } from './rollup.ts';
+import { findWrongSensor, type RollupSensor, rollupsSchema } from './rollup.ts';
 import { startSchema } from './start.ts';
 import { statusSchema } from './status.ts';
 import { tickSchema } from './tick.ts';
@@ -39,7 +39,9 @@ const batchSchema = z
     /** Numbers begin at 1 in every epoch; a batch holds records of one. */
     epoch: epochSchema,
     /** What `columns.sensor` of the batch's rollups points into. */
-    sensors: z.array(z.object({ ...fields.sensor, unit: fields.unit })),
+    sensors: z.custom<RollupSensor[]>((sensors) => findWrongSensor(sensors) === undefined, {
+      error: ({ input }) => findWrongSensor(input) ?? 'is not valid',
+    }),
     /** In the order of their numbers. */
     records: z.array(recordSchema).min(1).max(limits.recordsPerBatchMax),
   })
@@ -69,7 +71,7 @@ export type Batch = z.infer<typeof batchSchema>;
 export const lastNumber = (record: FloorRecord): number => (record.kind === 'gap' ? record.to : record.number);
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder('utf-8', { fatal: true });
+const reader = new JsonReader('sensors');
 
 /** The bytes of a batch: JSON in UTF-8. */
 export const encodeBatch = (batch: Batch): Uint8Array => encoder.encode(JSON.stringify(batch));
@@ -81,14 +83,17 @@ export type DecodedBatch =
   | { readonly ok: true; readonly batch: Batch }
   | { readonly ok: false; readonly fault: BatchFault };
 
-/** Reads a batch. Never throws: what is wrong is a value that names the field, its value's problem and its place. */
+/**
+ * Reads a batch. Never throws: what is wrong is a value that names the field, its value's problem and its place. Batches that name the same
+ * sensor share the object that does, which is frozen.
+ */
 export function decodeBatch(bytes: Uint8Array): DecodedBatch {
   if (bytes.length > limits.batchBytesMax) {
     return fault('too-large', `batch has ${bytes.length} bytes, the limit is ${limits.batchBytesMax}`);
   }
   let json: unknown;
   try {
-    json = JSON.parse(decoder.decode(bytes));
+    json = reader.read(bytes);
   } catch (error) {
     return fault('not-json', error instanceof Error ? error.message : String(error));
   }

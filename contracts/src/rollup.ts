@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { Aggregate } from './aggregate.ts';
 import { fields } from './fields.ts';
 import { limits } from './limits.ts';
+import { isName, NAME_RULE } from './names.ts';
 import { MOVING_STATISTICS, type MovingStatistics } from './moving-statistics.ts';
 import { type HashSum, isHashes } from './reading-hash.ts';
 import { durationMs, seconds } from './time.ts';
@@ -90,6 +91,25 @@ export const rollupsSchema = z
 
 /** Rollups under one number. `sensor` indexes into the list of the batch (see `Batch.sensors`). */
 export type RollupsRecord = z.infer<typeof rollupsSchema>;
+
+/** What is wrong about the sensors of a batch, or undefined. By hand like the columns: a batch has as many sensors as rollups. */
+export function findWrongSensor(sensors: unknown): string | undefined {
+  if (!Array.isArray(sensors)) return 'must be a list of sensors';
+  for (let i = 0; i < sensors.length; i++) {
+    const sensor: unknown = sensors[i];
+    if (!isRecord(sensor)) return `sensor ${i} must hold device and metric`;
+    for (const field of ['device', 'metric'] as const) {
+      const name = sensor[field];
+      if (typeof name !== 'string' || !isName(name)) return `sensor ${i}: ${field} ${NAME_RULE}`;
+    }
+    const { unit } = sensor;
+    if (unit === undefined) continue;
+    if (typeof unit !== 'string' || unit.length < 1 || unit.length > limits.unitLengthMax) {
+      return `sensor ${i}: unit must be a text of 1 to ${limits.unitLengthMax} characters`;
+    }
+  }
+  return undefined;
+}
 
 /** What is wrong about the columns as lists of finite numbers of one length, or undefined. */
 function findWrongColumn(columns: unknown): string | undefined {
