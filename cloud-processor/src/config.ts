@@ -109,7 +109,7 @@ export const processorConfigSchema = z
       .prefault({}),
     floors: z
       .strictObject({
-        /** Seconds between two messages that tell gateways how far everything is safe. */
+        /** Seconds between two messages that tell every gateway how far everything is safe, whether that has changed or not. */
         intervalSeconds: z.number().min(0.1).max(60).default(5),
       })
       .prefault({}),

@@ -19,6 +19,14 @@ const laneFloorSchema = z.object({
    * wanted again. Where no epoch has begun, 1 says that something was heard that could not begin.
    */
   highest: fields.count,
+  /**
+   * Other epochs of the lane, also those that have a successor, with the last number that is applied and safe, the one heard last first: for
+   * a gateway that never wrote {@link epoch}, because a copy of it runs under the same name.
+   */
+  others: z
+    .array(z.object({ epoch: epochSchema, floor: fields.count }))
+    .max(limits.otherEpochsMax)
+    .exactOptional(),
 });
 
 export type LaneFloor = z.infer<typeof laneFloorSchema>;

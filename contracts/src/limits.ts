@@ -21,8 +21,12 @@ export const limits = {
   relatedMax: 16,
   /** Dropped frames that one gap describes one by one; a larger loss is described by several gaps. */
   framesPerGapMax: 1_000,
+  /** Epochs that a floor message tells of besides the one heard last: two copies of a gateway, and one that was there before. */
+  otherEpochsMax: 3,
   /** Encoded bytes of a floor message: two long names, each character escaped, and a few numbers. */
   floorMessageBytesMax: 8 * 1024,
+  /** Hours of sensors, or of episodes, that one tick tells the counts of; with usual names 60 KB. More follow in further ticks. */
+  countedHoursPerTickMax: 500,
   /** Counters in a status record. */
   countersMax: 200,
   /** Partitions of the ingest stream. Fixed for ever: it decides which subject a gateway publishes to. */

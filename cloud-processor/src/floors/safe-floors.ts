@@ -1,3 +1,5 @@
+import { Condition } from '@floorwatch/runtime';
+
 import type { FloorCut } from './floor-messages.ts';
 
 /**
@@ -5,6 +7,8 @@ import type { FloorCut } from './floor-messages.ts';
  * for again, so the floor must still be known when the newest checkpoint turns out to be damaged.
  */
 export class SafeFloors {
+  /** {@link older} has changed. */
+  readonly moved = new Condition();
   #newest: FloorCut | undefined;
   #older: FloorCut | undefined;
 
@@ -17,6 +21,7 @@ export class SafeFloors {
   saved(cut: FloorCut): void {
     this.#older = this.#newest;
     this.#newest = cut;
+    this.moved.notify();
   }
 
   /** What may be told; undefined until two checkpoints are safe. */

@@ -6,6 +6,7 @@ import {
   type Lane,
   type LaneFloor,
   lastNumber,
+  limits as contractLimits,
   type Predecessor,
 } from '@floorwatch/contracts';
 
@@ -246,7 +247,13 @@ function snapshotOf({ name, epochs, current, waiting, run, takenFrom, runs }: So
 /** What the gateway of a saved source is told. */
 export function floorOfSnapshot({ current, waiting, epochs }: SourceSnapshot): LaneFloor {
   const [, floor, highest] = epochs.find(([epoch]) => epoch === current) ?? [null, 0, 0];
-  return laneFloor(current, floor, highest, waiting);
+  const told = laneFloor(current, floor, highest, waiting);
+  const others = epochs
+    .filter(([epoch]) => epoch !== current)
+    .sort(([, , , , a], [, , , , b]) => b - a)
+    .slice(0, contractLimits.otherEpochsMax)
+    .map(([epoch, safe]) => ({ epoch, floor: safe }));
+  return others.length === 0 ? told : { ...told, others };
 }
 
 function floorOf({ current, waiting, epochs }: Source): LaneFloor {

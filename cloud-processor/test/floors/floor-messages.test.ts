@@ -33,7 +33,7 @@ describe('floor messages', () => {
     const other = { gateway: 'gw-2', lane: 'anomaly' as const };
     const messages = [...floorMessages(cut({ sources: [source({}), source(other), source({ lane: 'anomaly' })] }))];
     const nothing = { epoch: null, floor: 0, highest: 0 };
-    const lane = { epoch: E2, floor: 7, highest: 9 };
+    const lane = { epoch: E2, floor: 7, highest: 9, others: [{ epoch: E1, floor: 40 }] };
     const common = {
       schema: 1,
       site: GATEWAY.site,
@@ -50,13 +50,35 @@ describe('floor messages', () => {
   });
 
   it.each<[string, Partial<SourceSnapshot>, object]>([
-    ['of a hole', {}, { epoch: E2, floor: 7, highest: 9 }],
+    ['of a hole', {}, { epoch: E2, floor: 7, highest: 9, others: [{ epoch: E1, floor: 40 }] }],
     [
       'of something that waits behind the current epoch',
       { waiting: true, epochs: [[E2, 7, 7, false, 0]] },
       { epoch: E2, floor: 7, highest: 8 },
     ],
-    ['of both as one', { waiting: true }, { epoch: E2, floor: 7, highest: 9 }],
+    ['of both as one', { waiting: true }, { epoch: E2, floor: 7, highest: 9, others: [{ epoch: E1, floor: 40 }] }],
+    [
+      'of the three other epochs that were heard last',
+      {
+        epochs: [
+          ['1-a', 1, 1, true, 10],
+          ['2-b', 2, 2, true, 40],
+          [E2, 7, 7, false, 50],
+          ['3-c', 3, 3, true, 30],
+          ['4-d', 4, 9, true, 20],
+        ],
+      },
+      {
+        epoch: E2,
+        floor: 7,
+        highest: 7,
+        others: [
+          { epoch: '2-b', floor: 2 },
+          { epoch: '3-c', floor: 3 },
+          { epoch: '4-d', floor: 4 },
+        ],
+      },
+    ],
     [
       'of something that can not begin',
       { current: null, waiting: true, epochs: [] },

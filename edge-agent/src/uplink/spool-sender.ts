@@ -360,7 +360,7 @@ export class SpoolSender {
       );
     }
     const { epoch } = heard;
-    const isForeign = located.through === 'foreign';
+    const { isForeign } = located;
     this.#tell(
       isForeign,
       'identity',

@@ -60,8 +60,8 @@ describe('a floor', () => {
     ['2-0123456789abcdef', 0, 10],
     ['2-0123456789abcdef', 5, 15],
   ])('of %s at %i is position %i', (epoch, floor, through) => {
-    expect(locateFloor(lane, { epoch, floor, highest: floor })).toEqual({ through, hole: false });
-    expect(locateFloor(lane, { epoch, floor, highest: floor + 1 })).toEqual({ through, hole: true });
+    expect(locateFloor(lane, { epoch, floor, highest: floor })).toEqual({ through, isForeign: false, hole: false });
+    expect(locateFloor(lane, { epoch, floor, highest: floor + 1 })).toEqual({ through, isForeign: false, hole: true });
   });
 
   it.each([
@@ -71,13 +71,33 @@ describe('a floor', () => {
   ])(
     'of %s at %i, beyond its end, is that end and says nothing of what follows here',
     (epoch, floor, through, last) => {
-      expect(locateFloor(lane, { epoch, floor, highest: floor + 9 })).toEqual({ through, hole: false, beyond: last });
+      expect(locateFloor(lane, { epoch, floor, highest: floor + 9 })).toEqual({
+        through,
+        isForeign: false,
+        hole: false,
+        beyond: last,
+      });
     },
   );
 
   it('of an epoch that was never written is foreign, and of none is none', () => {
     const other = { epoch: '9-0123456789abcdef', floor: 3, highest: 3 };
-    expect(locateFloor(lane, other)).toEqual({ through: 'foreign', hole: false });
-    expect(locateFloor(lane, { epoch: null, floor: 0, highest: 1 })).toEqual({ through: 'none', hole: true });
+    expect(locateFloor(lane, other)).toEqual({ through: 'foreign', isForeign: true, hole: false });
+    const none = { through: 'none', isForeign: false, hole: true };
+    expect(locateFloor(lane, { epoch: null, floor: 0, highest: 1 })).toEqual(none);
+  });
+
+  it('of a copy of this gateway is foreign, and what is safe of its own records counts all the same', () => {
+    const copy = { epoch: '9-0123456789abcdef', floor: 3, highest: 5 };
+    const unknown = { epoch: '8-0123456789abcdef', floor: 7 };
+    const [first, second] = [
+      { epoch: '1-0123456789abcdef', floor: 10 },
+      { epoch: '2-0123456789abcdef', floor: 2 },
+    ];
+    const through = (others: readonly { epoch: string; floor: number }[]) =>
+      locateFloor(lane, { ...copy, others: [...others] });
+    expect(through([unknown, first])).toEqual({ through: 10, isForeign: true, hole: false });
+    expect(through([first, second])).toEqual({ through: 12, isForeign: true, hole: false });
+    expect(through([unknown])).toEqual({ through: 'foreign', isForeign: true, hole: false });
   });
 });
