@@ -1,11 +1,9 @@
-import path from 'node:path';
 import { setTimeout as pauseMs } from 'node:timers/promises';
 
-import { inspectLog } from '@floorwatch/segment-log';
 import { describe, expect, it } from 'vitest';
 
-import { resourcesPerTest, waitFor } from '../support/index.ts';
-import type { AgentProcess } from './harness/agent-process.ts';
+import { resourcesPerTest } from '../support/index.ts';
+import { AgentKills, reviveAgent } from './harness/agent-kills.ts';
 import { ChaosFloor } from './harness/chaos-floor.ts';
 import { chaosOptions, ifAsked, percentile, progress, repeatCommand, report } from './harness/chaos-options.ts';
 import { Random } from './harness/random.ts';
@@ -38,7 +36,7 @@ describe('an agent that is killed with SIGKILL at random moments under load', ()
         processorLatenessSeconds: LATENESS_SECONDS,
       });
       const { agent, ledger, load, reader, processor } = floor;
-      const kills = new Kills();
+      const kills = new AgentKills();
       const readyMs: number[] = [];
       await agent.start();
       load.start();
@@ -47,7 +45,9 @@ describe('an agent that is killed with SIGKILL at random moments under load', ()
         await kills.look(agent);
         await agent.kill9();
         await kills.count(agent, load.pending);
-        readyMs.push(await restart(floor));
+        const startedAt = performance.now();
+        await reviveAgent(floor);
+        readyMs.push(performance.now() - startedAt);
         await reader.read();
         if (round % 10 === 0)
           progress(`round ${round} of ${rounds}: ${ledger.acknowledged} acknowledged, ${kills.midCommit} hit a commit`);
@@ -104,7 +104,7 @@ describe('an agent that is killed with SIGKILL at random moments under load', ()
       for (let round = 1; round <= few; round++) {
         await pauseMs(random.between(500, 3_000));
         await agent.kill9();
-        await restart(floor);
+        await reviveAgent(floor);
         await reader.read();
       }
       load.pause();
@@ -126,53 +126,3 @@ describe('an agent that is killed with SIGKILL at random moments under load', ()
     TIMEOUT_MS,
   );
 });
-
-/** Starts the agent again. @returns milliseconds until a device hears an acknowledgement. */
-async function restart({ agent, ledger }: ChaosFloor): Promise<number> {
-  const acknowledged = ledger.acknowledged;
-  const began = performance.now();
-  await agent.spawn();
-  await waitFor('the agent acknowledges again', () => ledger.acknowledged > acknowledged || !agent.program.isRunning, {
-    timeoutMs: 60_000,
-    intervalMs: 5,
-  });
-  expect(agent.program.isRunning, agent.program.output()).toBe(true);
-  return performance.now() - began;
-}
-
-/** How often a kill really hit something. */
-class Kills {
-  inFlight = 0;
-  torn = 0;
-  written = 0;
-  midCommit = 0;
-  #hasTorn = false;
-  #hasKilled = false;
-
-  /** After a kill, before the next start. */
-  async count(agent: AgentProcess, pending: number): Promise<void> {
-    this.#hasKilled = true;
-    this.#hasTorn = (await tornBytes(agent.dataDir)) > 0;
-    if (pending > 0) this.inFlight += 1;
-    if (this.#hasTorn) this.torn += 1;
-  }
-
-  /**
-   * Before the next kill, when devices have sent again what they had in flight. Repeats that the agent knows were written when it was
-   * killed, and it could not acknowledge them any more.
-   */
-  async look(agent: AgentProcess): Promise<void> {
-    if (!this.#hasKilled) return;
-    const hasWritten = Number((await agent.status()).readings['duplicates'] ?? 0) > 0;
-    if (hasWritten) this.written += 1;
-    if (hasWritten || this.#hasTorn) this.midCommit += 1;
-  }
-}
-
-/** Bytes behind the last whole frame of the journal and of both lanes. */
-async function tornBytes(dataDir: string): Promise<number> {
-  const reports = await Promise.all(
-    ['journal', 'anomaly', 'telemetry'].map(async (log) => inspectLog(path.join(dataDir, log)).catch(() => undefined)),
-  );
-  return reports.reduce((sum, log) => sum + (log?.segments.at(-1)?.tornBytes ?? 0), 0);
-}

@@ -78,6 +78,28 @@ export async function lookForServer(name: ServerName, options: FindOptions = {})
   }
 }
 
+/**
+ * Every version that is here: a person's choice, on PATH and in the folders of the system, and in our cache; the first of each version. For
+ * tests that compare versions.
+ */
+export async function lookForVersions(name: ServerName, options: FindOptions = {}): Promise<readonly FoundServer[]> {
+  const program = SERVER_PROGRAMS[name];
+  const environment = options.environment ?? process.env;
+  const chosen = options.path ?? environment[program.variable] ?? '';
+  const cacheDirectory = options.cacheDirectory ?? defaultCacheDirectory(environment);
+  const paths = [
+    ...(chosen === '' ? [] : [chosen]),
+    ...(await onPath(program.executables, environment, options.systemFolders ?? true)),
+    join(cacheDirectory, program.name),
+  ];
+  const found = new Map<string, FoundServer>();
+  for (const path of paths) {
+    const checked = await checkExecutable(program, path, 'looked for', environment);
+    if (!('problem' in checked) && !found.has(checked.version)) found.set(checked.version, checked);
+  }
+  return [...found.values()];
+}
+
 function withReleaseFrom(program: ServerProgram, baseUrl: string | undefined): ServerProgram {
   if (baseUrl === undefined || program.release === undefined) return program;
   return { ...program, release: { ...program.release, baseUrl } };

@@ -1,4 +1,4 @@
-export { type FindOptions, findServer, lookForServer } from './find-server.ts';
+export { type FindOptions, findServer, lookForServer, lookForVersions } from './find-server.ts';
 export { freePort, isFreePort } from './free-port.ts';
 export { spawnGuarded } from './guarded-child.ts';
 export { startInfluxd } from './influxd.ts';

@@ -10,7 +10,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 
 import { ChildProgram, repositoryRoot, resourcesPerTest } from '../../../tests/support/index.ts';
 import { onPath } from '../src/executable.ts';
-import { type FindOptions, findServer, lookForServer } from '../src/find-server.ts';
+import { type FindOptions, findServer, lookForServer, lookForVersions } from '../src/find-server.ts';
 import { fromRelease } from '../src/from-release.ts';
 import { SERVER_PROGRAMS } from '../src/server-program.ts';
 
@@ -115,6 +115,20 @@ describe('what is there already', () => {
     expect((await findServer('nats-server', options)).how).toBe('cache');
     await script(join(bin, 'nats-server'), 'echo "another program 2.10.2"');
     expect((await findServer('nats-server', options)).how).toBe('cache');
+  });
+
+  it('all versions that are there are told once each, in the order in which they are looked for', async () => {
+    await mkdir(cache);
+    const other = join(bin, 'other');
+    await script(other, answering('2.9.10'));
+    await script(join(bin, 'nats-server'), answering('2.10.2'));
+    await script(join(cache, 'nats-server'), answering('2.9.10'));
+    const versions = await lookForVersions('nats-server', { ...options, path: other });
+    expect(versions.map(({ path, version }) => [path, version])).toEqual([
+      [other, '2.9.10'],
+      [join(bin, 'nats-server'), '2.10.2'],
+    ]);
+    expect(await lookForVersions('influxd', options)).toEqual([]);
   });
 
   it('only looking neither builds nor downloads', async () => {

@@ -1,8 +1,9 @@
 import { epochMs, hours } from '@floorwatch/contracts';
-import type { LoopbackServer } from '@floorwatch/servers';
+import type { LoopbackServer, NatsServerOptions } from '@floorwatch/servers';
 
 import type { Resources } from '../../support/index.ts';
 import { AgentProcess, type AgentOverrides } from './agent-process.ts';
+import type { ChaosStore } from './chaos-store.ts';
 import { Ledger } from './ledger.ts';
 import { Load } from './load.ts';
 import { ProcessorProcess } from './processor-process.ts';
@@ -27,6 +28,14 @@ export interface ChaosFloorOptions {
   readonly dataDir?: string;
   /** How long the processor keeps windows open, in seconds; without it there is none, and the stream is made by hand. */
   readonly processorLatenessSeconds?: number;
+  /** Laid over that processor's configuration. */
+  readonly processor?: Readonly<Record<string, unknown>>;
+  /** What it writes to. Default: a DuckDB file. */
+  readonly store?: ChaosStore;
+  /** Devices that report much of what they measure minutes later. Default: 0. */
+  readonly lateDevices?: number;
+  /** Where the NATS server runs and keeps its data. Default: any, in a folder of its own. */
+  readonly nats?: Partial<NatsServerOptions>;
   readonly dropsPerSecond?: number;
 }
 
@@ -54,20 +63,35 @@ export class ChaosFloor {
   /** The agent does not run yet, and the load has not begun. */
   static async create(resources: Resources, options: ChaosFloorOptions): Promise<ChaosFloor> {
     const { seed, sensors, readingsPerSecond, stepMs = 1_000, dropsPerSecond = 0, backHours = 36, dataDir } = options;
-    const nats = await resources.nats();
-    const lateness = options.processorLatenessSeconds;
-    const processor = lateness === undefined ? undefined : await ProcessorProcess.start(resources, nats.url, lateness);
+    const nats = await resources.nats(options.nats);
+    const { processorLatenessSeconds: latenessSeconds, store, processor: config } = options;
+    const processor =
+      latenessSeconds === undefined
+        ? undefined
+        : await ProcessorProcess.start(resources, nats.url, {
+            latenessSeconds,
+            ...(store === undefined ? {} : { store }),
+            ...(config === undefined ? {} : { config }),
+          });
     if (processor === undefined) await createIngestStream(nats.url);
-    const reader = await StreamReader.connect(nats.url, new StreamOracle(IGNORED_SENSORS));
+    const latenessMs = latenessSeconds === undefined ? Infinity : 1_000 * latenessSeconds;
+    const reader = await StreamReader.connect(nats.url, new StreamOracle(IGNORED_SENSORS, latenessMs));
     resources.defer(async () => reader.close());
     const agent = await AgentProcess.create(resources, nats.url, {
       config: { ...options.agent, engine: ENGINE, storage: { ...OFTEN, ...options.agent?.storage } },
       ...(dataDir === undefined ? {} : { dataDir }),
     });
-    const { faultEvery } = options;
+    const { faultEvery, lateDevices } = options;
     const from = epochMs(Date.now() - hours(backHours));
     const ledger = new Ledger(
-      new Series({ seed, sensors, from, stepMs, ...(faultEvery === undefined ? {} : { faultEvery }) }),
+      new Series({
+        seed,
+        sensors,
+        from,
+        stepMs,
+        ...(faultEvery === undefined ? {} : { faultEvery }),
+        ...(lateDevices === undefined ? {} : { lateDevices }),
+      }),
     );
     const load = new Load(ledger, { port: agent.mqttPort, readingsPerSecond, seed, dropsPerSecond });
     resources.defer(() => load.close());

@@ -7,41 +7,86 @@ import { stringify } from 'yaml';
 
 import { type ChildProgram, programs, type Resources, waitFor } from '../../support/index.ts';
 import { GATEWAY } from './agent-process.ts';
+import { type ChaosStore, DuckdbFile } from './chaos-store.ts';
 import { addToWindow, windowKey, type WindowSums } from './ledger.ts';
 
 const PAGE_ROWS = 5_000;
 /** Later than any event time. */
 const FAR = '4102444800000';
 
-/** The built processor with a DuckDB file as its store. */
+export interface ProcessorOptions {
+  /** How long windows stay open behind the gateway's watermark, in seconds. */
+  readonly latenessSeconds: number;
+  /** Default: a DuckDB file of its own. */
+  readonly store?: ChaosStore;
+  /** Laid over the harness's own configuration, field by field. */
+  readonly config?: Readonly<Record<string, unknown>>;
+}
+
+/** How far a processor has come; counts are since its start. */
+export interface ProcessorProgress {
+  /** Sequence of the last message that it has applied, of the partition that is furthest. */
+  readonly position: number;
+  readonly batches: number;
+  readonly duplicates: number;
+  /** Rows that the store has confirmed. */
+  readonly written: number;
+  /** Rows that it has not. */
+  readonly unsent: number;
+  readonly deadLetters: number;
+}
+
+/** The part of `/api/v1/processor` that tests rely on. */
+interface ProcessorStatus {
+  readonly deadLetters: { readonly open: number };
+  readonly partitions: readonly {
+    readonly stream: { readonly position: number };
+    readonly counts: { readonly batches: number; readonly duplicates: number };
+    readonly outbox: { readonly rows: number };
+    readonly store: { readonly written: number };
+  }[];
+}
+
+/** The built processor with a store of its own. */
 export class ProcessorProcess {
   readonly url: string;
+  readonly dataDir: string;
+  readonly store: ChaosStore;
   readonly #resources: Resources;
   readonly #file: string;
   #program: ChildProgram;
 
-  private constructor(resources: Resources, file: string, url: string) {
+  private constructor(resources: Resources, parts: Pick<ProcessorProcess, 'url' | 'dataDir' | 'store'>, file: string) {
     this.#resources = resources;
     this.#file = file;
-    this.url = url;
+    this.url = parts.url;
+    this.dataDir = parts.dataDir;
+    this.store = parts.store;
     this.#program = this.#spawn();
   }
 
-  /** @param latenessSeconds how long windows stay open behind the gateway's watermark. */
-  static async start(resources: Resources, natsUrl: string, latenessSeconds: number): Promise<ProcessorProcess> {
+  static async start(resources: Resources, natsUrl: string, options: ProcessorOptions): Promise<ProcessorProcess> {
     const folder = await resources.directory();
     const port = await freePort();
     const file = path.join(folder, 'processor.yaml');
+    const dataDir = path.join(folder, 'processor');
+    const store = options.store ?? (await DuckdbFile.create(resources));
     const config = {
       nats: { servers: [natsUrl] },
-      dataDir: path.join(folder, 'processor'),
-      store: { kind: 'duckdb', file: path.join(folder, 'store.duckdb'), retentionDays: 0 },
-      windows: { sizes: ['1m'], allowedLatenessSeconds: latenessSeconds },
+      dataDir,
+      store: store.config,
+      windows: { sizes: ['1m'], allowedLatenessSeconds: options.latenessSeconds },
       checkpoint: { intervalSeconds: 0.5 },
       http: { port },
+      ...options.config,
     };
     await writeFile(file, stringify(config));
-    const processor = new ProcessorProcess(resources, file, `http://127.0.0.1:${port}`);
+    if (store.needsSetUp) {
+      const setUp = resources.program(programs.processor, ['set-up', '--config', file]);
+      const { code } = await setUp.exited;
+      if (code !== 0) throw new Error(`set-up ended with ${code}:\n${setUp.output()}`);
+    }
+    const processor = new ProcessorProcess(resources, { url: `http://127.0.0.1:${port}`, dataDir, store }, file);
     await processor.ready();
     return processor;
   }
@@ -65,10 +110,30 @@ export class ProcessorProcess {
     await this.#program.kill9();
   }
 
+  /** Starts it again, without waiting until it is ready. */
+  spawn(): void {
+    this.#program = this.#spawn();
+  }
+
   /** Starts it again. */
   async restart(): Promise<void> {
-    this.#program = this.#spawn();
+    this.spawn();
     await this.ready();
+  }
+
+  /** @throws Error if it does not answer. */
+  async progress(): Promise<ProcessorProgress> {
+    const { partitions, deadLetters } = (await (await fetch(`${this.url}/api/v1/processor`)).json()) as ProcessorStatus;
+    const sum = (of: (partition: ProcessorStatus['partitions'][number]) => number): number =>
+      partitions.reduce((total, partition) => total + of(partition), 0);
+    return {
+      position: Math.max(...partitions.map(({ stream }) => stream.position)),
+      batches: sum(({ counts }) => counts.batches),
+      duplicates: sum(({ counts }) => counts.duplicates),
+      written: sum(({ store }) => store.written),
+      unsent: sum(({ outbox }) => outbox.rows),
+      deadLetters: deadLetters.open,
+    };
   }
 
   /** The minutes of these sensors (`device/metric`) as it tells them, and how many are sealed and incomplete. */

@@ -14,6 +14,8 @@ export interface SeriesOptions {
   readonly faultEvery?: number;
   /** How its devices' names begin. Default: `machine`. */
   readonly prefix?: string;
+  /** So many devices, the last ones, send every other reading {@link LATE_BY} readings later than its event time says. Default: 0. */
+  readonly lateDevices?: number;
 }
 
 /** Sensors of one device, which share its connection. */
@@ -21,6 +23,8 @@ const SENSORS_PER_DEVICE = 5;
 const FAULT_EVERY = 80;
 /** Readings of a sensor before its first fault. */
 const HEALTHY_READINGS = 40;
+/** How far behind a late reading is. Even, so that every place in time is taken once. */
+const LATE_BY = 600;
 /** Readings that a fault lasts. */
 const FAULT_READINGS = 15;
 /** What a fault adds to a value: far beyond {@link HIGH}. */
@@ -55,17 +59,22 @@ export class Series {
     return Math.floor(sensor / SENSORS_PER_DEVICE);
   }
 
-  /** Reading number `index`, from 0, of a sensor, from 0. Event times rise with the index. */
+  /** Reading number `index`, from 0, of a sensor, from 0. Event times rise with the index, but for those of late devices. */
   reading(sensor: number, index: number): Reading {
+    const place = this.#isLate(sensor) && index % 2 === 1 ? index - LATE_BY : index;
     return {
       device: `${this.options.prefix ?? 'machine'}-${this.deviceOf(sensor)}`,
       metric: `metric-${sensor % SENSORS_PER_DEVICE}`,
-      eventTime: epochMs(this.options.from + index * this.options.stepMs + sensor),
+      eventTime: epochMs(this.options.from + place * this.options.stepMs + sensor),
       value: this.#value(sensor, index),
       quality: 'good',
       // Half of the devices count what they send.
       ...(this.deviceOf(sensor) % 2 === 0 ? {} : { seq: index }),
     };
+  }
+
+  #isLate(sensor: number): boolean {
+    return this.deviceOf(sensor) >= this.devices - (this.options.lateDevices ?? 0);
   }
 
   #value(sensor: number, index: number): number {

@@ -46,6 +46,7 @@ interface Epoch {
 type Json = Readonly<Record<string, unknown>>;
 
 const VIOLATIONS_MAX = 20;
+const MINUTE_MS = 60_000;
 
 /**
  * Reads the ingest stream as any processor may, and keeps what a processor would have made of it: each number of each epoch counts once,
@@ -54,6 +55,11 @@ const VIOLATIONS_MAX = 20;
 export class StreamOracle {
   readonly windows: WindowSums = new Map();
   readonly gaps: HeardGap[] = [];
+  /**
+   * Readings that come behind the seal of their minute, by {@link windowKey}. A processor applies them in another order where the stream has
+   * lost messages, and only there.
+   */
+  readonly late = new Map<string, number>();
   readonly #lanes = new Map<string, Map<string, Epoch>>();
   readonly #episodes = new Map<string, { -readonly [K in keyof EpisodeHistory]: EpisodeHistory[K] }>();
   readonly #violations: string[] = [];
@@ -62,10 +68,22 @@ export class StreamOracle {
   #repeats = 0;
   #messages = 0;
   #newestTick = 0;
+  readonly #latenessMs: number;
+  /** What each start of the agent has told of itself last. */
+  readonly #counters = new Map<string, Readonly<Record<string, number>>>();
 
-  /** @param ignoredSensors `device/metric` of readings that only move the clock. */
-  constructor(ignoredSensors: readonly string[] = []) {
+  /**
+   * @param ignoredSensors `device/metric` of readings that only move the clock.
+   * @param latenessMs how long after the watermark has passed its end a minute is sealed.
+   */
+  constructor(ignoredSensors: readonly string[] = [], latenessMs = Infinity) {
     this.#ignored = new Set(ignoredSensors);
+    this.#latenessMs = latenessMs;
+  }
+
+  /** A counter of the gateway such as `readingsRejected`, over all of its starts, as far as each has told. */
+  counter(name: string): number {
+    return [...this.#counters.values()].reduce((sum, counters) => sum + (counters[name] ?? 0), 0);
   }
 
   /** Numbers that came again with the same content. */
@@ -200,6 +218,7 @@ export class StreamOracle {
         this.#newestTick = Math.max(this.#newestTick, record['watermark'] as number);
         break;
       case 'status':
+        this.#counters.set(name, record['counters'] as Readonly<Record<string, number>>);
         break;
       default:
         this.#report(`${where}: ${number} is of the unknown kind ${text(record['kind'])}`);
@@ -222,7 +241,10 @@ export class StreamOracle {
       if (this.#ignored.has(key)) continue;
       const start = (record['base'] as number) + at('bucket', i) * (record['bucketMs'] as number);
       const n = at('n', i);
-      addToWindow(this.windows, windowKey(key, start), {
+      const window = windowKey(key, start);
+      const end = start - (start % MINUTE_MS) + MINUTE_MS;
+      if (end <= this.#newestTick - this.#latenessMs) this.late.set(window, (this.late.get(window) ?? 0) + n);
+      addToWindow(this.windows, window, {
         n,
         sum: n * at('reference', i) + n * at('mean', i),
         min: at('min', i),

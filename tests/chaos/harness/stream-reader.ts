@@ -1,8 +1,10 @@
 import { INGEST_STREAM } from '@floorwatch/contracts';
-import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
+import { type JetStreamManager, jetstreamManager, type StreamInfo } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 
 import type { StreamOracle } from './stream-oracle.ts';
+
+const ANSWER_MS_MAX = 300;
 
 /** Reads the ingest stream message by message into an oracle, each one once. */
 export class StreamReader {
@@ -32,6 +34,12 @@ export class StreamReader {
       if (message === null) throw new Error(`message ${this.#next} is gone`);
       this.oracle.take({ sequence: message.seq, subject: message.subject, data: message.data });
     }
+  }
+
+  /** The stream as it stands now. @throws Error soon if the server does not answer, as where the connection was just lost. */
+  async look(): Promise<StreamInfo> {
+    const impatient = await jetstreamManager(this.#connection, { timeout: ANSWER_MS_MAX, checkAPI: false });
+    return impatient.streams.info(INGEST_STREAM.name);
   }
 
   async close(): Promise<void> {

@@ -148,6 +148,14 @@ const historyOf = ({ phase, closeReason, detector }: AnomalyRow): EpisodeHistory
 const isClean = ({ lost, doubled, changed, violations, episodeDifferences }: Verdict): boolean =>
   lost + doubled + changed + violations.length + episodeDifferences.length === 0;
 
+/** What is wrong, in words; empty: nothing. */
+export const troublesOf = ({ lost, doubled, changed, examples, violations, episodeDifferences }: Verdict): string[] => [
+  ...Object.entries({ lost, doubled, changed }).flatMap(([what, count]) => (count === 0 ? [] : [`${count} ${what}`])),
+  ...examples,
+  ...violations,
+  ...episodeDifferences,
+];
+
 /** Nothing lost, nothing doubled, nothing told wrongly. */
 export function expectClean(verdict: Verdict): void {
   const { lost, doubled, changed, examples, violations, episodeDifferences } = verdict;
