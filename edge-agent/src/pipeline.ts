@@ -24,15 +24,15 @@ export interface Leftover {
 export interface PipelineSurroundings extends Surroundings {
   /** Milliseconds between two ticks. */
   readonly tickMs?: number;
-  /** What listens for HTTP requests. */
-  readonly serve?: typeof serveHttp;
+  /** Whether it listens for HTTP requests; true by default. */
+  readonly listens?: boolean;
 }
 
 /** ingest → journal → stats → score → spool → uplink, from one start to one stop. */
 export class Pipeline implements AgentSource {
   readonly #parts: AgentParts;
   readonly #tickMs: number;
-  readonly #serve: typeof serveHttp;
+  readonly #listens: boolean;
   /** End what waits for room, for the disk, and for NATS. */
   readonly #taking = new AbortController();
   readonly #processing = new AbortController();
@@ -51,10 +51,10 @@ export class Pipeline implements AgentSource {
   /** Rejects if a part breaks that the agent can't do without. */
   readonly failed: Promise<never>;
 
-  private constructor(parts: AgentParts, tickMs: number, serve: typeof serveHttp) {
+  private constructor(parts: AgentParts, tickMs: number, listens: boolean) {
     this.#parts = parts;
     this.#tickMs = tickMs;
-    this.#serve = serve;
+    this.#listens = listens;
     this.failed = new Promise((_resolve, reject) => (this.#reportFailure = reject));
     this.failed.catch(() => undefined);
   }
@@ -63,9 +63,9 @@ export class Pipeline implements AgentSource {
   static async open(
     config: AgentConfig,
     logger: Logger,
-    { tickMs = limits.tickMs, serve = serveHttp, ...outside }: PipelineSurroundings = {},
+    { tickMs = limits.tickMs, listens = true, ...outside }: PipelineSurroundings = {},
   ): Promise<Pipeline> {
-    return new Pipeline(await assembleAgent(config, logger, outside), tickMs, serve);
+    return new Pipeline(await assembleAgent(config, logger, outside), tickMs, listens);
   }
 
   /**
@@ -91,7 +91,9 @@ export class Pipeline implements AgentSource {
     const { quarantine } = storage;
     const submit = broker.submit.bind(broker);
     const latest = (): number => intake.latest(clock);
-    this.#http = await this.#serve(createStatusApp(this, token, { quarantine, latest, submit }), config.http);
+    if (this.#listens) {
+      this.#http = await serveHttp(createStatusApp(this, token, { quarantine, latest, submit }), config.http);
+    }
     // Before the lanes are written to: one that is full gets room only from what is sent.
     await link.connect();
     floors.start(link);

@@ -186,14 +186,29 @@ export class MemoryFileSystem implements FileSystem {
   }
 }
 
+/** The bytes of each file lie at the beginning of such a block, which may have room behind them. */
+const frontiers = new WeakMap<ArrayBufferLike, number>();
+
+/** A copy with room, so that what is appended next need not copy everything again. */
+function withRoom(bytes: Buffer, size: number): Buffer {
+  const block = Buffer.alloc(Math.max(size, 2 * bytes.length));
+  bytes.copy(block);
+  frontiers.set(block.buffer, size);
+  return block.subarray(0, size);
+}
+
 function applied(bytes: Buffer, change: Change): Buffer {
-  if (change.kind === 'truncate') {
-    const result = Buffer.alloc(change.size);
-    bytes.copy(result);
+  if (change.kind === 'truncate') return withRoom(bytes.subarray(0, change.size), change.size);
+  const end = change.offset + change.bytes.length;
+  const { buffer, byteOffset } = bytes;
+  // Nobody sees what lies behind the end, unless somebody has appended there already.
+  if (change.offset === bytes.length && frontiers.get(buffer) === bytes.length && end <= buffer.byteLength) {
+    frontiers.set(buffer, end);
+    const result = Buffer.from(buffer, byteOffset, end);
+    change.bytes.copy(result, change.offset);
     return result;
   }
-  const result = Buffer.alloc(Math.max(bytes.length, change.offset + change.bytes.length));
-  bytes.copy(result);
+  const result = withRoom(bytes, Math.max(bytes.length, end));
   change.bytes.copy(result, change.offset);
   return result;
 }

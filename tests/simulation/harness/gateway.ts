@@ -138,7 +138,7 @@ export class GatewayLife {
     const logger = world.logger(this.#name, () => !this.#dead);
     const pipeline = await Pipeline.open(configOf(world, this.#name), logger, {
       tickMs: this.#tickMs,
-      serve: async () => ({ port: 0, close: async () => undefined }),
+      listens: false,
       fileSystem: this.#view,
       segmentBytesMax: 16 * KIB,
       broker: this.#broker,
