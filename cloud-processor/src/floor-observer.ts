@@ -1,12 +1,12 @@
 import type {
-  Aggregate,
   AnomalyRow,
   DurationMs,
   EpochMs,
   GatewayName,
   GatewayRow,
   LiveWindowRow,
-  MovingStatistics,
+  RollupSensor,
+  RollupsRecord,
   SensorRef,
 } from '@floorwatch/contracts';
 
@@ -20,13 +20,12 @@ export interface FloorObserver {
   /** A batch of the gateway was applied. `heardAt` is the processor's own clock. */
   heard(gateway: GatewayName, heardAt: EpochMs): void;
   watermark(gateway: GatewayName, watermark: EpochMs): void;
-  rollup(
-    sensor: SensorRef,
-    unit: string | undefined,
-    start: EpochMs,
-    aggregate: Readonly<Aggregate>,
-    moving: MovingStatistics,
-  ): void;
+  /**
+   * A record of rollups was applied.
+   *
+   * @param sensors the list that its column `sensor` points into.
+   */
+  rollups(gateway: GatewayName, sensors: readonly RollupSensor[], record: RollupsRecord): void;
   anomaly(row: AnomalyRow): void;
   gateway(row: GatewayRow): void;
   /** An alarm was raised, for the first time or again, or was found in the checkpoint. */

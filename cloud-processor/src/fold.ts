@@ -5,9 +5,6 @@ import {
   type FloorRecord,
   type GapRecord,
   type IngestAddress,
-  rollupAggregate,
-  rollupMoving,
-  rollupStart,
   type Row,
 } from '@floorwatch/contracts';
 
@@ -93,7 +90,9 @@ export class Fold {
     switch (record.kind) {
       case 'rollups':
         this.windows.merge(address, batch.sensors, record, run, this.#out);
-        this.#observeRollups(address, batch, record);
+        this.#observer.rollups(address, batch.sensors, record);
+        this.counts.rollups += record.columns.n.length;
+        for (const n of record.columns.n) this.counts.readings += n;
         break;
       case 'tick':
         this.windows.advance(address, record.watermark, this.#out);
@@ -132,18 +131,5 @@ export class Fold {
     }
     // Nobody knows what the rest held.
     if (next <= gap.to) this.windows.lose(address, null);
-  }
-
-  #observeRollups(address: IngestAddress, batch: Batch, record: Extract<FloorRecord, { kind: 'rollups' }>): void {
-    const { sensor, n } = record.columns;
-    for (let index = 0; index < sensor.length; index++) {
-      const name = batch.sensors[sensor[index]!];
-      this.counts.readings += n[index]!;
-      if (name === undefined) continue;
-      const ref = { site: address.site, gateway: address.gateway, device: name.device, metric: name.metric };
-      const moving = rollupMoving(record, index);
-      this.#observer.rollup(ref, name.unit, rollupStart(record, index), rollupAggregate(record, index), moving);
-    }
-    this.counts.rollups += sensor.length;
   }
 }

@@ -1,6 +1,7 @@
 import {
   type Aggregate,
   type AnomalyRow,
+  at,
   type DurationMs,
   type EpochMs,
   epochMs,
@@ -12,6 +13,9 @@ import {
   type MovingStatistics,
   NO_STATISTICS,
   type RollupPoint,
+  type RollupSensor,
+  rollupStart,
+  type RollupsRecord,
   sensorId,
   type SensorRef,
   type SensorState,
@@ -73,6 +77,8 @@ export interface FloorViewCounts {
 interface GatewayEntry {
   readonly name: GatewayName;
   readonly sensors: SensorEntry[];
+  /** By the object that names a sensor in batches, which is mostly the same one: spares joining names and hashing them. */
+  readonly named: WeakMap<RollupSensor, SensorEntry>;
   heardAt: EpochMs | null;
   watermark: EpochMs | null;
   report: GatewayRow | null;
@@ -91,7 +97,10 @@ interface SensorEntry {
   unit: string | null;
   last: number;
   lastAt: EpochMs;
+  /** As the store knew them; newer ones are in the history. */
   moving: MovingStatistics;
+  /** Whether it is among the changed ones. */
+  isChanged: boolean;
 }
 
 /**
@@ -175,20 +184,42 @@ export class FloorView implements FloorObserver {
     if (gateway !== undefined) gateway.watermark = watermark;
   }
 
-  rollup(
-    ref: SensorRef,
-    unit: string | undefined,
-    start: EpochMs,
-    aggregate: Readonly<Aggregate>,
-    moving: MovingStatistics,
-  ): void {
-    const entry = this.#sensor(ref, aggregate.last, epochMs(aggregate.lastAt));
-    if (entry === undefined) return;
-    this.#take(entry, unit, aggregate, moving);
-    const index = entry.history.add(start, aggregate, moving);
+  rollups(name: GatewayName, sensors: readonly RollupSensor[], record: RollupsRecord): void {
+    const gateway = this.#gateway(name);
+    const { columns } = record;
+    for (let index = 0; index < columns.sensor.length; index++) {
+      const sensor = sensors[at(columns.sensor, index)];
+      if (gateway === undefined || sensor === undefined) {
+        this.#leftOut += 1;
+        continue;
+      }
+      const last = at(columns.last, index);
+      const lastAt = epochMs(rollupStart(record, index) + at(columns.lastAt, index));
+      const entry = gateway.named.get(sensor) ?? this.#named(gateway, sensor, last, lastAt);
+      if (entry === undefined) continue;
+      if (sensor.unit !== undefined) entry.unit = sensor.unit;
+      if (lastAt >= entry.lastAt) {
+        entry.last = last;
+        entry.lastAt = lastAt;
+      }
+      const point = entry.history.add(record, index);
+      this.#change(entry);
+      if (point === undefined || this.listener?.wants(entry.id) !== true) continue;
+      this.listener.rollup(entry.id, entry.history.point(point));
+    }
+  }
+
+  #named(gateway: GatewayEntry, sensor: RollupSensor, last: number, lastAt: EpochMs): SensorEntry | undefined {
+    const { device, metric } = sensor;
+    const entry = this.#sensor({ ...gateway.name, device, metric }, last, lastAt);
+    if (entry !== undefined) gateway.named.set(sensor, entry);
+    return entry;
+  }
+
+  #change(entry: SensorEntry): void {
+    if (entry.isChanged) return;
+    entry.isChanged = true;
     this.#changed.add(entry);
-    if (index === undefined || this.listener?.wants(entry.id) !== true) return;
-    this.listener.rollup(entry.id, entry.history.point(index));
   }
 
   anomaly(row: AnomalyRow): void {
@@ -197,7 +228,7 @@ export class FloorView implements FloorObserver {
       if (row.phase === 'closed') this.#closeEpisode(entry, row.id);
       else this.#openEpisode(entry, row);
       entry.unit ??= row.unit ?? null;
-      this.#changed.add(entry);
+      this.#change(entry);
     }
     this.listener?.anomaly(row);
   }
@@ -245,8 +276,7 @@ export class FloorView implements FloorObserver {
 
   /** When and what the newest `count` points of a sensor last read, oldest first: enough for a small chart. */
   sparkline(id: string, count: number): Sparkline {
-    const { at, last } = this.#sensors.get(id)?.history.lasts(count) ?? { at: [], last: [] };
-    return { id, at, last };
+    return { id, ...(this.#sensors.get(id)?.history.lasts(count) ?? { at: [], last: [] }) };
   }
 
   /**
@@ -258,12 +288,13 @@ export class FloorView implements FloorObserver {
       const silent = this.#isSilent(gateway);
       if (silent === gateway.silent) continue;
       gateway.silent = silent;
-      for (const entry of gateway.sensors) this.#changed.add(entry);
+      for (const entry of gateway.sensors) this.#change(entry);
     }
     const taken: SensorView[] = [];
     for (const entry of this.#changed) {
       if (taken.length >= limit) break;
       this.#changed.delete(entry);
+      entry.isChanged = false;
       taken.push(this.#view(entry));
     }
     return taken;
@@ -272,6 +303,7 @@ export class FloorView implements FloorObserver {
   /** Forgets which sensors changed: a page that begins now reads them all first. */
   forgetChanges(): void {
     this.takeChanged(0);
+    for (const entry of this.#changed) entry.isChanged = false;
     this.#changed.clear();
   }
 
@@ -292,7 +324,7 @@ export class FloorView implements FloorObserver {
       state: this.#stateOf(entry),
       last: entry.last,
       lastAt: entry.lastAt,
-      moving: entry.moving,
+      moving: entry.history.newestMoving(entry.lastAt) ?? entry.moving,
       openAnomalies: entry.open.size,
     };
   }
@@ -347,6 +379,7 @@ export class FloorView implements FloorObserver {
     const entry: GatewayEntry = {
       name: { site: name.site, gateway: name.gateway },
       sensors: [],
+      named: new WeakMap(),
       heardAt: null,
       watermark: null,
       report: null,
@@ -378,6 +411,7 @@ export class FloorView implements FloorObserver {
       last,
       lastAt,
       moving: NO_STATISTICS,
+      isChanged: false,
     };
     this.#sensors.set(id, entry);
     gateway.sensors.push(entry);

@@ -1,5 +1,11 @@
-import type { Aggregate, MovingStatistics, RollupPoint } from '@floorwatch/contracts';
-import { epochMs, meanOf } from '@floorwatch/contracts';
+import {
+  at,
+  epochMs,
+  type MovingStatistics,
+  type RollupPoint,
+  rollupStart,
+  type RollupsRecord,
+} from '@floorwatch/contracts';
 
 import { serveLimits } from './limits.ts';
 
@@ -48,15 +54,16 @@ export class SensorHistory {
   }
 
   /**
-   * Adds a rollup, or merges it into the point of the same start.
+   * Adds rollup `of` of a record, or merges it into the point of the same start.
    *
    * @returns the index of its {@link point}, or undefined if it is older than all that is kept.
    */
-  add(start: number, aggregate: Readonly<Aggregate>, moving: MovingStatistics): number | undefined {
+  add(record: RollupsRecord, of: number): number | undefined {
+    const start = rollupStart(record, of);
     let index = this.#length;
     while (index > 0 && this.#get(index - 1, COLUMNS.start) > start) index -= 1;
     if (index > 0 && this.#get(index - 1, COLUMNS.start) === start) {
-      this.#merge(index - 1, aggregate, moving);
+      this.#merge(index - 1, record, of);
       return index - 1;
     }
     const newest = this.#length > 0 ? this.#get(this.#length - 1, COLUMNS.start) : start;
@@ -71,17 +78,13 @@ export class SensorHistory {
       index -= 1;
     }
     this.#open(index);
-    this.#write(index, start, aggregate, moving);
+    this.#write(index, start, record, of);
     return index;
   }
 
   /** Point `index`, counted from the oldest. */
   point(index: number): RollupPoint {
     const value = (column: keyof typeof COLUMNS): number => this.#get(index, COLUMNS[column]);
-    const statistic = (column: keyof MovingStatistics): number | null => {
-      const number = value(column);
-      return Number.isNaN(number) ? null : number;
-    };
     return {
       start: epochMs(value('start')),
       n: value('n'),
@@ -90,14 +93,28 @@ export class SensorHistory {
       max: value('max'),
       last: value('last'),
       anomalous: value('anomalous'),
-      moving: {
-        countMean: statistic('countMean'),
-        countSd: statistic('countSd'),
-        timeMean: statistic('timeMean'),
-        timeSd: statistic('timeSd'),
-        ewMean: statistic('ewMean'),
-        ewSd: statistic('ewSd'),
-      },
+      moving: this.#moving(index),
+    };
+  }
+
+  /** The moving statistics that came with the newest reading; undefined if the newest point is from before `since`. */
+  newestMoving(since: number): MovingStatistics | undefined {
+    const newest = this.#length - 1;
+    return newest >= 0 && this.#get(newest, COLUMNS.lastAt) >= since ? this.#moving(newest) : undefined;
+  }
+
+  #moving(index: number): MovingStatistics {
+    const statistic = (column: keyof MovingStatistics): number | null => {
+      const number = this.#get(index, COLUMNS[column]);
+      return Number.isNaN(number) ? null : number;
+    };
+    return {
+      countMean: statistic('countMean'),
+      countSd: statistic('countSd'),
+      timeMean: statistic('timeMean'),
+      timeSd: statistic('timeSd'),
+      ewMean: statistic('ewMean'),
+      ewSd: statistic('ewSd'),
     };
   }
 
@@ -113,61 +130,65 @@ export class SensorHistory {
 
   /** When and what the newest `count` points last read, oldest first: enough for a small chart. */
   lasts(count: number): { readonly at: number[]; readonly last: number[] } {
-    const at: number[] = [];
-    const last: number[] = [];
+    const found: { readonly at: number[]; readonly last: number[] } = { at: [], last: [] };
     for (let index = Math.max(0, this.#length - count); index < this.#length; index++) {
-      at.push(this.#get(index, COLUMNS.lastAt));
-      last.push(this.#get(index, COLUMNS.last));
+      found.at.push(this.#get(index, COLUMNS.lastAt));
+      found.last.push(this.#get(index, COLUMNS.last));
     }
-    return { at, last };
+    return found;
   }
 
   #offset(index: number): number {
-    return ((this.#first + index) % this.#capacity) * WIDTH;
+    const place = this.#first + index;
+    return (place < this.#capacity ? place : place - this.#capacity) * WIDTH;
   }
 
   #get(index: number, column: number): number {
     return this.#rows[this.#offset(index) + column] ?? Number.NaN;
   }
 
-  #write(index: number, start: number, a: Readonly<Aggregate>, m: MovingStatistics): void {
-    const at = this.#offset(index);
-    this.#rows[at + COLUMNS.start] = start;
-    this.#rows[at + COLUMNS.n] = a.n;
-    this.#rows[at + COLUMNS.mean] = meanOf(a);
-    this.#rows[at + COLUMNS.min] = a.min;
-    this.#rows[at + COLUMNS.max] = a.max;
-    this.#rows[at + COLUMNS.last] = a.last;
-    this.#rows[at + COLUMNS.lastAt] = a.lastAt;
-    this.#rows[at + COLUMNS.anomalous] = a.anomalous;
-    this.#writeMoving(at, m);
+  #write(index: number, start: number, { columns: c }: RollupsRecord, of: number): void {
+    const to = this.#offset(index);
+    this.#rows[to + COLUMNS.start] = start;
+    this.#rows[to + COLUMNS.n] = at(c.n, of);
+    this.#rows[to + COLUMNS.mean] = at(c.reference, of) + at(c.mean, of);
+    this.#rows[to + COLUMNS.min] = at(c.min, of);
+    this.#rows[to + COLUMNS.max] = at(c.max, of);
+    this.#rows[to + COLUMNS.last] = at(c.last, of);
+    this.#rows[to + COLUMNS.lastAt] = start + at(c.lastAt, of);
+    this.#rows[to + COLUMNS.anomalous] = at(c.anomalous, of);
+    this.#writeMoving(to, c, of);
   }
 
-  #writeMoving(at: number, m: MovingStatistics): void {
-    this.#rows[at + COLUMNS.countMean] = m.countMean ?? Number.NaN;
-    this.#rows[at + COLUMNS.countSd] = m.countSd ?? Number.NaN;
-    this.#rows[at + COLUMNS.timeMean] = m.timeMean ?? Number.NaN;
-    this.#rows[at + COLUMNS.timeSd] = m.timeSd ?? Number.NaN;
-    this.#rows[at + COLUMNS.ewMean] = m.ewMean ?? Number.NaN;
-    this.#rows[at + COLUMNS.ewSd] = m.ewSd ?? Number.NaN;
+  #writeMoving(to: number, { reference, moving }: RollupsRecord['columns'], of: number): void {
+    const offset = at(reference, of);
+    this.#rows[to + COLUMNS.countMean] = offset + (moving.countMean[of] ?? Number.NaN);
+    this.#rows[to + COLUMNS.countSd] = moving.countSd[of] ?? Number.NaN;
+    this.#rows[to + COLUMNS.timeMean] = offset + (moving.timeMean[of] ?? Number.NaN);
+    this.#rows[to + COLUMNS.timeSd] = moving.timeSd[of] ?? Number.NaN;
+    this.#rows[to + COLUMNS.ewMean] = offset + (moving.ewMean[of] ?? Number.NaN);
+    this.#rows[to + COLUMNS.ewSd] = moving.ewSd[of] ?? Number.NaN;
   }
 
-  #merge(index: number, from: Readonly<Aggregate>, moving: MovingStatistics): void {
-    const at = this.#offset(index);
+  #merge(index: number, record: RollupsRecord, of: number): void {
+    const c = record.columns;
+    const to = this.#offset(index);
     const set = (column: number, value: number): void => {
-      this.#rows[at + column] = value;
+      this.#rows[to + column] = value;
     };
     const n = this.#get(index, COLUMNS.n);
     const mean = this.#get(index, COLUMNS.mean);
-    set(COLUMNS.n, n + from.n);
-    set(COLUMNS.mean, mean + ((meanOf(from) - mean) * from.n) / (n + from.n));
-    set(COLUMNS.min, Math.min(this.#get(index, COLUMNS.min), from.min));
-    set(COLUMNS.max, Math.max(this.#get(index, COLUMNS.max), from.max));
-    set(COLUMNS.anomalous, this.#get(index, COLUMNS.anomalous) + from.anomalous);
-    if (from.lastAt < this.#get(index, COLUMNS.lastAt)) return;
-    set(COLUMNS.last, from.last);
-    set(COLUMNS.lastAt, from.lastAt);
-    this.#writeMoving(at, moving);
+    const more = at(c.n, of);
+    set(COLUMNS.n, n + more);
+    set(COLUMNS.mean, mean + ((at(c.reference, of) + at(c.mean, of) - mean) * more) / (n + more));
+    set(COLUMNS.min, Math.min(this.#get(index, COLUMNS.min), at(c.min, of)));
+    set(COLUMNS.max, Math.max(this.#get(index, COLUMNS.max), at(c.max, of)));
+    set(COLUMNS.anomalous, this.#get(index, COLUMNS.anomalous) + at(c.anomalous, of));
+    const lastAt = rollupStart(record, of) + at(c.lastAt, of);
+    if (lastAt < this.#get(index, COLUMNS.lastAt)) return;
+    set(COLUMNS.last, at(c.last, of));
+    set(COLUMNS.lastAt, lastAt);
+    this.#writeMoving(to, c, of);
   }
 
   /** Makes room for a row at `index` by moving the newer ones; nearly always there are none. */
@@ -184,7 +205,7 @@ export class SensorHistory {
   }
 
   #dropFirst(): void {
-    this.#first = (this.#first + 1) % this.#capacity;
+    this.#first = this.#first + 1 < this.#capacity ? this.#first + 1 : 0;
     this.#length -= 1;
   }
 

@@ -15,6 +15,7 @@ import {
   reading,
   sensor,
   windowRow,
+  tellRollup,
 } from './floor-fixture.ts';
 
 const SENSOR = `sensor=${encodeURIComponent(ID)}`;
@@ -68,7 +69,7 @@ beforeAll(async () => {
   for (const metric of ['temperature', 'pressure', 'flow']) {
     for (let i = 0; i < 5; i++) {
       const at = BASE + i * 10_000;
-      view.rollup(sensor(metric), 'x', epochMs(at), reading(i, at), MOVING);
+      tellRollup(view, sensor(metric), 'x', at, reading(i, at));
     }
   }
   ({ app } = makeApp({ store, view, openWindows: { openWindows: () => open } }));

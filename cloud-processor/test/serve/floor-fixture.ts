@@ -10,6 +10,8 @@ import {
   epochMs,
   type LiveWindowRow,
   type MovingStatistics,
+  type RollupsRecord,
+  rollupsRecord,
   type SensorRef,
   type WindowRow,
 } from '@floorwatch/contracts';
@@ -36,6 +38,15 @@ export const MOVING: MovingStatistics = {
 export const quiet = createLogger('test', 'silent');
 
 export const reading = (value: number, at: number): Aggregate => aggregateOf(value, at, false, false);
+
+/** A record with one rollup, of the bucket that begins at `start`. */
+export const rollup = (start: number, aggregate: Aggregate, moving = MOVING): RollupsRecord =>
+  rollupsRecord(1, [{ sensor: 0, start, aggregate, moving }]);
+
+/** Tells the view of one rollup. */
+export function tellRollup(view: FloorView, ref: SensorRef, unit: string, start: number, aggregate: Aggregate): void {
+  view.rollups(ref, [{ device: ref.device, metric: ref.metric, unit }], rollup(start, aggregate));
+}
 
 export const sensor = (metric: string, gateway = 'gw-1'): SensorRef => ({ ...TEMPERATURE, gateway, metric });
 

@@ -15,6 +15,7 @@ import {
   sensor,
   TEMPERATURE,
   windowRow,
+  tellRollup,
 } from './floor-fixture.ts';
 
 const GATEWAY = { site: 'plant-1', gateway: 'gw-1' };
@@ -25,7 +26,7 @@ function makeView() {
   const view = new FloorView({ silentAfterMs: durationMs(SILENT), now: () => clock.now });
   const hear = (): void => view.heard(GATEWAY, epochMs(clock.now));
   const read = (value: number, at: number, ref = TEMPERATURE): void =>
-    view.rollup(ref, '°C', epochMs(at), reading(value, at), MOVING);
+    tellRollup(view, ref, '°C', at, reading(value, at));
   const only = () => view.sensors({}, 10)[0];
   return { clock, view, hear, read, only };
 }

@@ -7,7 +7,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 
 import type { ServeOptions } from '../../src/serve/index.ts';
 import { serveLimits } from '../../src/serve/limits.ts';
-import { anomalyRow, BASE, ID, makeApp, MOVING, reading, sensor, TEMPERATURE } from './floor-fixture.ts';
+import { anomalyRow, BASE, ID, makeApp, reading, sensor, TEMPERATURE, tellRollup } from './floor-fixture.ts';
 
 const servers: HttpServer[] = [];
 const sockets: Socket[] = [];
@@ -86,8 +86,8 @@ test('tells changed sensors together, and rollups only of the sensors asked for'
   expect(feed.response.headers.get('cache-control')).toBe('no-store');
   await until(async () => (await metric('live_clients')) === 1);
   view.heard({ site: 'plant-1', gateway: 'gw-1' }, epochMs(Date.now()));
-  view.rollup(TEMPERATURE, '°C', epochMs(BASE), reading(70, BASE), MOVING);
-  view.rollup(sensor('pressure'), 'bar', epochMs(BASE), reading(5, BASE), MOVING);
+  tellRollup(view, TEMPERATURE, '°C', BASE, reading(70, BASE));
+  tellRollup(view, sensor('pressure'), 'bar', BASE, reading(5, BASE));
   const sensors = await feed.next();
   expect(sensors).toMatchObject({ name: 'sensors', data: [{ id: ID, last: 70, state: 'normal' }, { last: 5 }] });
   const rollups = await feed.next();
@@ -143,13 +143,8 @@ test('a client that does not read is cut and counted, and the others go on', asy
   // Socket buffers of the system hold some megabytes before a writer feels anything.
   for (let round = 0; round < 2_000 && (await metric('live_clients_cut_total')) === 0; round++) {
     for (let i = 0; i < 100; i++) {
-      view.rollup(
-        sensor(`metric-${i}`),
-        'x',
-        epochMs(BASE + round * 10_000),
-        reading(round, BASE + round * 10_000),
-        MOVING,
-      );
+      const bucket = BASE + round * 10_000;
+      tellRollup(view, sensor(`metric-${i}`), 'x', bucket, reading(round, bucket));
     }
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
@@ -158,7 +153,7 @@ test('a client that does not read is cut and counted, and the others go on', asy
   slow.resume();
   await closed;
   const seen: string[] = [];
-  view.rollup(sensor('afterwards'), 'x', epochMs(BASE), reading(1, BASE), MOVING);
+  tellRollup(view, sensor('afterwards'), 'x', BASE, reading(1, BASE));
   await heard;
   while (!seen.includes('afterwards')) {
     const { name, data } = await feed.next();
@@ -207,7 +202,7 @@ describe('a client that comes back', () => {
   test('goes on from the id of its greeting if nothing had happened before it left', async () => {
     const { view, url, metric } = await start();
     const first = await listen(url);
-    view.rollup(TEMPERATURE, '°C', epochMs(BASE), reading(70, BASE), MOVING);
+    tellRollup(view, TEMPERATURE, '°C', BASE, reading(70, BASE));
     await first.next();
     const id = first.lastEventId();
     first.leave();

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 
 import { serveLimits } from '../../src/serve/limits.ts';
 import { SensorHistory } from '../../src/serve/sensor-history.ts';
-import { BASE, MOVING, reading } from './floor-fixture.ts';
+import { BASE, MOVING, reading, rollup } from './floor-fixture.ts';
 
 const unlimited = { take: () => true };
 const STEP = 10_000;
@@ -24,7 +24,7 @@ test('keeps what a plain map of the last half hour would keep, in whatever order
       for (const { step, value } of list) {
         const start = BASE + step * STEP;
         const aggregate = reading(value, start + 1);
-        history.add(start, aggregate, MOVING);
+        history.add(rollup(start, aggregate), 0);
         if (start < newest - serveLimits.historyMs) continue;
         newest = Math.max(newest, start);
         const known = plain.get(start);
@@ -48,8 +48,8 @@ test('keeps what a plain map of the last half hour would keep, in whatever order
 
 test('a late rollup of the same bucket joins its point and leaves the newer last reading alone', () => {
   const history = new SensorHistory(unlimited);
-  history.add(BASE, reading(10, BASE + 9_000), MOVING);
-  const index = history.add(BASE, reading(40, BASE + 1_000), { ...MOVING, countMean: 1 });
+  history.add(rollup(BASE, reading(10, BASE + 9_000)), 0);
+  const index = history.add(rollup(BASE, reading(40, BASE + 1_000), { ...MOVING, countMean: 1 }), 0);
   expect(history.point(index ?? -1)).toMatchObject({
     n: 2,
     mean: 25,
@@ -66,16 +66,16 @@ test.each([
   [serveLimits.historyMs + STEP, 1],
 ])('a point %i ms before the newest: %i are left', (distance, left) => {
   const history = new SensorHistory(unlimited);
-  history.add(BASE, reading(1, BASE), MOVING);
-  history.add(BASE + distance, reading(2, BASE + distance), MOVING);
+  history.add(rollup(BASE, reading(1, BASE)), 0);
+  history.add(rollup(BASE + distance, reading(2, BASE + distance)), 0);
   expect(history.length).toBe(left);
 });
 
 test('without budget a sensor keeps its minimum, the newest points', () => {
   const history = new SensorHistory({ take: () => false });
-  for (let i = 0; i < 100; i++) history.add(BASE + i * STEP, reading(i, BASE + i * STEP), MOVING);
+  for (let i = 0; i < 100; i++) history.add(rollup(BASE + i * STEP, reading(i, BASE + i * STEP)), 0);
   const { last } = history.lasts(1_000);
   expect(last).toHaveLength(serveLimits.pointsPerSensorMin);
   expect(last.at(-1)).toBe(99);
-  expect(history.add(BASE, reading(0, BASE), MOVING)).toBeUndefined();
+  expect(history.add(rollup(BASE, reading(0, BASE)), 0)).toBeUndefined();
 });
