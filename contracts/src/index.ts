@@ -79,7 +79,7 @@ export { rollupAggregate, rollupHashes, rollupMoving, rollupsRecord, rollupStart
 export type { AnomalyRow, GatewayRow, LateRow, LiveWindowRow, RecordPlace, Row, WindowRow } from './rows.ts';
 export type { Collector, Delivery, Operator, RefusedItem, Sink, Source, Stage, WriteOutcome } from './stage.ts';
 export type { StartRecord } from './start.ts';
-export type { StatusRecord } from './status.ts';
+export { BROKER_AWAY, type StatusRecord } from './status.ts';
 export {
   floorSubject,
   INGEST_STREAM,

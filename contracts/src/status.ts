@@ -24,3 +24,9 @@ export const statusSchema = z.object({
 });
 
 export type StatusRecord = z.infer<typeof statusSchema>;
+
+/**
+ * The counter that says whether the broker that a gateway's readings come from is away: 1, or 0. Gateways whose devices connect to them have
+ * none. While it is 1, nobody knows how its sensors are.
+ */
+export const BROKER_AWAY = 'brokerAway';

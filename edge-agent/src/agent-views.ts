@@ -1,4 +1,4 @@
-import { LANES, type Lane } from '@floorwatch/contracts';
+import { BROKER_AWAY, LANES, type Lane } from '@floorwatch/contracts';
 import { VERSION } from '@floorwatch/runtime';
 
 import type { AgentParts } from './agent-parts.ts';
@@ -75,6 +75,9 @@ export function statusFacts(parts: AgentParts): StatusFacts {
     episodesOpened: writer.episodes.opened,
     episodesClosed: writer.episodes.closed,
   };
+  const broker = parts.broker.state();
+  // So that nobody takes the silence of its sensors for "all clear".
+  if (broker.kind === 'external') counters[BROKER_AWAY] = broker.ready ? 0 : 1;
   for (const [reason, count] of Object.entries(rejectedByReason)) {
     if (count > 0) counters[`readingsRejected.${reason}`] = count;
   }

@@ -171,9 +171,12 @@ export class Pipeline implements AgentSource {
 
   /** Takes the time into the journal. */
   async #tick(): Promise<void> {
-    const { clock, input } = this.#parts;
+    const { clock, input, broker } = this.#parts;
     await clock.look();
-    input.tick(clock.tick());
+    const { kind, ready } = broker.state();
+    // The embedded broker is where devices come to; nothing lies between.
+    const isDeaf = kind === 'external' && !ready;
+    input.tick(isDeaf ? { ...clock.tick(), deaf: true } : clock.tick());
   }
 
   /** Waits for a part that runs beside the others; its failure is the agent's. */

@@ -2,6 +2,7 @@ import {
   type Aggregate,
   type AnomalyRow,
   at,
+  BROKER_AWAY,
   type DurationMs,
   type EpochMs,
   epochMs,
@@ -281,11 +282,11 @@ export class FloorView implements FloorObserver {
 
   /**
    * Takes the sensors whose value or state changed since they were last taken, at most `limit`; the others stay for the next time. A
-   * gateway that fell silent, or came back, changes all of its sensors.
+   * gateway that fell silent or lost its broker, or came back, changes all of its sensors.
    */
   takeChanged(limit: number): SensorView[] {
     for (const gateway of this.#gateways.values()) {
-      const silent = this.#isSilent(gateway);
+      const silent = this.#isUnheard(gateway);
       if (silent === gateway.silent) continue;
       gateway.silent = silent;
       for (const entry of gateway.sensors) this.#change(entry);
@@ -330,7 +331,7 @@ export class FloorView implements FloorObserver {
   }
 
   #stateOf(entry: SensorEntry): SensorState {
-    if (this.#isSilent(entry.gateway)) return 'unknown';
+    if (this.#isUnheard(entry.gateway)) return 'unknown';
     let state: SensorState = 'normal';
     for (const severity of entry.open.values()) {
       if (severity === 'critical') return severity;
@@ -339,8 +340,9 @@ export class FloorView implements FloorObserver {
     return state;
   }
 
-  #isSilent({ heardAt }: GatewayEntry): boolean {
-    return heardAt === null || this.#now() - heardAt > this.silentAfterMs;
+  /** Whether nothing came from the gateway for too long, or nothing can come to it. */
+  #isUnheard({ heardAt, report }: GatewayEntry): boolean {
+    return heardAt === null || this.#now() - heardAt > this.silentAfterMs || (report?.counters[BROKER_AWAY] ?? 0) > 0;
   }
 
   #take(entry: SensorEntry, unit: string | undefined, aggregate: Readonly<Aggregate>, moving: MovingStatistics): void {

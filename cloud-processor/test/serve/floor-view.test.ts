@@ -1,9 +1,10 @@
-import { durationMs, epochMs, type GatewayRow } from '@floorwatch/contracts';
+import { BROKER_AWAY, durationMs, epochMs, type GatewayRow } from '@floorwatch/contracts';
 import { describe, expect, test, vi } from 'vitest';
 
 import { FloorView, restoreView } from '../../src/serve/index.ts';
 import { serveLimits } from '../../src/serve/limits.ts';
 import { type Store, StoreError } from '../../src/write/store.ts';
+import { gatewayRow } from '../write/sample-rows.ts';
 import {
   anomalyRow,
   BASE,
@@ -80,6 +81,20 @@ describe('state of a sensor', () => {
     hear();
     expect(only()?.state).toBe('critical');
   });
+});
+
+test("is unknown while the broker of its gateway is away, as the gateway's report says", () => {
+  const { view, hear, read, only } = makeView();
+  const report = (counters: Record<string, number>): void => view.gateway(gatewayRow({ ...GATEWAY, counters }));
+  hear();
+  read(70, BASE);
+  report({});
+  view.forgetChanges();
+  report({ [BROKER_AWAY]: 1 });
+  expect(only()?.state).toBe('unknown');
+  expect(view.takeChanged(10).map(({ state }) => state)).toEqual(['unknown']);
+  report({ [BROKER_AWAY]: 0 });
+  expect(view.takeChanged(10).map(({ state }) => state)).toEqual(['normal']);
 });
 
 test('an older rollup does not replace the newest reading', () => {

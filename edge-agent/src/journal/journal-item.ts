@@ -11,7 +11,7 @@ export interface ReadingItem {
 }
 
 /** The gateway's clock, every few seconds: what time-outs depend on. */
-export type TickItem = Pick<ClockTick, 'now' | 'sinceStartMs'> & { readonly quality: ClockQuality };
+export type TickItem = Pick<ClockTick, 'now' | 'sinceStartMs' | 'deaf'> & { readonly quality: ClockQuality };
 
 /** The agent started: from here on its outputs belong to another epoch. */
 export interface StartItem {
@@ -51,6 +51,8 @@ const FLAG = { uncertain: 1, unit: 2, seq: 4, apart: 8 } as const;
 const FLAGS_END = 16;
 const READING_HEADER_BYTES = 6 + 3 * 8;
 const TICK_BYTES = 2 + 2 * 8;
+/** Set in a tick's quality if the broker is away. */
+const TICK_DEAF = 0x80;
 
 /**
  * Writes items one after the other, as a frame of the log has them, into memory that it uses again and again: a gateway writes thousands a
@@ -96,12 +98,12 @@ export class JournalItemWriter {
     this.#finish(at);
   }
 
-  tick({ now, quality, sinceStartMs }: TickItem): void {
+  tick({ now, quality, sinceStartMs, deaf }: TickItem): void {
     this.#reserve(TICK_BYTES);
     const buffer = this.#buffer;
     const start = this.#end + ITEM_LENGTH_BYTES;
     buffer[start] = KIND.tick;
-    buffer[start + 1] = CLOCK_QUALITIES.indexOf(quality);
+    buffer[start + 1] = CLOCK_QUALITIES.indexOf(quality) | (deaf === true ? TICK_DEAF : 0);
     buffer.writeDoubleLE(now, start + 2);
     this.#finish(buffer.writeDoubleLE(sinceStartMs, start + 10));
   }
@@ -192,9 +194,11 @@ function readReading(buffer: Buffer): JournalItem {
 }
 
 function readTick(buffer: Buffer): JournalItem {
-  const quality = CLOCK_QUALITIES[buffer[1] ?? -1];
+  const flags = buffer[1] ?? 0;
+  const quality = CLOCK_QUALITIES[flags & ~TICK_DEAF];
   if (buffer.length !== TICK_BYTES || quality === undefined) throw tooShort('tick', buffer);
-  return { kind: 'tick', quality, now: epochMs(buffer.readDoubleLE(2)), sinceStartMs: buffer.readDoubleLE(10) };
+  const tick = { quality, now: epochMs(buffer.readDoubleLE(2)), sinceStartMs: buffer.readDoubleLE(10) };
+  return (flags & TICK_DEAF) === 0 ? { kind: 'tick', ...tick } : { kind: 'tick', ...tick, deaf: true };
 }
 
 function readStart(buffer: Buffer): JournalItem {

@@ -16,6 +16,8 @@ export interface ClockTick {
   readonly synchronised: boolean;
   /** Milliseconds since the program started, by a clock that never steps. */
   readonly sinceStartMs: number;
+  /** The broker that readings come from is away, so that silence says nothing about sensors. Absent: it is not. */
+  readonly deaf?: boolean;
 }
 
 export interface WatermarkConfig {

@@ -73,7 +73,9 @@ function* ofInput({ broker, refusing, sensors, sensorsMax, at }: View): Generato
     yield {
       code: 'broker',
       severity: 'critical',
-      what: `MQTT broker ${broker.address} cannot be used: ${broker.lastError ?? 'not started'}`,
+      what:
+        `MQTT broker ${broker.address} cannot be used: ${broker.lastError ?? 'not started'}` +
+        (broker.kind === 'external' ? '; until it can, no sensor is called silent' : ''),
       remedy:
         broker.kind === 'external' ? 'see to that broker, or to broker.url and its password' : 'start the agent again',
       runbook: 'broker',

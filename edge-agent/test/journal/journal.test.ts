@@ -55,11 +55,15 @@ const apart = reading
     receivedAt,
     reading: { ...rest, unit: unit!, metric: apartMetric(metric, unit!), apartFrom: metric },
   }));
-const tick = fc.record({
-  now: instant,
-  quality: fc.constantFrom(...CLOCK_QUALITIES),
-  sinceStartMs: fc.integer({ min: 0, max: 2 ** 50 }),
-});
+const tick = fc.record(
+  {
+    now: instant,
+    quality: fc.constantFrom(...CLOCK_QUALITIES),
+    sinceStartMs: fc.integer({ min: 0, max: 2 ** 50 }),
+    deaf: fc.constant(true),
+  },
+  { requiredKeys: ['now', 'quality', 'sinceStartMs'] },
+);
 const start = fc.record({
   epoch: fc.constant('12-0123456789abcdef'),
   at: instant,
