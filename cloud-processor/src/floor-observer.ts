@@ -32,6 +32,16 @@ export interface FloorObserver {
   alarm(alarm: AlarmSnapshot): void;
 }
 
+/** For work that pages should not see. */
+export const deafObserver: FloorObserver = {
+  heard: () => undefined,
+  watermark: () => undefined,
+  rollups: () => undefined,
+  anomaly: () => undefined,
+  gateway: () => undefined,
+  alarm: () => undefined,
+};
+
 /** Lets pages read the windows that are still open. */
 export interface OpenWindows {
   /** The open windows of one sensor and size, oldest first. */

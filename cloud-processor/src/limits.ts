@@ -30,6 +30,10 @@ export const processorLimits = {
   lateWindowsPerPartitionMax: 100_000,
   /** Stretches of lost readings remembered per gateway; the closest ones are joined beyond it. */
   lostRangesPerGatewayMax: 1_000,
+  /** Stretches of numbers that one gateway declared lost, for `verify`; the two oldest are told as one beyond it. */
+  lostNumbersPerGatewayMax: 200,
+  /** Times that one gateway began to count anew, for `verify`: with every new disk. */
+  countersPerGatewayMax: 16,
   /** Starts of one agent whose numbers are remembered while the stream can hold them: one every ten minutes for a week. */
   epochsPerSourceMax: 1_000,
   /** Late rollups of one partition that wait to correct their windows, each once per window size: 30 MB. Reading stops here. */
@@ -40,6 +44,20 @@ export const processorLimits = {
   readWindowsMax: 1_000,
   /** Windows that are read in between because it costs less than another question. */
   readGapMax: 50,
+  /** Rows of a replay that are compared with the store together: 5 MB. */
+  replayedRowsMax: 5_000,
+  /** Late rollups of a replay that are gathered before they are merged. */
+  replayedLateRollupsMax: 10_000,
+  /** Windows that wait in a replay for late readings: 50 MB. What the store holds of more stays as it is. */
+  replayedWindowsKeptMax: 100_000,
+  /** How long `reprocess` holds up live reading for a store that takes nothing and answers nothing. */
+  replayStoreMsMax: seconds(90),
+  /** Times that reading the stream for `reprocess` may fail without getting any further. */
+  replayFailuresMax: 8,
+  /** Gateways that an answer about `reprocess` names because not all of theirs could be made again. */
+  replayGatewaysShown: 100,
+  /** Parts of the stream that `reprocess` leaves out at the beginning, one after the other, because the server may drop them meanwhile. */
+  replayMargins: [0, 0.01, 0.05, 0.2],
   /** Starts that are remembered however old they are: enough to recognise an older copy of a gateway's disk, about 1 KiB per gateway. */
   epochsPerSourceMin: 16,
   /** Alarms of one partition that are kept, one per gateway, lane and cause. */

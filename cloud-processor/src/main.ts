@@ -18,6 +18,7 @@ import { type ProcessorConfig, processorConfigSchema } from './config.ts';
 import { listDeadLetters, settleDeadLetters, showDeadLetter } from './dead-letters/command.ts';
 import { createMetrics, statusOf } from './metrics.ts';
 import { Pipeline } from './pipeline.ts';
+import { reprocess, REPROCESS_HELP, type ReprocessOptions } from './reprocess/command.ts';
 import { createServeApp, FloorView, restoreView } from './serve/index.ts';
 import { createStore } from './write/create-store.ts';
 import { setUpStore } from './write/set-up.ts';
@@ -48,6 +49,7 @@ await runProgram(async (signal) => {
     .action(async (options: { config: string; json?: true }) => setUp(options.config, options.json === true));
   let code: number = EXIT.ok;
   addDeadLetters(program, (ended) => (code = ended));
+  addReprocess(program, signal, (ended) => (code = ended));
   try {
     await program.parseAsync();
     return code;
@@ -93,6 +95,24 @@ function addDeadLetters(program: Command, ended: (code: number) => void): void {
   add('drop <id...>', 'forget them', async (config, json, ids) => settleDeadLetters(config, ids, 'drop', json));
 }
 
+/** A declaration for the same reason. */
+function addReprocess(program: Command, signal: AbortSignal, ended: (code: number) => void): void {
+  program
+    .command('reprocess')
+    .description(
+      'make windows and anomalies again from what the stream still holds; asks the running processor, or does it if none runs',
+    )
+    .requiredOption(...CONFIG_OPTION)
+    .requiredOption('--from <time>', 'windows that begin here or later: ISO 8601 with a zone, or epoch milliseconds')
+    .requiredOption('--to <time>', 'windows that end here or earlier')
+    .option('--dry-run', 'compare and count, write nothing', false)
+    .option('--json', 'print the result as JSON', false)
+    .addHelpText('after', REPROCESS_HELP)
+    .action(async ({ config, ...options }: { config: string } & ReprocessOptions) => {
+      ended(await reprocess(await loadConfig(config, processorConfigSchema), options, signal));
+    });
+}
+
 async function run(configFile: string, signal: AbortSignal): Promise<void> {
   const config = await loadConfig(configFile, processorConfigSchema);
   const token = await httpToken(config.http);
@@ -120,6 +140,7 @@ async function run(configFile: string, signal: AbortSignal): Promise<void> {
       ...(deadLetters === undefined
         ? {}
         : { deadLetters: { letters: deadLetters, retry: async (id: string) => pipeline.retryDeadLetter(id) } }),
+      ...(pipeline.reprocessor === undefined ? {} : { reprocessor: pipeline.reprocessor }),
       windowSizes: config.windows.sizes,
       exportDir: path.join(config.dataDir, 'exports'),
       logger,

@@ -20,6 +20,8 @@ import type { Store } from './write/store.ts';
 
 /** One partition at work. */
 export interface Lane {
+  /** How its windows and numbers are made. */
+  readonly config: { readonly windows: WindowConfig; readonly sequence: SequencerLimits };
   readonly runner: PartitionRunner;
   readonly writer: OutboxWriter;
   readonly corrector: LateCorrector;
@@ -47,22 +49,24 @@ export function assemblePartition(options: {
   const { from, isPrevious } = options.loaded;
   // Until then a request of a process that was killed may still land.
   const landed = from === undefined || from.clean ? 0 : performance.now() + store.lingerMs;
+  const windows = {
+    ...options.windows,
+    gatewaysMax: processorLimits.gatewaysPerPartitionMax,
+    sensorsPerGatewayMax: processorLimits.sensorsPerGatewayMax,
+    openWindowsMax: processorLimits.openWindowsPerPartitionMax,
+    lostRangesPerGatewayMax: processorLimits.lostRangesPerGatewayMax,
+    lateWindowsMax: processorLimits.lateWindowsPerPartitionMax,
+    lateRollupsMax: processorLimits.lateRollupsPerPartitionMax,
+  };
+  const sequence = {
+    streamAgeMax: options.streamAgeMax,
+    epochsPerSourceMin: processorLimits.epochsPerSourceMin,
+    epochsPerSourceMax: processorLimits.epochsPerSourceMax,
+  };
   const partition = new Partition({
     number,
-    windows: {
-      ...options.windows,
-      gatewaysMax: processorLimits.gatewaysPerPartitionMax,
-      sensorsPerGatewayMax: processorLimits.sensorsPerGatewayMax,
-      openWindowsMax: processorLimits.openWindowsPerPartitionMax,
-      lostRangesPerGatewayMax: processorLimits.lostRangesPerGatewayMax,
-      lateWindowsMax: processorLimits.lateWindowsPerPartitionMax,
-      lateRollupsMax: processorLimits.lateRollupsPerPartitionMax,
-    },
-    sequence: {
-      streamAgeMax: options.streamAgeMax,
-      epochsPerSourceMin: processorLimits.epochsPerSourceMin,
-      epochsPerSourceMax: processorLimits.epochsPerSourceMax,
-    },
+    windows,
+    sequence,
     newSeries: randomBytes(8).toString('hex'),
     observer,
     deadLetters,
@@ -81,7 +85,8 @@ export function assemblePartition(options: {
   });
   const corrector = new LateCorrector(runner.lateTarget, store, logger);
   const comparer = isPrevious ? new StoreComparer(partition.outbox, store, logger) : undefined;
-  return { runner, writer, corrector, comparer, readableFrom, reader: undefined };
+  const config = { windows, sequence };
+  return { config, runner, writer, corrector, comparer, readableFrom, reader: undefined };
 }
 
 /** Writes out what partitions have for the store until `signal` aborts. To be called when the store can be asked. */

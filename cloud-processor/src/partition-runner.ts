@@ -1,5 +1,5 @@
 import { epochMs } from '@floorwatch/contracts';
-import { type Logger, messageOf, pause } from '@floorwatch/runtime';
+import { Condition, type Logger, messageOf, pause } from '@floorwatch/runtime';
 
 import type { CheckpointFile } from './checkpoint/checkpoint-file.ts';
 import type { ReadTarget } from './consume/partition-reader.ts';
@@ -47,6 +47,11 @@ export class PartitionRunner {
   /** Times that reading stopped because the outbox was full. */
   backPressure = 0;
   heldBack = false;
+  /** Reading rests because somebody holds it, see {@link hold}. */
+  resting = false;
+  /** How many hold reading. */
+  #holds = 0;
+  readonly #released = new Condition();
 
   constructor(options: {
     readonly partition: Partition;
@@ -126,12 +131,32 @@ export class PartitionRunner {
         this.#tellAlarms();
       },
       hasRoom: () => this.#hasRoom,
-      roomAgain: async (signal) => this.#roomAgain(signal),
+      roomAgain: async (signal) => {
+        await this.#roomAgain(signal);
+        this.resting = this.#holds > 0;
+        await this.#released.until(() => this.#holds === 0, signal);
+        this.resting = false;
+      },
+    };
+  }
+
+  /**
+   * Holds reading until the returned function is called. Once {@link resting} is true, nothing of the partition changes but what goes to the
+   * store; a consumer that stands may first have to be told to look again.
+   */
+  hold(): () => void {
+    let isHeld = true;
+    this.#holds += 1;
+    return () => {
+      if (isHeld) this.#holds -= 1;
+      isHeld = false;
+      this.#released.notify();
     };
   }
 
   get #hasRoom(): boolean {
     const { outbox, windows } = this.partition;
+    if (this.#holds > 0) return false;
     return outbox.size < processorLimits.outboxRowsMax && !windows.lateWindows.full && this.#deadLetters.hasRoom;
   }
 

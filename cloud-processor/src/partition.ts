@@ -3,6 +3,7 @@ import { crc32 } from 'node:zlib';
 import {
   decodeBatch,
   type EpochMs,
+  type GatewayName,
   type IngestAddress,
   parseIngestSubject,
   type Row,
@@ -16,8 +17,9 @@ import type { FloorObserver } from './floor-observer.ts';
 import { Fold, type FoldCounts } from './fold.ts';
 import { processorLimits } from './limits.ts';
 import type { Alarms } from './sequence/alarms.ts';
-import type { Sequencer, SequencerLimits } from './sequence/sequencer.ts';
+import type { Sequencer, SequencerLimits, SourceSnapshot } from './sequence/sequencer.ts';
 import type { LateGroup } from './window/late-windows.ts';
+import type { GatewayReach } from './window/reach.ts';
 import type { WindowConfig } from './window/window-config.ts';
 import type { WindowOperator } from './window/window-operator.ts';
 import { Outbox, type OutboxStart } from './write/outbox.ts';
@@ -30,6 +32,13 @@ export interface StreamMessage {
   readonly sequence: number;
   /** When the stream got it, by the server's clock. */
   readonly storedAt: EpochMs;
+}
+
+/** What a replay of messages that were applied must know of the state that they led to. */
+export interface LiveState {
+  readonly sources: readonly SourceSnapshot[];
+  /** How far a gateway's event times reach, see `Reach`. */
+  reachOf(gateway: GatewayName): GatewayReach;
 }
 
 /**
@@ -111,6 +120,11 @@ export class Partition {
     return this.#fold.sequencer;
   }
 
+  /** What a replay of the same messages must know of this state. */
+  get live(): LiveState {
+    return { sources: this.#fold.sequencer.snapshot(), reachOf: (gateway) => this.windows.reachOf(gateway) };
+  }
+
   /** The last capture could not be saved. */
   markDirty(): void {
     this.#dirty = true;
@@ -122,7 +136,7 @@ export class Partition {
     this.#dirty = true;
   }
 
-  /** Puts a row into the outbox that the store had refused. */
+  /** Puts a row into the outbox that was made before: one that the store had refused, or that a replay made again. */
   putAgain(row: Row): void {
     this.outbox.put(row);
     this.#dirty = true;

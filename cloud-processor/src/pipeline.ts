@@ -29,6 +29,8 @@ import type { FloorObserver, OpenWindows } from './floor-observer.ts';
 import { FloorPublisher } from './floors/floor-publisher.ts';
 import { processorLimits } from './limits.ts';
 import { assemblePartition, type Lane, writeOut } from './partition-parts.ts';
+import { Reprocessor } from './reprocess/reprocessor.ts';
+import { NatsStreamPass, type StreamPass } from './reprocess/stream-pass.ts';
 import { ALARM_CAUSES, type AlarmSnapshot } from './sequence/alarms.ts';
 import { LiveWriter } from './write/live-writer.ts';
 import { type Store, StoreError } from './write/store.ts';
@@ -47,8 +49,11 @@ export class Pipeline implements OpenWindows {
   readonly #observer: FloorObserver;
   readonly #logger: Logger;
   readonly #tellStoreConnected: (() => void) | undefined;
+  readonly #holdsReading: boolean;
   #deadLetters: DeadLetters | undefined;
   #lanes: readonly Lane[] = [];
+  #reprocessor: Reprocessor | undefined;
+  #stream: StreamPass | undefined;
   #floors: FloorPublisher | undefined;
   #lock: ProcessLock | undefined;
   #claims: PartitionClaims | undefined;
@@ -65,12 +70,15 @@ export class Pipeline implements OpenWindows {
     readonly logger: Logger;
     /** Called when the store can be asked for the first time. */
     readonly storeConnected?: () => void;
+    /** Nothing is read from the stream but by `reprocess`. Default false. */
+    readonly holdsReading?: boolean;
   }) {
     this.#config = options.config;
     this.#store = options.store;
     this.#observer = options.observer;
     this.#logger = options.logger;
     this.#tellStoreConnected = options.storeConnected;
+    this.#holdsReading = options.holdsReading ?? false;
     this.live = new LiveWriter(options.store, options.logger);
   }
 
@@ -82,6 +90,11 @@ export class Pipeline implements OpenWindows {
   /** Undefined before `open`. */
   get deadLetters(): DeadLetters | undefined {
     return this.#deadLetters;
+  }
+
+  /** Undefined before `open`. */
+  get reprocessor(): Reprocessor | undefined {
+    return this.#reprocessor;
   }
 
   get lanes(): readonly Readonly<Lane>[] {
@@ -100,6 +113,13 @@ export class Pipeline implements OpenWindows {
     const lanes: Lane[] = [];
     for (const number of this.#config.partitions) lanes.push(await this.#openLane(number, deadLetters));
     this.#lanes = lanes;
+    if (this.#holdsReading) for (const { runner } of lanes) runner.hold();
+    this.#reprocessor = new Reprocessor({
+      lanes,
+      store: this.#store,
+      stream: () => (this.#connected && this.#storeConnected && this.#claims?.held === true ? this.#stream : undefined),
+      logger: this.#logger,
+    });
     this.#floors = new FloorPublisher({
       interval: this.#config.floorInterval,
       partitions: lanes.map(({ runner }) => runner.floors),
@@ -180,6 +200,7 @@ export class Pipeline implements OpenWindows {
     writing.catch(() => undefined);
     try {
       await Promise.all([reading, saving, showing, telling]);
+      await this.#reprocessor?.stop();
       await this.#checkpointAll();
       await this.#drain();
     } finally {
@@ -205,6 +226,7 @@ export class Pipeline implements OpenWindows {
     const manager = await jetstreamManager(connection, { checkAPI: false });
     if (!(await this.#makeStream(manager, signal))) return;
     const client = jetstream(connection);
+    this.#stream = new NatsStreamPass(client, manager);
     for (const lane of this.#lanes) {
       const { target } = lane.runner;
       lane.reader = new PartitionReader({ client, manager, limits: this.#config.stream, target, logger: this.#logger });
@@ -382,13 +404,14 @@ export class Pipeline implements OpenWindows {
     const parts = {
       nats: this.#connected ? 'ok' : 'not connected',
       claims: this.#claims?.held === true ? 'ok' : 'not taken yet',
-      stream: this.#lanes.some(({ reader }) => reader?.reading === true) || heldBack > 0 ? 'ok' : 'not reading',
+      stream: this.#lanes.some(isReading) || heldBack > 0 ? 'ok' : 'not reading',
       store: this.#storeConnected ? (trouble?.message ?? 'ok') : (this.#storeProblem ?? 'not connected'),
       outbox:
         heldBack === 0 ? 'ok' : `full in ${heldBack} of ${this.#lanes.length} partitions: reading waits for the store`,
       checkpoints: this.#lanes.some(({ runner }) => runner.checkpoints.failing) ? 'can not be saved' : 'ok',
     };
     const ok = Object.values(parts).every((part) => part === 'ok');
+    const now = this.#reprocessor?.status?.now;
     const expired = this.#lanes.reduce((sum, { writer }) => sum + writer.expired, 0);
     const alarms = this.alarms().filter(({ lastAt }) => Date.now() - lastAt < processorLimits.alarmShownMs);
     // Worth a person's look, but nothing that a restart or another processor would mend.
@@ -396,6 +419,7 @@ export class Pipeline implements OpenWindows {
       ok,
       parts: {
         ...parts,
+        ...(now === undefined || now === null ? {} : { reprocess: `${now.phase} partition ${now.partition}` }),
         ...(expired === 0 ? {} : { retention: `${expired} rows were too old to be stored` }),
         ...(alarms.length === 0 ? {} : { alarms: describeAlarms(alarms) }),
       },
@@ -407,6 +431,9 @@ export class Pipeline implements OpenWindows {
     return this.#lanes.flatMap(({ runner }) => runner.partition.alarms.all()).sort((a, b) => b.lastAt - a.lastAt);
   }
 }
+
+/** Reading that rests for `reprocess` goes on by itself. */
+const isReading = ({ reader, runner }: Lane): boolean => reader?.reading === true || runner.resting;
 
 function describeAlarms(alarms: readonly AlarmSnapshot[]): string {
   const { alarmsShown } = processorLimits;

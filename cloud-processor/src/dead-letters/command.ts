@@ -3,6 +3,7 @@ import { access } from 'node:fs/promises';
 import { EXIT, httpToken, messageOf, StartError } from '@floorwatch/runtime';
 
 import type { ProcessorConfig } from '../config.ts';
+import { processorAddress } from '../serve/address.ts';
 import type { DeadLetter } from './dead-letter.ts';
 import { deadLetterDirectory, DeadLetters, type DeadLetterSummary } from './dead-letters.ts';
 
@@ -85,8 +86,7 @@ async function withDesk(config: ProcessorConfig, use: (desk: Desk) => Promise<nu
 /** The running processor's API; undefined if nothing listens there. */
 async function openRunning({ http }: ProcessorConfig): Promise<Desk | undefined> {
   const token = await httpToken(http);
-  const host = http.host === '0.0.0.0' ? '127.0.0.1' : http.host === '::' ? '::1' : http.host;
-  const base = `http://${host.includes(':') ? `[${host}]` : host}:${http.port}/api/v1/dead-letters`;
+  const base = `${processorAddress(http)}/api/v1/dead-letters`;
   const ask = async (path: string, method = 'GET'): Promise<Response> =>
     fetch(base + path, { method, headers: token === undefined ? {} : { authorization: `Bearer ${token}` } });
   const problemOf = async (response: Response): Promise<string> => {

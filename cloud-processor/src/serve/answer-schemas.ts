@@ -23,6 +23,7 @@ import {
 import { z } from 'zod';
 
 import type { DeadLetterSummary } from '../dead-letters/dead-letters.ts';
+import type { ReprocessStatus } from '../reprocess/reprocess-state.ts';
 import type { HealthReport } from './api-routes.ts';
 import type { Sparkline } from './floor-view.ts';
 
@@ -171,6 +172,39 @@ const deadLetter = z.discriminatedUnion('kind', [
 ]);
 const settled = z.strictObject({ id: text, settled: z.enum(['retried', 'dropped']) });
 
+const reprocess: z.ZodType<ReprocessStatus> = z.strictObject({
+  state: z.enum(['running', 'done', 'failed', 'stopped']),
+  from: instant,
+  to: instant,
+  dryRun: z.boolean().describe('Nothing is written'),
+  startedAt: z.int().describe("The processor's clock"),
+  endedAt: z.int().nullable(),
+  partitions: z.strictObject({ done: count, total: count }),
+  now: z
+    .strictObject({
+      partition: count,
+      phase: z.enum(['waiting', 'surveying', 'replaying', 'writing']),
+      position: count,
+      through: count,
+    })
+    .nullable(),
+  counts: z.strictObject({
+    windows: z.strictObject({
+      same: count,
+      missing: count.describe('The store had none'),
+      changed: count.describe('The store had another one'),
+      kept: count.describe('The store has one that knows more'),
+      partial: count.describe('The stream no longer holds all that belongs into them'),
+    }),
+    anomalies: z.strictObject({ same: count, missing: count, changed: count }),
+    others: count.describe('Reports and counts of late readings that were written again'),
+  }),
+  gateways: z
+    .array(z.strictObject({ gateway: text, why: z.enum(['nothing-held', 'astray', 'stuck']) }))
+    .describe('Of which not everything could be made again'),
+  problems: z.array(text),
+});
+
 /** What a partition counts differs from release to release: its parts are open. */
 const processor = z.looseObject({
   ok: z.boolean(),
@@ -242,6 +276,7 @@ export const answerSchemas = {
   DeadLetters: pageOf(deadLetterSummary),
   DeadLetter: deadLetter,
   Settled: settled,
+  Reprocess: reprocess,
   LiveSensors: z.array(sensor),
   LiveRollups: rollups,
   LiveReset: reset,

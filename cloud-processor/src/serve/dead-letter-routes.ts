@@ -5,6 +5,7 @@ import type { DeadLetters } from '../dead-letters/dead-letters.ts';
 import type { RetryOutcome } from '../dead-letters/retry.ts';
 import { readQuery } from './api-routes.ts';
 import { serveLimits } from './limits.ts';
+import { programsOnly } from './security.ts';
 
 /** The dead letters as the API shows and settles them. */
 export interface DeadLetterDesk {
@@ -18,11 +19,7 @@ const STATUS = { unknown: 404, impossible: 409, 'refused-again': 409, 'not-now':
 export function deadLetterRoutes({ letters, retry }: DeadLetterDesk): Hono {
   const api = new Hono();
 
-  // Browsers name the page that a request comes from when it changes something. No page has business here, a foreign one least of all.
-  api.use(async (context, next) => {
-    if (context.req.method === 'GET' || context.req.header('origin') === undefined) return next();
-    return context.json({ error: 'dead letters are settled by programs and not by pages' }, 403);
-  });
+  api.use(programsOnly('dead letters are settled by programs and not by pages'));
   api.get('/', (context) => {
     const query = readQuery(context, 'deadLetters');
     const limit = query.count('limit', serveLimits.pageRowsDefault, limits.pageRowsMax);

@@ -216,6 +216,36 @@ export const OPERATIONS = {
       503: json('not now', 'Failure'),
     },
   },
+  startReprocess: {
+    method: 'post',
+    path: '/api/v1/reprocess',
+    what: 'Makes windows again from what the stream still holds; not from a page. Live reading of one partition after the other waits meanwhile',
+    query: {
+      from: must(instant('windows that begin here or later')),
+      to: must(instant('windows that end here or earlier')),
+      dryRun: { schema: z.enum(['true']), what: 'compare and count, write nothing' },
+    },
+    answers: {
+      202: json('it has begun', 'Reprocess'),
+      ...wrong,
+      409: json('another run goes on', 'Failure'),
+      503: json('not now', 'Failure'),
+    },
+  },
+  reprocess: {
+    method: 'get',
+    path: '/api/v1/reprocess',
+    what: 'How far the run is that goes on, or how the last one ended',
+    query: {},
+    answers: { 200: json('the run', 'Reprocess'), ...wrong, ...missing },
+  },
+  stopReprocess: {
+    method: 'delete',
+    path: '/api/v1/reprocess',
+    what: 'Stops the run that goes on; what it wrote stays. Not from a page',
+    query: {},
+    answers: { 200: json('it is stopped', 'Reprocess'), ...missing },
+  },
   dropDeadLetter: {
     method: 'delete',
     path: '/api/v1/dead-letters/{id}',

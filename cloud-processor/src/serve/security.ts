@@ -39,3 +39,15 @@ export const loopbackNamesOnly: MiddlewareHandler = async (context, next) => {
   const error = `the host name "${name.slice(0, 100)}" is not this machine's own; open http://127.0.0.1 with the port, or set a token`;
   return context.json({ error }, 403);
 };
+
+/**
+ * Browsers name the page that a request comes from when it changes something. No page has business here, a foreign one least of all.
+ *
+ * @param error what such a request is told.
+ */
+export const programsOnly =
+  (error: string): MiddlewareHandler =>
+  async (context, next) => {
+    if (context.req.method === 'GET' || context.req.header('origin') === undefined) return next();
+    return context.json({ error }, 403);
+  };

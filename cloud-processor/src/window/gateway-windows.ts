@@ -17,7 +17,7 @@ import {
 import { aggregateAt, CELLS, hashAt, loadRollup, movingAt, readingsOf } from './cells.ts';
 import { LostRanges, type LostRange } from './lost-ranges.ts';
 import { Pane, type PaneSnapshot } from './pane.ts';
-import { Reach, reachOf, type ReachStep } from './reach.ts';
+import { type GatewayReach, Reach, reachOf, type ReachStep } from './reach.ts';
 import { orderOf, placeOf } from './record-order.ts';
 import { SensorSlots } from './sensor-slots.ts';
 import type { WindowConfig, WindowShared } from './window-config.ts';
@@ -111,6 +111,10 @@ export class GatewayWindows {
       this.#shared.openWindows += pane.rows;
     }
     return tracks;
+  }
+
+  get reach(): GatewayReach {
+    return { steps: this.#reach.all(), newest: reachOf(this.#newestEnd, this.#lost.all()) };
   }
 
   get watermark(): EpochMs | undefined {

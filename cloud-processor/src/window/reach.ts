@@ -8,9 +8,9 @@ export const reachOf = (newestEnd: number, lost: readonly LostRange[]): number =
   Math.max(newestEnd, (lost.at(-1)?.[1] ?? -Infinity) + 1);
 
 /** A step is remembered when the end has grown by this much, in milliseconds. */
-const STEP_MS = 600_000;
-/** Steps per gateway: a week in steps of an hour. */
-const STEPS_MAX = 168;
+const STEP_MS = 1_800_000;
+/** Steps per gateway: a day in such steps, and the days before in coarser ones. About 3 KiB of a checkpoint. */
+const STEPS_MAX = 96;
 
 /**
  * Remembers roughly how far the event times of a gateway's records reached, record by record, so that a replay which can not begin at the
@@ -40,7 +40,14 @@ export class Reach {
   }
 }
 
-/** An instant that no record before `order` reached beyond. `newest`: how far all of them reached. */
-export function reachBefore(steps: readonly ReachStep[], order: number, newest: number): number {
+/** What a gateway's windows tell of {@link Reach}. */
+export interface GatewayReach {
+  readonly steps: readonly ReachStep[];
+  /** How far all records reached. */
+  readonly newest: number;
+}
+
+/** An instant that no record before `order` reached beyond. */
+export function reachBefore({ steps, newest }: GatewayReach, order: number): number {
   return steps.find(([at]) => at >= order)?.[1] ?? newest;
 }

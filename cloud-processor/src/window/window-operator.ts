@@ -15,6 +15,7 @@ import {
 import { type GatewaySnapshot, GatewayWindows } from './gateway-windows.ts';
 import type { LateWindows, LateWindowSnapshot } from './late-windows.ts';
 import type { LostRange } from './lost-ranges.ts';
+import type { GatewayReach } from './reach.ts';
 import { type WindowConfig, WindowShared } from './window-config.ts';
 
 /** The windows of a partition as they are saved. */
@@ -55,6 +56,11 @@ export class WindowOperator {
 
   watermarks(): readonly (GatewayName & { readonly watermark: EpochMs | undefined })[] {
     return [...this.#gateways.values()].map(({ name: { site, gateway }, watermark }) => ({ site, gateway, watermark }));
+  }
+
+  /** How far the event times of a gateway reach, record by record, see `Reach`. */
+  reachOf(name: GatewayName): GatewayReach {
+    return this.#gateways.get(gatewayKey(name))?.reach ?? { steps: [], newest: -Infinity };
   }
 
   /** What waits to correct windows that are sealed. */

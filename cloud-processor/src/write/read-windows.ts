@@ -35,7 +35,7 @@ export async function readWindows(
 }
 
 /** Stretches of `starts`, each from its first to its last, that one question answers without many windows that nobody asked for. */
-function* stretches(starts: readonly number[], size: number): Generator<readonly [first: number, last: number]> {
+export function* stretches(starts: readonly number[], size: number): Generator<readonly [first: number, last: number]> {
   let [first] = starts;
   for (const [i, start] of starts.entries()) {
     const next = starts[i + 1];

@@ -94,7 +94,7 @@ export class StoreComparer {
 }
 
 /** Whether `stored` is an older value than `row`, of the same key. */
-function isOlder(stored: Row, row: Row): boolean {
+export function isOlder(stored: Row, row: Row): boolean {
   const [before, now] = [ageOf(stored), ageOf(row)];
   const difference = now.findIndex((value, i) => value !== before[i]);
   return difference !== -1 && before[difference]! < now[difference]!;

@@ -6,6 +6,7 @@ import { describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 
 import { programs, resourcesPerSuite, waitFor } from '../../../tests/support/index.ts';
+import { noCounts, type ReprocessStatus } from '../../src/reprocess/reprocess-state.ts';
 import { type AnswerName, answerSchemas } from '../../src/serve/answer-schemas.ts';
 import { type Operation, type OperationName, OPERATIONS } from '../../src/serve/operations.ts';
 import { StoreError } from '../../src/write/store.ts';
@@ -100,12 +101,28 @@ async function expectDescribed(name: OperationName, response: Response, descript
 const addressOf = (name: OperationName, query = '', id = 'none'): string =>
   `${OPERATIONS[name].path.replace('{id}', encodeURIComponent(id))}${query}`;
 
+/** A run that has not found anything yet. */
+const IDLE: ReprocessStatus = {
+  state: 'running',
+  from: epochMs(0),
+  to: epochMs(1),
+  dryRun: false,
+  startedAt: 0,
+  endedAt: null,
+  partitions: { done: 0, total: 16 },
+  now: null,
+  counts: noCounts(),
+  gateways: [],
+  problems: [],
+};
+const reprocessor = { start: () => 'started' as const, status: undefined, stop: async () => false };
+
 test('every route of the program is described, and every described one is there', async () => {
   const deadLetters = {
     letters: { list: () => ({ items: [], next: null }), get: async () => undefined, settle: async () => false },
     retry: async () => ({ kind: 'retried' }) as const,
   };
-  const { app } = makeApp({ deadLetters });
+  const { app } = makeApp({ deadLetters, reprocessor });
   const there = app.routes
     // Of all methods: what is done for every request. The star: files of the console page.
     .filter(({ method, path: route }) => method !== 'ALL' && route !== '*' && route !== '/*')
@@ -137,6 +154,7 @@ describe('parameters are taken and refused as described', async () => {
     windows: { sensor: SENSOR, size: '1m' },
     exportWindows: { from: '0', to: '1' },
     exportAnomalies: { from: '0', to: '1' },
+    startReprocess: { from: '0', to: '1' },
   };
   /** Values just inside and just outside of a schema. */
   function samples({ type, minimum, maximum, maxLength, maxItems, enum: values }: JsonSchema) {
@@ -168,14 +186,16 @@ describe('parameters are taken and refused as described', async () => {
         letters: { list: () => ({ items: [], next: null }), get: async () => undefined, settle: async () => false },
         retry: async () => ({ kind: 'retried' }) as const,
       },
+      reprocessor: { ...reprocessor, status: IDLE },
     });
+    const method = OPERATIONS[name].method.toUpperCase();
     const status = async (value: string): Promise<number> => {
       const query = new URLSearchParams(NEEDED[name] ?? {});
       query.delete(parameter);
       for (const one of value.split('&')) query.append(parameter, one);
-      const response = await app.request(addressOf(name, `?${query.toString()}`));
+      const response = await app.request(addressOf(name, `?${query.toString()}`), { method });
       await response.body?.cancel();
-      return response.status;
+      return response.status === 202 ? 200 : response.status;
     };
     const { good, bad } = samples(schema);
     for (const value of good) expect([value, await status(value)]).toEqual([value, value === 'parquet' ? 501 : 200]);
@@ -248,11 +268,21 @@ describe('answers of a running processor are as described', () => {
     for (const [name, operation] of Object.entries<Operation>(OPERATIONS)) {
       if (operation.answers[400] !== undefined) await ask(name as OperationName, '?colour=red');
     }
+    await ask('reprocess');
+    await ask('stopReprocess');
+    await waitFor('reprocessing begins', async () => {
+      await ask('startReprocess', `?${range}`);
+      return seen.get('startReprocess')?.has(202) === true;
+    });
+    await ask('startReprocess', `?${range}`);
+    await ask('reprocess');
+    await ask('stopReprocess');
     const live = await fetch(`${origin}/api/v1/live`);
     expect([live.status, live.headers.get('content-type')]).toEqual([200, 'text/event-stream']);
     await live.body?.cancel();
     // The live feed has no end that could be read; a reset and its other events have tests of their own.
-    const notAsked = Object.keys(OPERATIONS).filter((name) => seen.get(name as OperationName)?.has(200) !== true);
+    const isAsked = (name: OperationName): boolean => [200, 202].some((status) => seen.get(name)?.has(status) === true);
+    const notAsked = (Object.keys(OPERATIONS) as OperationName[]).filter((name) => !isAsked(name));
     expect(notAsked).toEqual(['live']);
     expect(await program.stop('SIGINT')).toEqual({ code: 0, signal: null });
   });

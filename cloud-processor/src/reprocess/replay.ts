@@ -1,0 +1,184 @@
+import {
+  type Batch,
+  decodeBatch,
+  gatewayKey,
+  type IngestAddress,
+  lastNumber,
+  parseIngestSubject,
+  type FloorRecord,
+  type Row,
+  rollupStart,
+  type RollupsRecord,
+  type WindowRow,
+} from '@floorwatch/contracts';
+
+import { deafObserver } from '../floor-observer.ts';
+import { Fold } from '../fold.ts';
+import type { LiveState, StreamMessage } from '../partition.ts';
+import { anomalyRow, gatewayRow } from '../rows.ts';
+import type { Judgement, SequencerLimits, SourceName, SourceSnapshot } from '../sequence/sequencer.ts';
+import type { WindowConfig } from '../window/window-config.ts';
+import type { HeldNumbers } from './held-numbers.ts';
+import { planReplay, type ReplayPlan } from './replay-plan.ts';
+
+/** What the records of one message became. */
+export interface ReplayedRows {
+  /** Sealed windows. Those that late readings belong to come from `lateWindows`. */
+  readonly windows: readonly WindowRow[];
+  /** Episodes and reports: each record tells a whole row, so these come of every record that the live state took. */
+  readonly others: readonly Row[];
+}
+
+/**
+ * Why a gateway was not replayed to the end. `nothing-held`: the stream holds nothing that it could begin with; `astray`: records came in
+ * another order than the live state took them in; `stuck`: something was missing on the way.
+ */
+export type ReplayGap = 'nothing-held' | 'astray' | 'stuck';
+
+/** One gateway's telemetry on its way through the replay. */
+interface Progress {
+  readonly plan: ReplayPlan;
+  /** Windows that begin at or behind it are whole; undefined until the first tick has told how far windows had been sealed. */
+  wholeFrom: number | undefined;
+  /** How far the first rollups reach that were replayed. */
+  reach: number;
+  /** Records came in another order than they were taken in: nothing of this gateway can be trusted any more. */
+  isAstray: boolean;
+}
+
+const NOTHING: ReplayedRows = { windows: [], others: [] };
+
+/**
+ * The live state's own code with a fresh state, fed once more with what the stream still holds. Windows whose beginning the stream no
+ * longer holds are made in part, which {@link isWhole} tells. Pure.
+ */
+export class Replay {
+  readonly #fold: Fold;
+  readonly #live: readonly SourceSnapshot[];
+  readonly #gateways = new Map<string, Progress>();
+  /** By source and epoch: the last number that the live state took. */
+  readonly #floors = new Map<string, Map<string, number>>();
+  #rows: Row[] = [];
+
+  constructor(options: {
+    readonly live: LiveState;
+    readonly held: HeldNumbers;
+    readonly windows: WindowConfig;
+    readonly sequence: SequencerLimits;
+  }) {
+    this.#live = options.live.sources;
+    const sources: SourceSnapshot[] = [];
+    for (const live of options.live.sources) {
+      const name = nameOf(live);
+      this.#floors.set(name, new Map(live.epochs.map(([epoch, floor]) => [epoch, floor] as const)));
+      if (live.lane !== 'telemetry') continue;
+      const plan = planReplay(live, options.held, name, options.live.reachOf(live));
+      if (plan === undefined) continue;
+      sources.push(plan.before);
+      const wholeFrom = plan.reach === -Infinity ? -Infinity : undefined;
+      this.#gateways.set(gatewayKey(live), { plan, wholeFrom, reach: plan.reach, isAstray: false });
+    }
+    this.#fold = new Fold({
+      windows: options.windows,
+      sequence: options.sequence,
+      observer: deafObserver,
+      out: { emit: (row) => this.#rows.push(row) },
+      from: { sources, alarms: [], windows: { gateways: [], late: [], lateWindows: [] } },
+    });
+  }
+
+  /** Late readings that wait for their windows, to be corrected as the live state does it. */
+  get lateWindows(): Fold['windows']['lateWindows'] {
+    return this.#fold.windows.lateWindows;
+  }
+
+  /** Late readings so far, see `WindowSnapshot`; undefined if some were forgotten at the limit. */
+  get lateCounts(): Iterable<readonly [string, number]> | undefined {
+    const { late } = this.#fold.windows.shared;
+    return late.forgotten > 0 ? undefined : late.entries();
+  }
+
+  /** Feeds the next message of the partition; nothing happens with one that the live state could not use or did not take. */
+  apply(message: StreamMessage): ReplayedRows {
+    const read = readMessage(message);
+    if (read === undefined || !this.#wasTaken(read.address, read.batch)) return NOTHING;
+    const { address, batch } = read;
+    const others = batch.records.flatMap((record) => rowOf(address, record, batch.epoch));
+    const gateway = this.#gateways.get(gatewayKey(address));
+    if (address.lane !== 'telemetry' || gateway === undefined) return { windows: [], others };
+    this.#rows = [];
+    const judgement = this.#fold.apply(address, batch, message.storedAt);
+    this.#follow(gateway, batch, judgement);
+    return { windows: this.#rows.filter((row) => row.table === 'window'), others };
+  }
+
+  /** Whether the live state has taken a batch, up to its last number. */
+  #wasTaken(source: SourceName, { epoch, records }: Batch): boolean {
+    const floor = this.#floors.get(nameOf(source))?.get(epoch);
+    return floor !== undefined && lastNumber(records.at(-1)!) <= floor;
+  }
+
+  #follow(gateway: Progress, { epoch, records }: Batch, { from, run, floor }: Judgement): void {
+    if (from === records.length) return;
+    if (gateway.plan.runOf(epoch, floor + 1) !== run) gateway.isAstray = true;
+    for (let index = from; index < records.length && gateway.wholeFrom === undefined; index++) {
+      const record = records[index]!;
+      if (record.kind === 'rollups') gateway.reach = Math.max(gateway.reach, endOf(record));
+      // Before this tick windows may have been sealed up to its watermark, and readings in them been late.
+      if (record.kind === 'tick') gateway.wholeFrom = Math.max(gateway.reach, record.watermark);
+    }
+  }
+
+  /** Whether everything that belongs into a window was replayed, or is still to be. */
+  isWhole({ sensor, start }: Pick<WindowRow, 'sensor' | 'start'>): boolean {
+    const gateway = this.#gateways.get(gatewayKey(sensor));
+    return gateway?.wholeFrom !== undefined && !gateway.isAstray && start >= gateway.wholeFrom;
+  }
+
+  /** Gateways of which not everything could be replayed up to where the live state stands, and why. */
+  unfinished(): readonly { readonly gateway: string; readonly why: ReplayGap }[] {
+    const reached = new Map(
+      this.#fold.sequencer.snapshot().map((source) => [nameOf(source), placeOf(source)] as const),
+    );
+    return this.#live
+      .filter(({ lane, takenFrom }) => lane === 'telemetry' && takenFrom !== null)
+      .flatMap((source): { readonly gateway: string; readonly why: ReplayGap }[] => {
+        const gateway = gatewayKey(source);
+        const progress = this.#gateways.get(gateway);
+        if (progress === undefined) return [{ gateway, why: 'nothing-held' }];
+        if (progress.isAstray) return [{ gateway, why: 'astray' }];
+        return placeOf(source) === reached.get(nameOf(source)) ? [] : [{ gateway, why: 'stuck' }];
+      });
+  }
+}
+
+/** A message that can be used: who sent it, and what is in it. */
+export function readMessage({
+  subject,
+  data,
+}: Pick<StreamMessage, 'subject' | 'data'>): { readonly address: IngestAddress; readonly batch: Batch } | undefined {
+  const address = parseIngestSubject(subject);
+  const decoded = address === undefined ? undefined : decodeBatch(data);
+  if (address === undefined || decoded?.ok !== true) return undefined;
+  const { batch } = decoded;
+  const isHis = batch.site === address.site && batch.gateway === address.gateway && batch.lane === address.lane;
+  return isHis ? { address, batch } : undefined;
+}
+
+/** Names hold no slash, so the text is one to one. */
+export const nameOf = ({ site, gateway, lane }: SourceName): string => `${site}/${gateway}/${lane}`;
+
+/** How far a source has come, as a text that can be compared. */
+const placeOf = ({ run, takenFrom, epochs }: SourceSnapshot): string =>
+  `${run} ${takenFrom} ${epochs.find(([epoch]) => epoch === takenFrom)?.[1]}`;
+
+const endOf = (record: RollupsRecord): number =>
+  record.columns.sensor.reduce(
+    (end: number, _sensor, index) => Math.max(end, rollupStart(record, index) + record.bucketMs),
+    -Infinity,
+  );
+
+function rowOf(name: IngestAddress, record: FloorRecord, epoch: string): readonly Row[] {
+  if (record.kind === 'anomaly') return [anomalyRow(name, record, epoch)];
+  return record.kind === 'status' ? [gatewayRow(name, record)] : [];
+}
