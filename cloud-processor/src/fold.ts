@@ -6,14 +6,16 @@ import {
   type GapRecord,
   type IngestAddress,
   type Row,
+  type TickRecord,
 } from '@floorwatch/contracts';
 
 import type { CheckpointState } from './checkpoint/format.ts';
 import type { FloorObserver } from './floor-observer.ts';
 import { processorLimits } from './limits.ts';
-import { anomalyRow, gatewayRow } from './rows.ts';
+import { anomalyRow, countedRows, gatewayRow } from './rows.ts';
 import { Alarms } from './sequence/alarms.ts';
 import { type Judgement, Sequencer, type SequencerLimits } from './sequence/sequencer.ts';
+import { Ledger } from './verify/ledger.ts';
 import type { WindowConfig } from './window/window-config.ts';
 import { WindowOperator } from './window/window-operator.ts';
 
@@ -49,6 +51,7 @@ export class Fold {
   readonly sequencer: Sequencer;
   readonly windows: WindowOperator;
   readonly alarms: Alarms;
+  readonly ledger: Ledger;
   readonly #observer: FloorObserver;
   readonly #out: Collector<Row>;
 
@@ -57,7 +60,9 @@ export class Fold {
     readonly sequence: SequencerLimits;
     readonly observer: FloorObserver;
     readonly out: Collector<Row>;
-    readonly from: Pick<CheckpointState, 'sources' | 'alarms' | 'windows'> | undefined;
+    readonly from:
+      | (Pick<CheckpointState, 'sources' | 'alarms' | 'windows'> & Partial<Pick<CheckpointState, 'ledger'>>)
+      | undefined;
   }) {
     const { from } = options;
     this.#observer = options.observer;
@@ -65,6 +70,7 @@ export class Fold {
     this.sequencer = new Sequencer(options.sequence, from?.sources);
     this.alarms = new Alarms(processorLimits.alarmsPerPartitionMax, from?.alarms);
     this.windows = new WindowOperator(options.windows, from?.windows);
+    this.ledger = new Ledger(from?.ledger);
   }
 
   /** Applies what is new in a batch. */
@@ -76,6 +82,7 @@ export class Fold {
     this.counts.ahead += judgement.ahead;
     if (begun !== false) this.counts.epochs++;
     if (begun === 'after-loss' && address.lane === 'telemetry') this.windows.lose(address, null);
+    if (begun === 'after-loss') this.ledger.loseEpochEnd(address, address.lane, batch.epoch);
     for (const cause of judgement.alarms) {
       this.#observer.alarm(this.alarms.raise(address, cause, batch.epoch, storedAt));
     }
@@ -97,9 +104,10 @@ export class Fold {
       case 'tick':
         this.windows.advance(address, record.watermark, this.#out);
         this.#observer.watermark(address, record.watermark);
+        this.#applyCounts(address, record, run);
         break;
       case 'anomaly': {
-        const row = anomalyRow(address, record);
+        const row = anomalyRow(address, record, batch.epoch);
         this.#out.emit(row);
         this.#observer.anomaly(row);
         break;
@@ -114,9 +122,16 @@ export class Fold {
         break;
       case 'gap':
         this.counts.gaps += record.to - Math.max(floor, record.number - 1);
+        this.ledger.gap(address, address.lane, batch.epoch, record, floor);
         if (address.lane === 'telemetry') this.#loseFrames(address, record, floor);
         break;
     }
+  }
+
+  #applyCounts(address: IngestAddress, { number, counts }: TickRecord, run: number): void {
+    this.ledger.tick(address, { run, number }, counts);
+    if (counts === undefined) return;
+    for (const row of countedRows(address, counts, { run, number })) this.#out.emit(row);
   }
 
   /** Marks what the numbers of a gap above `floor` touched; those at or below it were applied, or were part of an earlier gap. */

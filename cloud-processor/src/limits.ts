@@ -34,6 +34,10 @@ export const processorLimits = {
   lostNumbersPerGatewayMax: 200,
   /** Times that one gateway began to count anew, for `verify`: with every new disk. */
   countersPerGatewayMax: 16,
+  /** Stretches of numbers that one gateway declared lost, for `verify`; the two oldest are told as one beyond it. */
+  lostNumbersPerGatewayMax: 200,
+  /** Times that one gateway began to count anew, for `verify`: with every new disk. */
+  countersPerGatewayMax: 16,
   /** Starts of one agent whose numbers are remembered while the stream can hold them: one every ten minutes for a week. */
   epochsPerSourceMax: 1_000,
   /** Late rollups of one partition that wait to correct their windows, each once per window size: 30 MB. Reading stops here. */

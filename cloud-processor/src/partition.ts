@@ -230,6 +230,7 @@ export class Partition {
       sources: this.#fold.sequencer.snapshot(),
       alarms: this.alarms.all(),
       windows: this.windows.snapshot(),
+      ledger: this.#fold.ledger.snapshot(),
       unsent: rows,
       clean,
       comparing: this.outbox.comparing,

@@ -1,13 +1,42 @@
-import type { AnomalyRecord, AnomalyRow, GatewayName, GatewayRow, StatusRecord } from '@floorwatch/contracts';
+import type {
+  AcceptedCounts,
+  AnomalyRecord,
+  AnomalyRow,
+  CountedEpisodesRow,
+  CountedRow,
+  GatewayName,
+  GatewayRow,
+  RecordPlace,
+  StatusRecord,
+} from '@floorwatch/contracts';
 
 /** The row that an episode record becomes. */
-export function anomalyRow(name: GatewayName, record: AnomalyRecord): AnomalyRow {
-  const { kind: _kind, number: _number, device, metric, ...facts } = record;
-  return { table: 'anomaly', sensor: { site: name.site, gateway: name.gateway, device, metric }, ...facts };
+export function anomalyRow(name: GatewayName, record: AnomalyRecord, epoch: string): AnomalyRow {
+  const { kind: _kind, number, device, metric, ...facts } = record;
+  const sensor = { site: name.site, gateway: name.gateway, device, metric };
+  return { table: 'anomaly', sensor, ...facts, source: { epoch, number } };
 }
 
 /** The row that a gateway's report becomes. */
 export function gatewayRow(name: GatewayName, record: StatusRecord): GatewayRow {
   const { kind: _kind, number: _number, ...facts } = record;
   return { table: 'gateway', site: name.site, gateway: name.gateway, ...facts };
+}
+
+/** The rows that a tick's counts become. */
+export function countedRows(
+  { site, gateway }: GatewayName,
+  { counter, hours, episodes }: AcceptedCounts,
+  through: RecordPlace,
+): (CountedRow | CountedEpisodesRow)[] {
+  return [
+    ...hours.map(({ device, metric, hour, since, n, hash }): CountedRow => {
+      const sensor = { site, gateway, device, metric };
+      return { table: 'counted', sensor, hour, counter, since, n, hash, through };
+    }),
+    ...(episodes?.hours ?? []).map(({ hour, since, opened, openedHash, closed, closedHash }): CountedEpisodesRow => {
+      const counts = { opened, openedHash, closed, closedHash };
+      return { table: 'counted_episodes', site, gateway, hour, counter, since, ...counts, through };
+    }),
+  ];
 }

@@ -1,3 +1,4 @@
+export { type AcceptedCounts, COUNT_MS, type CountedEpisodes, type CountedHour } from './accepted-counts.ts';
 export { type Aggregate, addReading, aggregateOf, meanOf, mergeAggregate, sdOf, varianceOf } from './aggregate.ts';
 export {
   ANOMALY_PHASES,
@@ -76,7 +77,17 @@ export {
 } from './reading-hash.ts';
 export { at, ROLLUP_MS, type Rollup, type RollupSensor, type RollupsRecord } from './rollup.ts';
 export { rollupAggregate, rollupHashes, rollupMoving, rollupsRecord, rollupStart } from './rollup-columns.ts';
-export type { AnomalyRow, GatewayRow, LateRow, LiveWindowRow, RecordPlace, Row, WindowRow } from './rows.ts';
+export type {
+  AnomalyRow,
+  CountedEpisodesRow,
+  CountedRow,
+  GatewayRow,
+  LateRow,
+  LiveWindowRow,
+  RecordPlace,
+  Row,
+  WindowRow,
+} from './rows.ts';
 export type { Collector, Delivery, Operator, RefusedItem, Sink, Source, Stage, WriteOutcome } from './stage.ts';
 export type { StartRecord } from './start.ts';
 export { BROKER_AWAY, type StatusRecord } from './status.ts';

@@ -1,3 +1,4 @@
+import type { CountedEpisodes } from './accepted-counts.ts';
 import type { Aggregate } from './aggregate.ts';
 import type { AnomalyRecord } from './anomaly.ts';
 import type { MovingStatistics } from './moving-statistics.ts';
@@ -9,7 +10,7 @@ import type { DurationMs, EpochMs } from './time.ts';
  * What the store holds, and what the API returns of it. A row's key is given with it: writing a row replaces the one with the same
  * key, so writing twice is harmless.
  */
-export type Row = WindowRow | LiveWindowRow | AnomalyRow | LateRow | GatewayRow;
+export type Row = WindowRow | LiveWindowRow | AnomalyRow | LateRow | GatewayRow | CountedRow | CountedEpisodesRow;
 
 interface WindowFields {
   readonly sensor: SensorRef;
@@ -59,6 +60,30 @@ export interface LiveWindowRow extends WindowFields {
 export interface AnomalyRow extends Omit<AnomalyRecord, 'kind' | 'number' | 'device' | 'metric'> {
   readonly table: 'anomaly';
   readonly sensor: SensorRef;
+  /** The record of the anomaly lane that it comes from. Absent on rows that an older release wrote. */
+  readonly source?: { readonly epoch: string; readonly number: number };
+}
+
+/** What a gateway says that it has accepted of a sensor in one event hour (see `AcceptedCounts`). Key: sensor, hour, counter, since. */
+export interface CountedRow {
+  readonly table: 'counted';
+  readonly sensor: SensorRef;
+  readonly hour: EpochMs;
+  readonly counter: string;
+  readonly since: number;
+  readonly n: number;
+  readonly hash: string;
+  /** The tick that told it. */
+  readonly through: RecordPlace;
+}
+
+/** What a gateway says of the episodes that opened in one event hour. Key: site, gateway, hour, counter, since. */
+export interface CountedEpisodesRow extends GatewayName, Omit<CountedEpisodes, 'hour'> {
+  readonly table: 'counted_episodes';
+  readonly hour: EpochMs;
+  readonly counter: string;
+  /** The tick that told it. */
+  readonly through: RecordPlace;
 }
 
 /** Readings that came after their window was sealed. Key: sensor, size, start of the window. */

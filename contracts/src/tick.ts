@@ -1,5 +1,6 @@
 import { z } from 'zod';
 
+import { acceptedCountsSchema } from './accepted-counts.ts';
 import { fields } from './fields.ts';
 
 /**
@@ -13,6 +14,8 @@ export const tickSchema = z.object({
   /** The gateway's clock when it sent the tick. */
   at: fields.instant,
   clock: fields.clock,
+  /** What the rollups before it must add up to. Absent: nothing is new. Several ticks in a row may be needed to tell everything. */
+  counts: acceptedCountsSchema.exactOptional(),
 });
 
 export type TickRecord = z.infer<typeof tickSchema>;

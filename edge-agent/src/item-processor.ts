@@ -89,6 +89,7 @@ export class ItemProcessor {
     if (at - this.#progress.now > limits.awayMsMin) this.#engine.away();
     this.#begin(position, at, clock);
     this.#writer.addStart(epoch);
+    this.#engine.beginCounting(epoch);
     this.#progress.startedAt = at;
     this.#progress.ticks = 0;
     if (this.#upgrade === undefined) return;

@@ -1,10 +1,12 @@
 import {
+  type AcceptedCounts,
   type ClockQuality,
   type Collector,
   type DurationMs,
   type EpochMs,
   type FloorRecord,
   LANES,
+  limits as contractLimits,
   type Lane,
   type Rollup,
   type RollupSensor,
@@ -14,7 +16,7 @@ import {
 
 import type { LaneSpool } from './lane-spool.ts';
 import { limits } from './limits.ts';
-import type { EngineOutput, EpisodeEvent } from './sensor-engine.ts';
+import type { EngineOutput, EpisodeEvent, TickCounts } from './sensor-engine.ts';
 import { newEpoch } from './spool/epoch.ts';
 import { laneAppendBytes, laneFrameBytes } from './spool/lane-sizes.ts';
 import { decodeSpooled, encodeSpooled } from './spooled-record.ts';
@@ -61,11 +63,15 @@ export class RecordWriter implements Collector<EngineOutput> {
   readonly #made: Record<Lane, number> = { anomaly: 0, telemetry: 0 };
   readonly told = new ToldEpisodes();
   readonly #episodes = { opened: 0, closed: 0 };
+  #anomalyEpoch: string | undefined;
+  /** The record of the anomaly lane up to which ticks have counted. */
+  #episodesTold: { readonly epoch: string; readonly number: number } | undefined;
   #cause: Cause = { position: 0, now: 0 as EpochMs, quality: 'unknown' };
 
   private constructor(lanes: Readonly<Record<Lane, LaneSpool>>, through: Readonly<Record<Lane, Through>>) {
     this.#lanes = lanes;
     this.#through = through;
+    this.#anomalyEpoch = lanes.anomaly.epoch;
     this.#numbers = { anomaly: lanes.anomaly.lastNumber, telemetry: lanes.telemetry.lastNumber };
   }
 
@@ -95,11 +101,9 @@ export class RecordWriter implements Collector<EngineOutput> {
       case 'rollups':
         this.#addRollups(output.rollups, output.sensors, output.bucketMs);
         break;
-      case 'tick': {
-        const { now: at, quality: clock } = this.#cause;
-        this.#add('telemetry', (number) => ({ kind: 'tick', number, watermark: output.watermark, at, clock }));
+      case 'tick':
+        this.#addTick(output.watermark, output.counts);
         break;
-      }
     }
   }
 
@@ -110,6 +114,41 @@ export class RecordWriter implements Collector<EngineOutput> {
 
   addStatus(status: () => Omit<StatusRecord, 'kind' | 'number'>): void {
     this.#add('telemetry', (number) => ({ kind: 'status', number, ...status() }));
+  }
+
+  /** As many ticks as are needed to tell what was accepted, and at least one; the last one tells of episodes, too. */
+  #addTick(watermark: EpochMs, counts: TickCounts | undefined): void {
+    const { now: at, quality: clock } = this.#cause;
+    const add = (told: AcceptedCounts | undefined): void =>
+      this.#add('telemetry', (number) => {
+        const tick = { kind: 'tick', number, watermark, at, clock } as const;
+        return told === undefined ? tick : { ...tick, counts: told };
+      });
+    if (counts === undefined) {
+      add(undefined);
+      return;
+    }
+    const { counter, completeFrom } = counts;
+    const parts = inParts(counts.take());
+    const last = parts.pop() ?? [];
+    for (const hours of parts) add({ counter, completeFrom, hours });
+    const episodes = this.#takeEpisodes();
+    if (episodes !== undefined) add({ counter, completeFrom, hours: last, episodes });
+    else add(last.length === 0 ? undefined : { counter, completeFrom, hours: last });
+  }
+
+  /**
+   * What is new of the episodes told; undefined: nothing. While a replay goes through what the anomaly lane has already, nobody knows which of
+   * its numbers the next one follows.
+   */
+  #takeEpisodes(): AcceptedCounts['episodes'] {
+    const [epoch, number] = [this.#anomalyEpoch, this.#numbers.anomaly];
+    if (epoch === undefined || this.#cause.position <= this.#through.anomaly.position) return undefined;
+    const { counts } = this.told;
+    if (this.#episodesTold?.epoch === epoch && this.#episodesTold.number === number && !counts.hasNews)
+      return undefined;
+    this.#episodesTold = { epoch, number };
+    return { epoch, number, hours: counts.take(contractLimits.countedHoursPerTickMax) };
   }
 
   /** Whether a lane takes the next record of the item in hand; else it has it already. */
@@ -257,6 +296,7 @@ export class RecordWriter implements Collector<EngineOutput> {
     const record = { kind: 'start', number: 1, predecessor, at, clock } as const;
     if (this.#takes(lane)) {
       this.#numbers[lane] = 0;
+      if (lane === 'anomaly') this.#anomalyEpoch = epoch;
       this.#waiting[lane].push({ position, epoch, records: [], bytes: 0 });
     }
     this.#push(lane, encodeSpooled({ record, sensors: [], position, at, epoch }));
@@ -266,6 +306,22 @@ export class RecordWriter implements Collector<EngineOutput> {
   #beginIfNone(lane: Lane): void {
     if (this.#lanes[lane].epoch === undefined && this.#waiting[lane].length === 0) this.#begin(lane, newEpoch(0));
   }
+}
+
+/** In parts that fit into a tick each. */
+function inParts(hours: AcceptedCounts['hours']): AcceptedCounts['hours'][] {
+  const parts: AcceptedCounts['hours'][] = [];
+  let bytes = Infinity;
+  for (const hour of hours) {
+    const length = Buffer.byteLength(JSON.stringify(hour));
+    bytes += length;
+    if (bytes > limits.countedBytesMax || parts.at(-1)!.length >= contractLimits.countedHoursPerTickMax) {
+      parts.push([]);
+      bytes = length;
+    }
+    parts.at(-1)!.push(hour);
+  }
+  return parts;
 }
 
 /** How many of the first ones are appended together; an epoch begins in an append of its own. */

@@ -1,4 +1,5 @@
 import {
+  type AcceptedCounts as AcceptedCountsRecord,
   type CloseReason,
   type Collector,
   type DurationMs,
@@ -30,6 +31,7 @@ import type { EngineConfig } from './sensor-engine-config.ts';
 import { requireSection, type StateSection } from './state-section.ts';
 import { LEARNED, learnedSection, type LearnedState, restoreLearned } from './stats/learned-state.ts';
 import { ReadingInHand } from './stats/reading-in-hand.ts';
+import { AcceptedCounts } from './stats/accepted-counts.ts';
 import { RecentReadings } from './stats/recent-readings.ts';
 import { type RollupBucket, RollupBuckets } from './stats/rollup-buckets.ts';
 import { createStatistic, SensorStatistics } from './stats/sensor-statistics.ts';
@@ -50,7 +52,18 @@ export type EngineOutput =
       readonly bucketMs?: DurationMs;
     }
   /** Always behind every rollup whose bucket ends at or before `watermark`. */
-  | { readonly kind: 'tick'; readonly watermark: EpochMs };
+  | {
+      readonly kind: 'tick';
+      readonly watermark: EpochMs;
+      /** Absent before {@link SensorEngine.beginCounting}. */
+      readonly counts?: TickCounts;
+    };
+
+/** What was accepted, as far as a tick can tell it. */
+export interface TickCounts extends Pick<AcceptedCountsRecord, 'counter' | 'completeFrom'> {
+  /** Takes the hours that are complete now and changed since they were taken last. Who does not call it, leaves them to the next tick. */
+  take(): AcceptedCountsRecord['hours'];
+}
 
 /** A sensor as the status page shows it. */
 export interface SensorState extends RollupSensor {
@@ -115,6 +128,8 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
   readonly #all: readonly EpisodeTracker[];
   readonly #related = new RelatedEpisodes();
   readonly #rollups: RollupBuckets;
+  /** What was accepted, for comparison with what became of it. */
+  readonly #accepted = new AcceptedCounts();
   /** The hash of the reading in hand. */
   readonly #hash = new ReadingHash();
   readonly #watermark: Watermark;
@@ -242,6 +257,7 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
     const uncertain = reading.quality === 'uncertain';
     this.#watermark.observe(eventTime);
     this.#hash.set(this.#sensors.nameHash(slot), eventTime, value);
+    this.#accepted.add(slot, eventTime, this.#hash);
     if (eventTime < this.#sensors.newestAt(slot)) {
       this.#outOfOrder += 1;
       this.#judgeEarlier(slot, reading, out);
@@ -253,7 +269,7 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
       this.#recent.add(slot, hand);
       this.#sensors.setNewest(slot, hand);
     }
-    if (this.#rollups.openCount >= this.#lookAtOpen) this.#look(out);
+    if (this.#rollups.openCount >= this.#lookAtOpen || this.#accepted.full) this.#look(out);
   }
 
   #addSensor(slot: number): void {
@@ -319,13 +335,14 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
       const closed = this.#rollups.closeUntil(watermark);
       if (closed.length > 0) {
         this.#emitRollups(closed, out);
-        out.emit({ kind: 'tick', watermark });
+        this.#emitTick(watermark, watermark, out);
       }
     }
-    if (this.#rollups.full) {
+    if (this.#rollups.full || this.#accepted.full) {
       const early = this.#rollups.closeUntil(Infinity);
       this.#rollupsEarly += early.length;
       this.#emitRollups(early, out);
+      if (watermark !== undefined && this.#accepted.full) this.#emitTick(watermark, Infinity, out);
     }
     this.#lookAtOpen = this.#rollups.openCount + BUCKETS_PER_LOOK;
   }
@@ -338,7 +355,27 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
     this.#listen(watermark, out);
     this.#emitRollups(this.#rollups.closeUntil(watermark), out);
     this.#lookAtOpen = this.#rollups.openCount + BUCKETS_PER_LOOK;
-    out.emit({ kind: 'tick', watermark });
+    this.#emitTick(watermark, watermark, out);
+  }
+
+  /** @param until see `AcceptedCounts.take`; all rollups of what ends before have gone out. */
+  #emitTick(watermark: EpochMs, until: number, out: Collector<EngineOutput>): void {
+    const { counter, completeFrom } = this.#accepted;
+    if (counter === undefined) {
+      out.emit({ kind: 'tick', watermark });
+      return;
+    }
+    const take = (): AcceptedCountsRecord['hours'] =>
+      this.#accepted.take(until).map(({ slot, hour, since, n, hash }) => {
+        const { device, metric } = this.#sensors.sensor(slot);
+        return { device, metric, hour, since, n, hash };
+      });
+    out.emit({ kind: 'tick', watermark, counts: { counter, completeFrom: completeFrom ?? null, take } });
+  }
+
+  /** Names the counting of what is accepted, unless it has a name. Without one nothing is told of it. */
+  beginCounting(counter: string): void {
+    this.#accepted.begin(counter);
   }
 
   /** The gateway was away: nobody was silent meanwhile as far as it knows. */
@@ -392,6 +429,7 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
       this.#sensors.snapshot(),
       this.#watermark.snapshot(),
       this.#rollups.snapshot(),
+      this.#accepted.snapshot(),
       episodesSection(this.#all, this.#related),
       ...this.#learned().map(([name, state]) => learnedSection(name, state)),
       ...this.#all.map((tracker) => tracker.snapshotDetector()),
@@ -418,6 +456,9 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
     this.#sensors.restore(sections);
     for (let slot = 0; slot < this.#sensors.size; slot++) this.#addSensor(slot);
     this.#watermark.restore(sections);
+    let newest = -Infinity;
+    for (let slot = 0; slot < this.#sensors.size; slot++) newest = Math.max(newest, this.#sensors.newestAt(slot));
+    this.#accepted.restore(sections, newest);
     const leftOut = this.#restoreLearned(sections);
     const rollups: EngineOutput[] = [];
     this.#emitRollups(this.#rollups.restore(sections), { emit: (output) => void rollups.push(output) });

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 
 import type { AnomalyRecord } from '@floorwatch/contracts';
 
+import { EpisodeCounts, type SavedEpisodeCounts } from './episode-counts.ts';
 import { limits } from './limits.ts';
 import type { StateSection } from './state-section.ts';
 
@@ -11,6 +12,8 @@ export type EpisodeRecord = Omit<AnomalyRecord, 'number'>;
 interface Saved {
   readonly open: readonly EpisodeRecord[];
   readonly ended: readonly string[];
+  /** Absent: an older release wrote this, which did not count. */
+  readonly counts?: SavedEpisodeCounts;
 }
 
 const SECTION = 'told-episodes';
@@ -21,6 +24,8 @@ export class ToldEpisodes {
   readonly #open = new Map<string, EpisodeRecord>();
   /** Those that ended because another engine took over. It can find the same again, and then it is another episode. */
   readonly #ended = new Set<string>();
+  /** How many records told of, to be told as well. */
+  readonly counts = new EpisodeCounts();
 
   get open(): ReadonlyMap<string, EpisodeRecord> {
     return this.#open;
@@ -35,6 +40,8 @@ export class ToldEpisodes {
 
   /** Takes in a record, told now or before. */
   learn(record: EpisodeRecord): void {
+    if (!this.#open.has(record.id)) this.counts.opened(record.id, record.openedAt);
+    if (record.phase === 'closed') this.counts.closed(record.id, record.openedAt);
     if (record.phase !== 'closed') {
       this.#open.set(record.id, record);
       return;
@@ -47,7 +54,7 @@ export class ToldEpisodes {
   }
 
   snapshot(): StateSection {
-    const values: Saved = { open: [...this.#open.values()], ended: [...this.#ended] };
+    const values: Saved = { open: [...this.#open.values()], ended: [...this.#ended], counts: this.counts.snapshot() };
     return { name: SECTION, version: 1, values, arrays: {} };
   }
 
@@ -57,5 +64,6 @@ export class ToldEpisodes {
     if (saved === undefined) return;
     for (const record of saved.open) this.#open.set(record.id, record);
     for (const id of saved.ended) this.#ended.add(id);
+    if (saved.counts !== undefined) this.counts.restore(saved.counts);
   }
 }

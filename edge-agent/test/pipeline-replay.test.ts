@@ -10,6 +10,7 @@ import {
   contentOf,
   Core,
   coreConfig,
+  countedIn,
   type CoreOptions,
   countsOf,
   type Event,
@@ -171,29 +172,34 @@ describe('an agent that is killed', () => {
       const events = eventsOf(seed, 2_500);
       const next = uniform(seed);
       let kills = 0;
-      const dataDir = await live(events, (isLast) => {
+      const dataDir = await live([...events, ...anHourLater(events)], (isLast) => {
         const many = Math.floor(next() * 400);
         if (isLast(many)) return { config: options };
         kills += 1;
         return { config: options, many, hurry: next() < 0.4, killedAfterMs: next() < 0.5 ? next() * 20 : 0 };
       });
       expect(kills).toBeGreaterThan(2);
-      expect(await contentOf(dataDir)).toEqual(await undisturbed(events));
+      expect(await contentOf(dataDir)).toEqual(await undisturbed([...events, ...anHourLater(events)]));
+      const { told, summed } = await countedIn(dataDir);
+      expect(Object.keys(told).length).toBeGreaterThan(6);
+      expect(told).toEqual(summed);
     },
     60_000,
   );
 });
 
-describe('an agent with another configuration', () => {
-  /** So long after everything else that all rollups go out. */
-  function closing(events: readonly Event[]): Event[] {
-    const last = events.findLast((event) => 'tick' in event)!;
-    const now = epochMs(('tick' in last ? last.tick.now : 0) + 600_000);
-    const payload = Buffer.from(JSON.stringify({ value: 0, ts: now - 1_000 }));
+/** So long after everything else that all rollups go out, and the event hour is over. */
+function anHourLater(events: readonly Event[]): Event[] {
+  const last = events.findLast((event) => 'tick' in event)!;
+  return [60, 120].flatMap((minutes, i): Event[] => {
+    const now = epochMs(('tick' in last ? last.tick.now : 0) + minutes * 60_000);
+    const payload = Buffer.from(JSON.stringify({ value: i, ts: now - 1_000 }));
     const message = { topic: 'sensors/closing/time', payload, receivedAt: now, retained: false };
-    return [{ messages: [message] }, { tick: { now, quality: 'synchronised', sinceStartMs: 1e6 } }];
-  }
+    return [{ messages: [message] }, { tick: { now, quality: 'synchronised', sinceStartMs: 1e6 + minutes * 60_000 } }];
+  });
+}
 
+describe('an agent with another configuration', () => {
   /** Readings by sensor, as devices know them. */
   function sentIn(events: readonly Event[]): Map<string, { n: number; sum: number }> {
     const sent = new Map<string, { n: number; sum: number }>();
@@ -210,6 +216,8 @@ describe('an agent with another configuration', () => {
   }
 
   async function expectEachOnce(dataDir: string, events: readonly Event[]): Promise<number> {
+    const { told: toldCounts, summed } = await countedIn(dataDir);
+    expect(toldCounts).toEqual(summed);
     const counted = await countsOf(dataDir);
     counted.delete('closing/time');
     const sent = sentIn(events);
@@ -242,7 +250,7 @@ describe('an agent with another configuration', () => {
   it('ends what was open and counts every reading once, after a clean stop', async () => {
     const events = eventsOf(7, 3_000);
     let life = 0;
-    const dataDir = await live([...events, ...closing(events)], (isLast) => {
+    const dataDir = await live([...events, ...anHourLater(events)], (isLast) => {
       const config = configs[life++ % configs.length]!;
       return isLast(120) ? { config } : { config, many: 120 };
     });
@@ -255,7 +263,7 @@ describe('an agent with another configuration', () => {
       const events = eventsOf(seed, 2_500);
       const next = uniform(seed);
       let lives = 0;
-      const dataDir = await live([...events, ...closing(events)], (isLast) => {
+      const dataDir = await live([...events, ...anHourLater(events)], (isLast) => {
         lives += 1;
         const config = configs[Math.floor(next() * configs.length)]!;
         const many = Math.floor(next() * 300);
@@ -294,7 +302,7 @@ describe('an agent with another configuration', () => {
       );
       expect(new Set(widths)).toEqual(new Set([widthMs]));
       const core = await Core.start(coreConfig(dataDir, options), START + 1_000);
-      await core.take([...events.slice(600), ...closing(events)]);
+      await core.take([...events.slice(600), ...anHourLater(events)]);
       await core.stop();
       expect(await expectEachOnce(dataDir, events)).toBeGreaterThan(0);
     },

@@ -5,6 +5,7 @@ import type { StreamCursor } from '../consume/generation.ts';
 import { ALARM_CAUSES, type AlarmCause, type AlarmSnapshot } from '../sequence/alarms.ts';
 import type { EpochSnapshot, SourceSnapshot } from '../sequence/sequencer.ts';
 import { CELLS } from '../window/cells.ts';
+import type { LedgerSnapshot } from '../verify/ledger.ts';
 import type { LateWindowSnapshot } from '../window/late-windows.ts';
 import type { PaneSnapshot } from '../window/pane.ts';
 import type { WindowSnapshot } from '../window/window-operator.ts';
@@ -20,6 +21,8 @@ export interface CheckpointState {
   readonly sources: readonly SourceSnapshot[];
   readonly alarms: readonly AlarmSnapshot[];
   readonly windows: WindowSnapshot;
+  /** What `verify` holds the stored rows against. */
+  readonly ledger: readonly LedgerSnapshot[];
   /** Output that the store has not confirmed, one row per key. */
   readonly unsent: readonly Row[];
   /** The processor stopped cleanly: no request to the store is under way that could still land. */
@@ -47,6 +50,7 @@ const ENTRIES_PER_LINE = 500;
  * - `{"kind":"sources","sources":[…]}`, any number of times; an epoch is `[name, floor, highest number, has a successor, heard at]`, and was
  *   `[name, floor]` in version 1; a run is `[run, epoch, first number]`, absent before version 3
  * - `{"kind":"alarms","alarms":[…]}`, any number of times
+ * - `{"kind":"ledger","ledger":[…]}`, any number of times, since version 3
  * - `{"kind":"gateway",…}`: watermark, reach (absent before version 3) and sensors of a gateway; its windows follow
  * - `{"kind":"pane","size":…,"start":…,"slots":…,"cells":…}`: open windows of the gateway before it. `slots` are indices into the gateway's
  *   sensors as little-endian 32-bit integers, `cells` 18 little-endian doubles per window (see `window/cells.ts`; 16 before version 3), both in base64: every
@@ -61,6 +65,7 @@ export function* encodeCheckpoint(state: CheckpointState, codeVersion: string): 
   yield line({ kind: 'checkpoint', ...head });
   for (const sources of chunks(state.sources)) yield line({ kind: 'sources', sources });
   for (const alarms of chunks(state.alarms)) yield line({ kind: 'alarms', alarms });
+  for (const ledger of chunks(state.ledger)) yield line({ kind: 'ledger', ledger });
   for (const { panes, ...gateway } of state.windows.gateways) {
     yield line({ kind: 'gateway', ...gateway });
     for (const { size, start, slots, cells, through } of panes) {
@@ -118,6 +123,27 @@ const alarmSchema = z.object({
   count,
 });
 
+const ledgerSchema = z.object({
+  site: z.string(),
+  gateway: z.string(),
+  tick: z.object({ run: count, number: count }).nullable(),
+  counters: z.array(pair(z.string(), instant.nullable())),
+  episodes: z.object({ epoch: z.string(), number: count }).nullable(),
+  lost: z.array(
+    z.object({
+      lane,
+      epoch: z.string(),
+      from: count,
+      to: count,
+      reason: z.string(),
+      readings: count,
+      anomalies: count,
+      unknown: z.boolean(),
+      eventTimes: pair(instant, instant).nullable(),
+    }),
+  ),
+});
+
 const lineSchema = z.discriminatedUnion('kind', [
   z.object({
     kind: z.literal('checkpoint'),
@@ -136,6 +162,7 @@ const lineSchema = z.discriminatedUnion('kind', [
   }),
   z.object({ kind: z.literal('sources'), sources: z.array(sourceSchema) }),
   z.object({ kind: z.literal('alarms'), alarms: z.array(alarmSchema) }),
+  z.object({ kind: z.literal('ledger'), ledger: z.array(ledgerSchema) }),
   z.object({
     kind: z.literal('gateway'),
     site: z.string(),
@@ -199,6 +226,7 @@ export function decodeCheckpoint(lines: readonly string[]): CheckpointState {
     throw new CheckpointError('damaged', 'it does not begin with the line "checkpoint"');
   const sources: SourceSnapshot[] = [];
   const alarms: AlarmSnapshot[] = [];
+  const ledger: LedgerSnapshot[] = [];
   const late: (readonly [string, number])[] = [];
   const lateWindows: LateWindowSnapshot[] = [];
   const unsent: Row[] = [];
@@ -213,6 +241,9 @@ export function decodeCheckpoint(lines: readonly string[]): CheckpointState {
         break;
       case 'alarms':
         alarms.push(...value.alarms);
+        break;
+      case 'ledger':
+        ledger.push(...value.ledger);
         break;
       case 'gateway': {
         const { kind: _kind, ...gateway } = value;
@@ -234,7 +265,7 @@ export function decodeCheckpoint(lines: readonly string[]): CheckpointState {
     }
   }
   const { kind: _kind, version: _version, codeVersion: _codeVersion, ...head } = first;
-  return { ...head, sources, alarms, windows: { gateways, late, lateWindows }, unsent };
+  return { ...head, sources, alarms, ledger, windows: { gateways, late, lateWindows }, unsent };
 }
 
 function parseLine(text: string): Line {

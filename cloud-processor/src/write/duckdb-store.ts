@@ -22,7 +22,15 @@ import { writeParquet } from './duckdb-parquet.ts';
 import { CREATE_TABLES, replaceRows, timestamp } from './duckdb-tables.ts';
 import { decodeCursor, namesOf, NewestPerSensor, pageOf, pageSize, SERIES_CURSOR, seriesCursor } from './paging.ts';
 import { type DuckdbStoreConfig, retentionOf } from './store-config.ts';
-import { type ParquetLimits, type ParquetOutcome, type ParquetQuery, type Store, StoreError } from './store.ts';
+import {
+  type ParquetLimits,
+  type ParquetOutcome,
+  type ParquetQuery,
+  type ScannedTable,
+  type ScanQuery,
+  type Store,
+  StoreError,
+} from './store.ts';
 import { decodeRow, prepareBatch } from './stored-row.ts';
 import { TABLE_NAMES } from './tables.ts';
 import { readStretches } from './time-stretches.ts';
@@ -168,6 +176,26 @@ export class DuckdbStore implements Store {
     );
     for (const row of rows) newest.offer(row);
     return newest.windows();
+  }
+
+  async scan<T extends ScannedTable>(
+    { table, site, gateway, from, to }: ScanQuery<T>,
+    take: (row: Extract<Row, { table: T }>) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    signal.throwIfAborted();
+    await this.#reading(async (reader) => {
+      const sql = `SELECT row FROM "${table}" WHERE site = $1 AND gateway = $2 AND ${within(3, 4)}`;
+      const result = await reader.stream(sql, [site, gateway, timestamp(from), timestamp(to)]);
+      for (;;) {
+        signal.throwIfAborted();
+        const chunk = await result.fetchChunk();
+        if (chunk === null || chunk.rowCount === 0) return;
+        for (const text of chunk.getColumnValues(0)) take(decodeRow(table, String(text)));
+      }
+    }).catch((error: unknown) => {
+      throw signal.aborted ? signal.reason : error;
+    });
   }
 
   async gateways(since: number): Promise<readonly GatewayRow[]> {

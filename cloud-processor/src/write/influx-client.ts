@@ -76,6 +76,25 @@ export class InfluxClient {
     }
   }
 
+  /** Runs a query and hands over one row after the other; nothing is kept. @throws the reason of `signal` if it aborts */
+  async each(
+    query: ParameterizedQuery,
+    take: (row: Readonly<Record<string, unknown>>) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    try {
+      for await (const { values, tableMeta } of this.#influx.getQueryApi(this.#config.org).iterateRows(query)) {
+        signal.throwIfAborted();
+        const row = tableMeta.toObject(values) as Readonly<Record<string, unknown>>;
+        if ('error' in row && 'reference' in row)
+          throw new StoreError('busy', `InfluxDB stopped: ${String(row['error'])}`);
+        take(row);
+      }
+    } catch (error) {
+      throw signal.aborted ? signal.reason : translate(error);
+    }
+  }
+
   async #send(method: string, path: string, body: string, signal: AbortSignal, type?: string): Promise<unknown> {
     signal.throwIfAborted();
     // The client never takes its listener off a signal again, and leaves a request open that timed out; a signal of the request's own

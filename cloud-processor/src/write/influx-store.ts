@@ -28,7 +28,7 @@ import { InfluxClient } from './influx-client.ts';
 import { INFLUX_MS_MAX, INFLUX_MS_MIN, lineOf, tagValue } from './line-protocol.ts';
 import { decodeCursor, NewestPerSensor, pageOf, pageSize, SERIES_CURSOR, seriesCursor } from './paging.ts';
 import { type InfluxdbStoreConfig, retentionOf } from './store-config.ts';
-import { type Store, StoreError } from './store.ts';
+import { type ScannedTable, type ScanQuery, type Store, StoreError } from './store.ts';
 import { decodeRow, prepareBatch, type StoredRow } from './stored-row.ts';
 import { readStretches } from './time-stretches.ts';
 
@@ -206,6 +206,20 @@ export class InfluxStore implements Store {
       |> keep(columns: ["_value"])`;
     await this.#connected().query(last, (row) => newest.offer(decodeRow('window', String(row['_value']))));
     return newest.windows();
+  }
+
+  async scan<T extends ScannedTable>(
+    { table, site, gateway, from, to }: ScanQuery<T>,
+    take: (row: Extract<Row, { table: T }>) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    signal.throwIfAborted();
+    const [first, end] = [clamp(from), clamp(to)];
+    if (first >= end) return;
+    const query = flux`${this.#range(first, end)}
+      |> filter(fn: (r) => r._measurement == ${text(table)} and r._field == "row" and ${isOf({ site, gateway })})
+      |> keep(columns: ["_value"])`;
+    await this.#connected().each(query, (row) => take(decodeRow(table, String(row['_value']))), signal);
   }
 
   async gateways(since: number): Promise<readonly GatewayRow[]> {

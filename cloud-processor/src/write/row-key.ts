@@ -1,5 +1,7 @@
 import {
   type AnomalyRow,
+  type CountedEpisodesRow,
+  type CountedRow,
   gatewayKey,
   type GatewayRow,
   type LateRow,
@@ -11,6 +13,8 @@ import {
 /** What of a row tells it apart from all others. */
 type RowName =
   | Pick<AnomalyRow, 'table' | 'id'>
+  | Pick<CountedRow, 'table' | 'sensor' | 'hour' | 'counter' | 'since'>
+  | Pick<CountedEpisodesRow, 'table' | 'site' | 'gateway' | 'hour' | 'counter' | 'since'>
   | Pick<GatewayRow, 'table' | 'site' | 'gateway' | 'at'>
   | Pick<WindowRow | LiveWindowRow | LateRow, 'table' | 'sensor' | 'size' | 'start'>;
 
@@ -18,5 +22,9 @@ type RowName =
 export function rowKey(row: RowName): string {
   if (row.table === 'anomaly') return `anomaly/${row.id}`;
   if (row.table === 'gateway') return `gateway/${gatewayKey(row)}/${row.at}`;
+  if (row.table === 'counted') return `counted/${sensorId(row.sensor)}/${row.hour}/${row.counter}/${row.since}`;
+  if (row.table === 'counted_episodes') {
+    return `counted_episodes/${gatewayKey(row)}/${row.hour}/${row.counter}/${row.since}`;
+  }
   return `${row.table}/${sensorId(row.sensor)}/${row.size}/${row.start}`;
 }

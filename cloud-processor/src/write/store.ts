@@ -1,6 +1,8 @@
 import type {
   AnomalyQuery,
   AnomalyRow,
+  EpochMs,
+  GatewayName,
   GatewayRow,
   NewestWindow,
   Page,
@@ -30,6 +32,17 @@ export interface Store extends Sink<Row> {
   anomalies(query: AnomalyQuery): Promise<Page<AnomalyRow>>;
   /** The newest sealed window of every sensor that has one since `since`, in any order, at most `limit`. */
   newestWindows(since: number, limit: number): Promise<readonly NewestWindow[]>;
+  /**
+   * Hands over every row of a table that one gateway has in a stretch of time, in any order, also if two have the same key. Nothing is
+   * kept of those that were handed over.
+   *
+   * @throws StoreError; the reason of `signal` if it aborts.
+   */
+  scan<T extends ScannedTable>(
+    query: ScanQuery<T>,
+    take: (row: Extract<Row, { table: T }>) => void,
+    signal: AbortSignal,
+  ): Promise<void>;
   /** The newest report of every gateway that reported since `since`, in any order. */
   gateways(since: number): Promise<readonly GatewayRow[]>;
   /**
@@ -43,6 +56,15 @@ export interface Store extends Sink<Row> {
     limits: ParquetLimits,
     signal: AbortSignal,
   ) => Promise<ParquetOutcome>;
+}
+
+export type ScannedTable = 'window' | 'anomaly' | 'counted' | 'counted_episodes';
+
+/** Which rows to hand over: of one gateway, with `from` ≤ time < `to` (a window's start, an episode's opening, a counted hour). */
+export interface ScanQuery<T extends ScannedTable> extends GatewayName {
+  readonly table: T;
+  readonly from: EpochMs;
+  readonly to: EpochMs;
 }
 
 /** Which rows go into a Parquet file. */

@@ -1,7 +1,10 @@
 import {
   type Aggregate,
   type AnomalyRow,
+  type CountedEpisodesRow,
+  type CountedRow,
   type GatewayRow,
+  hashText,
   type LateRow,
   type LiveWindowRow,
   meanOf,
@@ -10,6 +13,7 @@ import {
   type Row,
   sdOf,
   sizeLabel,
+  textHash,
   type WindowRow,
   varianceOf,
 } from '@floorwatch/contracts';
@@ -26,7 +30,7 @@ export interface Table<R extends Row = Row> {
   readonly added?: readonly Column<R>[];
   /** Event time, epoch milliseconds; part of every key. */
   time(row: R): number;
-  /** What the key has besides tags and time: the anomaly's id. */
+  /** What the key has besides tags and time, such as the anomaly's id: hexadecimal, and shown in the column `id`. */
   id?(row: R): string;
   /** Numbers whose names come from the data; InfluxDB gets them as fields of their own. */
   more?(row: R): Iterable<readonly [name: string, value: number]>;
@@ -53,7 +57,7 @@ type AnyWindow = WindowRow | LiveWindowRow;
 const number = <R>(name: string, read: (row: R) => number | null): Column<R> => ({ name, type: 'number', read });
 const text = <R>(name: string, read: (row: R) => string | null): Column<R> => ({ name, type: 'text', read });
 
-const sensorTags: readonly Tag<AnyWindow | LateRow | AnomalyRow>[] = [
+const sensorTags: readonly Tag<AnyWindow | LateRow | AnomalyRow | CountedRow>[] = [
   { name: 'site', read: (row) => row.sensor.site },
   { name: 'gateway', read: (row) => row.sensor.gateway },
   { name: 'device', read: (row) => row.sensor.device },
@@ -61,6 +65,21 @@ const sensorTags: readonly Tag<AnyWindow | LateRow | AnomalyRow>[] = [
 ];
 
 const sizeTag: Tag<AnyWindow | LateRow> = { name: 'size', read: (row) => sizeLabel(row.size) };
+
+const gatewayTags: readonly Tag<GatewayRow | CountedEpisodesRow>[] = [
+  { name: 'site', read: (row) => row.site },
+  { name: 'gateway', read: (row) => row.gateway },
+];
+
+/** Tells apart the counts of one hour. */
+const countId = ({ counter, since }: CountedRow | CountedEpisodesRow): string =>
+  hashText(textHash(`${counter} ${since}`)) ?? '';
+
+const countColumns: readonly Column<CountedRow | CountedEpisodesRow>[] = [
+  text('id', countId),
+  text('counter', (row) => row.counter),
+  number('since', (row) => row.since),
+];
 
 /** `countMean` → `count_mean`: names of columns are in the case that SQL and InfluxDB people write. */
 const columnName = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
@@ -150,10 +169,7 @@ export const TABLES: { readonly [T in Row['table']]: Table<Extract<Row, { table:
   } satisfies Table<LateRow>,
 
   gateway: {
-    tags: [
-      { name: 'site', read: (row) => row.site },
-      { name: 'gateway', read: (row) => row.gateway },
-    ],
+    tags: gatewayTags,
     time: (row) => row.at,
     columns: [
       text('version', (row) => row.version),
@@ -168,6 +184,26 @@ export const TABLES: { readonly [T in Row['table']]: Table<Extract<Row, { table:
       }
     },
   } satisfies Table<GatewayRow>,
+
+  counted: {
+    tags: sensorTags,
+    time: (row) => row.hour,
+    id: countId,
+    columns: [...countColumns, number('n', (row) => row.n), text('hash', (row) => row.hash)],
+  } satisfies Table<CountedRow>,
+
+  counted_episodes: {
+    tags: gatewayTags,
+    time: (row) => row.hour,
+    id: countId,
+    columns: [
+      ...countColumns,
+      number('opened', (row) => row.opened),
+      text('opened_hash', (row) => row.openedHash),
+      number('closed', (row) => row.closed),
+      text('closed_hash', (row) => row.closedHash),
+    ],
+  } satisfies Table<CountedEpisodesRow>,
 };
 
 /** The table that `row` belongs to. */

@@ -56,6 +56,30 @@ const state = (ordinal: number, more: Partial<CheckpointState> = {}): Checkpoint
     { ...GATEWAY, lane: 'anomaly', cause: 'shorter', epoch: '2-00000002', firstAt: BASE, lastAt: BASE + 1, count: 2 },
   ],
   windows: windows(),
+  ledger: [
+    {
+      ...GATEWAY,
+      tick: { run: 2, number: 17 },
+      counters: [
+        ['1-00000001', null],
+        ['2-00000002', BASE],
+      ],
+      episodes: { epoch: '2-00000002', number: 4 },
+      lost: [
+        {
+          lane: 'telemetry',
+          epoch: '1-00000001',
+          from: 3,
+          to: 9,
+          reason: 'cap',
+          readings: 40,
+          anomalies: 0,
+          unknown: false,
+          eventTimes: [BASE, BASE + 1],
+        },
+      ],
+    },
+  ],
   clean: false,
   comparing: false,
   unsent: [windowRow(), anomalyRow({ phase: 'closed', closeReason: 'recovered' })],
@@ -170,7 +194,7 @@ describe('checkpoint file', () => {
     await copyFile(sample('ndjson'), path.join(folder, 'partition-03.ndjson'));
     const loaded = await new CheckpointFile(folder, 3, '9.9.9').load();
     if (loaded.kind !== 'newest') throw new Error(`loaded ${loaded.kind}`);
-    const { windows: saved, partition: _partition, ...rest } = loaded.state;
+    const { windows: saved, ledger: _ledger, partition: _partition, ...rest } = loaded.state;
     const expected: unknown = JSON.parse(await readFile(sample('expected.json'), 'utf8'));
     expect({ ...rest, sealed: sealedRows(saved) }).toEqual(expected);
   });

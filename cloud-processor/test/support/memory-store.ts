@@ -23,8 +23,9 @@ import {
   seriesCursor,
 } from '../../src/write/paging.ts';
 import { rowKey } from '../../src/write/row-key.ts';
-import { type Store, StoreError } from '../../src/write/store.ts';
+import { type ScannedTable, type ScanQuery, type Store, StoreError } from '../../src/write/store.ts';
 import { decodeRow, prepareBatch } from '../../src/write/stored-row.ts';
+import { tableOf } from '../../src/write/tables.ts';
 
 /**
  * A store in memory, with the faults that tests need. It passes the same contract as the real ones. Rows are kept as text, so that
@@ -144,6 +145,19 @@ export class MemoryStore implements Store {
     const newest = new NewestPerSensor(limit);
     for (const row of this.#all('window')) if (row.start >= since) newest.offer(row);
     return newest.windows();
+  }
+
+  async scan<T extends ScannedTable>(
+    { table, site, gateway, from, to }: ScanQuery<T>,
+    take: (row: Extract<Row, { table: T }>) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    signal.throwIfAborted();
+    for (const row of this.#all(table)) {
+      const named = 'sensor' in row ? row.sensor : row;
+      const at = tableOf(row).time(row);
+      if (named.site === site && named.gateway === gateway && at >= from && at < to) take(row);
+    }
   }
 
   async gateways(since: number): Promise<readonly GatewayRow[]> {

@@ -1,6 +1,8 @@
 import {
   type Aggregate,
   type AnomalyRow,
+  type CountedEpisodesRow,
+  type CountedRow,
   durationMs,
   epochMs,
   type GatewayRow,
@@ -164,6 +166,33 @@ export const gatewayRow = (overrides: Partial<GatewayRow> = {}): GatewayRow => (
   clock: 'synchronised',
   sensors: 12,
   counters: { readingsReceived: 4_000, readingsAccepted: 3_990, 'odd name=\\': 10 },
+  ...overrides,
+});
+
+export const countedRow = (overrides: Partial<CountedRow> = {}): CountedRow => ({
+  table: 'counted',
+  sensor: PRESS,
+  hour: epochMs(BASE),
+  counter: '1-00000001',
+  since: 0,
+  n: 3_600,
+  hash: '0123456789abcdef',
+  through: { run: 1, number: 17 },
+  ...overrides,
+});
+
+export const countedEpisodesRow = (overrides: Partial<CountedEpisodesRow> = {}): CountedEpisodesRow => ({
+  table: 'counted_episodes',
+  site: 'plant-1',
+  gateway: 'gw-1',
+  hour: epochMs(BASE),
+  counter: '1-00000001',
+  since: 0,
+  opened: 2,
+  openedHash: '0123456789abcdef',
+  closed: 1,
+  closedHash: 'fedcba9876543210',
+  through: { run: 1, number: 17 },
   ...overrides,
 });
 

@@ -10,4 +10,9 @@ export const statsLimits = {
    * all of them go out early; later readings make further rollups of the same buckets, so nothing is lost.
    */
   openBucketsMax: 100_000,
+  /**
+   * Event hours of all sensors together that are being counted, about 13 MB. Twenty thousand sensors have three each. When it is reached, all
+   * rollups go out, all counts are told, and counting begins anew; nothing is lost.
+   */
+  countedHoursMax: 100_000,
 } as const;

@@ -158,10 +158,12 @@ describe('a snapshot that can not be taken up', () => {
   const { sections } = halfWay('shipped');
   const learned = sections.filter(({ name }) => name.startsWith('detector:'));
   const lasting = sections.filter(({ name }) => !name.startsWith('detector:'));
+  /** Earlier releases did not write it. */
+  const later = new Set(['accepted-counts']);
 
   it.each(lasting.map(({ name }) => name))('says that %s is missing, or of a newer release', (name) => {
     const without = sections.filter((section) => section.name !== name);
-    expect(() => engineOf('shipped').restore(without)).toThrow(StateError);
+    if (!later.has(name)) expect(() => engineOf('shipped').restore(without)).toThrow(StateError);
     expect(() => engineOf('shipped').restore(changed(sections, name, { version: 2 }))).toThrow(/start the newer one/);
   });
 

@@ -8,8 +8,10 @@ import {
   LANES,
   type Lane,
   rollupAggregate,
+  rollupHashes,
   rollupMoving,
   rollupStart,
+  textHash,
 } from '@floorwatch/contracts';
 import { PROCESS_LOCK_NAME, systemCodeOf } from '@floorwatch/runtime';
 import { SegmentLog } from '@floorwatch/segment-log';
@@ -232,11 +234,76 @@ export async function contentOf(dataDir: string): Promise<string[]> {
 
 function linesOf({ record, sensors }: SpooledRecord): string[] {
   if (record.kind === 'start' || record.kind === 'status') return [];
+  // Which episodes are told again after a start, and under which epoch, is not the same; what adds up is another test's business.
+  if (record.kind === 'tick') return [JSON.stringify({ ...record, number: 0, counts: record.counts?.hours ?? [] })];
   if (record.kind !== 'rollups') return [JSON.stringify({ ...record, number: 0 })];
   return record.columns.sensor.map((sensor, i) => {
     const aggregate = rollupAggregate(record, i);
     return JSON.stringify(['rollup', sensors[sensor], rollupStart(record, i), aggregate, rollupMoving(record, i)]);
   });
+}
+
+/**
+ * What ticks tell of accepted readings and of episodes, and what the records of the lanes add up to, by sensor or gateway and event hour:
+ * `readings hash` and `opened hash closed hash`. Hours that the last watermark has not passed are left out.
+ */
+export async function countedIn(
+  dataDir: string,
+): Promise<{ told: Record<string, string>; summed: Record<string, string> }> {
+  const told = new Map<string, [string, bigint[]]>();
+  const summed = new Map<string, bigint[]>();
+  const add = (into: Map<string, bigint[]>, key: string, ...numbers: bigint[]): void => {
+    const known = into.get(key) ?? numbers.map(() => 0n);
+    into.set(
+      key,
+      known.map((number, i) => BigInt.asUintN(64, number + numbers[i]!)),
+    );
+  };
+  const hourOf = (at: number): number => Math.floor(at / 3_600_000) * 3_600_000;
+  const hex = (text: string): bigint => BigInt(`0x${text}`);
+  let watermark = -Infinity;
+  for (const { spooled } of await readLane(dataDir, 'telemetry')) {
+    const { record, sensors } = spooled;
+    if (record.kind === 'rollups') {
+      const hashes = rollupHashes(record)!;
+      for (const [i, index] of record.columns.sensor.entries()) {
+        const hash = (BigInt(hashes[2 * i + 1]!) << 32n) | BigInt(hashes[2 * i]!);
+        const { device, metric } = sensors[index]!;
+        add(summed, `${device}/${metric} ${hourOf(rollupStart(record, i))}`, BigInt(record.columns.n[i]!), hash);
+      }
+    }
+    if (record.kind !== 'tick') continue;
+    watermark = Math.max(watermark, record.watermark);
+    const { counter, hours, episodes } = record.counts ?? { counter: '', hours: [] };
+    for (const { device, metric, hour, since, n, hash } of hours) {
+      const key = `${device}/${metric} ${hour}`;
+      told.set(`${key} ${counter} ${since}`, [key, [BigInt(n), hex(hash)]]);
+    }
+    for (const { hour, since, opened, openedHash, closed, closedHash } of episodes?.hours ?? []) {
+      const numbers = [BigInt(opened), hex(openedHash), BigInt(closed), hex(closedHash)];
+      told.set(`${hour} ${counter} ${since}`, [`episodes ${hour}`, numbers]);
+    }
+  }
+  const ids = new Set<string>();
+  for (const { spooled } of await readLane(dataDir, 'anomaly')) {
+    const { record } = spooled;
+    if (record.kind !== 'anomaly') continue;
+    const { high, low } = textHash(record.id);
+    const hash = (BigInt(high) << 32n) | BigInt(low);
+    const [isNew, isClosed] = [!ids.has(record.id), record.phase === 'closed'];
+    ids.add(record.id);
+    const numbers = [BigInt(isNew), isNew ? hash : 0n, BigInt(isClosed), isClosed ? hash : 0n];
+    add(summed, `episodes ${hourOf(record.openedAt)}`, ...numbers);
+  }
+  const sums = new Map<string, bigint[]>();
+  for (const [key, numbers] of told.values()) add(sums, key, ...numbers);
+  const isOver = (key: string): boolean =>
+    key.startsWith('episodes') || Number(key.split(' ').at(-1)) + 3_600_000 <= watermark;
+  const shown = (counts: Map<string, bigint[]>): Record<string, string> =>
+    Object.fromEntries(
+      [...counts].filter(([key]) => isOver(key)).map(([key, numbers]) => [key, numbers.join(' ')] as const),
+    );
+  return { told: shown(sums), summed: shown(summed) };
 }
 
 /** Readings that the rollups of a lane count, by sensor: how many, and their sum. */
