@@ -47,8 +47,8 @@ export function assemblePartition(options: {
 }): Lane {
   const { number, file, store, deadLetters, observer, logger } = options;
   const { from, isPrevious } = options.loaded;
-  // Until then a request of a process that was killed may still land.
-  const landed = from === undefined || from.clean ? 0 : performance.now() + store.lingerMs;
+  // Until then a request of a process that was killed may still land, of one that had not come to its first checkpoint too.
+  const landed = from?.clean === true ? 0 : performance.now() + store.lingerMs;
   const windows = {
     ...options.windows,
     gatewaysMax: processorLimits.gatewaysPerPartitionMax,
