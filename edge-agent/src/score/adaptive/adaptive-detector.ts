@@ -5,14 +5,21 @@ import {
   BLOCK_READINGS,
   CHANNEL_WEIGHTS,
   CHANNELS,
+  FAST_CHANGE,
   FULL_HISTORY_READINGS,
   GATE_DECAY_READINGS,
+  JUMP_UP,
   LEARN_SD_MAX,
+  NEW_CHANGE,
+  NEW_FOR_HOUR,
+  NEW_VALUE,
   NORM,
   NOVELTY_WARM_UP,
+  OFF_AVERAGE,
   SCALE_N,
   SCALE_READINGS_MIN,
 } from './parameters.ts';
+import { measureJump, measurePulse, RECENT_READINGS } from './recent-readings.ts';
 import { RowTable } from '../../stats/row-table.ts';
 import type { SensorRows } from '../../stats/sensor-rows.ts';
 import {
@@ -30,8 +37,10 @@ export const WARMING_UP = -1;
 /** What `accept` answers for a reading that is older than its sensor's newest, or no number: it was neither scored nor learned. */
 export const NOT_SCORED = -2;
 
-/** Readings whose range a jump has to leave. */
-const RANGE_READINGS = 6;
+// The first channels judge novelty, the others size.
+const FIRST_TAIL = JUMP_UP;
+const NOVELTY_CHANNELS = FIRST_TAIL;
+const TAIL_CHANNELS = CHANNELS.length - NOVELTY_CHANNELS;
 
 // One sensor's row.
 const COUNT = 0;
@@ -52,10 +61,10 @@ const BLOCK_FILL = 9;
 const BLOCKS = 10;
 /** The last values, newest first. */
 const RECENT = 11;
-const PROFILE = RECENT + RANGE_READINGS;
+const PROFILE = RECENT + RECENT_READINGS;
 const NOVELTIES = PROFILE + PROFILE_FIELDS;
-const TAILS = NOVELTIES + 3 * NOVELTY_FIELDS;
-const FIELDS = TAILS + 4 * TAIL_FIELDS;
+const TAILS = NOVELTIES + NOVELTY_CHANNELS * NOVELTY_FIELDS;
+const FIELDS = TAILS + TAIL_CHANNELS * TAIL_FIELDS;
 
 /** A change is at least compared with this part of its long-term root mean square: after a quiet hour a normal one is not fast. */
 const CHANGE_FLOOR = 0.02;
@@ -74,25 +83,13 @@ const RESOLUTION = 1e-9;
 
 const GATE_FACTOR = Math.log1p(-1 / GATE_DECAY_READINGS);
 
-// The channels, as places in the lists of features and contributions.
-const NEW_VALUE = 0;
-const NEW_CHANGE = 1;
-const NEW_FOR_HOUR = 2;
-const JUMP_UP = 3;
-const JUMP_DOWN = 4;
-const FAST_CHANGE = 5;
-const OFF_AVERAGE = 6;
-const FIRST_TAIL = JUMP_UP;
-const NOVELTY_CHANNELS = 3;
-const TAIL_CHANNELS = 4;
-
 /**
  * The adaptive detector: how improbable is this reading, given everything that its sensor has shown so far? One instance holds all
  * sensors of a gateway, by slot. It scores before it learns, looks at one reading at a time, never ahead, and needs neither training
  * nor configuration.
  *
  * A reading is described by a few features (its value, its jump out of the range of the last six readings, its change relative to
- * the usual change, its distance from the short mean and from the usual value of this hour). A novelty channel asks whether the like
+ * the usual change, its distance from the short mean and from the usual value of this hour, the pulse that it ends). A novelty channel asks whether the like
  * was seen before; a tail channel asks whether it is larger than the largest of every hundred readings. The score is a norm of
  * the weighted channels in decades (−log10 p), let through a gate so that one event is reported once.
  *
@@ -106,7 +103,8 @@ export class AdaptiveDetector {
   /**
    * What each channel judged in the reading accepted last, in the order of {@link CHANNELS}: the value, the change over the usual
    * change, the smoothed distance from the usual value of this hour (NaN: unknown), the jump upwards and downwards out of the last
-   * readings' range, the change over the usual change again, the distance from the short mean. In the sensor's unit, but for the ratios.
+   * readings' range, the change over the usual change again, the distance from the short mean, the height of the pulse that ended
+   * (negative: a pulse downwards). In the sensor's unit, but for the ratios.
    */
   readonly features = new Float64Array(CHANNELS.length);
 
@@ -153,7 +151,7 @@ export class AdaptiveDetector {
     if (count === 1) {
       s[o + SHORT_MEAN] = value;
       s[o + LAST_VALUE] = value;
-      s.fill(value, o + RECENT, o + RECENT + RANGE_READINGS);
+      s.fill(value, o + RECENT, o + RECENT + RECENT_READINGS);
     }
     this.#measure(s, o, times, values, index, count);
     this.#judge(s, o, count);
@@ -210,6 +208,7 @@ export class AdaptiveDetector {
     features[NEW_FOR_HOUR] = s[o + HOUR_RESIDUAL]! + HOUR_SMOOTHING * (features[NEW_FOR_HOUR]! - s[o + HOUR_RESIDUAL]!);
     features[FAST_CHANGE] = ratio;
     features[OFF_AVERAGE] = value - s[o + SHORT_MEAN]!;
+    measurePulse(s, o + RECENT, features);
     measureJump(s, o + RECENT, features);
     const resolution = RESOLUTION * Math.abs(value);
     const resolutions = this.#resolutions;
@@ -266,7 +265,7 @@ export class AdaptiveDetector {
       const decades = this.contributions[channel]!;
       if (decades > 0) sum += (this.#weights[channel]! * decades) ** NORM;
     }
-    const history = Math.min(1, Math.sqrt(count / FULL_HISTORY_READINGS));
+    const history = Math.min(1, count / FULL_HISTORY_READINGS);
     const score = history * sum ** (1 / NORM);
     this.ungated = score;
     if (score <= s[o + GATE]! * Math.exp(GATE_FACTOR * (count - s[o + GATE_COUNT]!))) return 0;
@@ -286,24 +285,4 @@ function closeBlocks(s: Float64Array, o: number): void {
   s[o + BLOCKS] = blocks;
   s[o + BLOCK_FILL] = 0;
   for (let tail = TAILS; tail < FIELDS; tail += TAIL_FIELDS) closeTailBlock(s, o + tail, blocks);
-}
-
-/**
- * How far the value lies above or below the range of the last values, which begin at `recent`; 0 inside. Then it becomes the newest of
- * them.
- */
-function measureJump(s: Float64Array, recent: number, features: Float64Array): void {
-  const value = features[NEW_VALUE]!;
-  let low = Infinity;
-  let high = -Infinity;
-  let newer = value;
-  for (let i = recent; i < recent + RANGE_READINGS; i += 1) {
-    const earlier = s[i]!;
-    if (earlier < low) low = earlier;
-    if (earlier > high) high = earlier;
-    s[i] = newer;
-    newer = earlier;
-  }
-  features[JUMP_UP] = value > high ? value - high : 0;
-  features[JUMP_DOWN] = value < low ? low - value : 0;
 }

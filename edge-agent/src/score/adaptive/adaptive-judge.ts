@@ -38,6 +38,8 @@ const REASONS: Record<AdaptiveChannel, Reason> = {
   'fast-change': (ratio) => `a change ${times(ratio)} as large as usual`,
   'off-average': (off, shown) =>
     `${shown(Math.abs(off))} ${side(off)} its short moving average, further than it usually gets`,
+  pulse: (height, shown) =>
+    `back from a pulse of ${shown(Math.abs(height))} ${height > 0 ? 'upwards' : 'downwards'}, larger than its pulses usually are`,
 };
 
 /** The adaptive detector as one of the engine's detectors: scores become judgements, kinds and sentences. */
@@ -56,7 +58,7 @@ export class AdaptiveJudge implements Detector {
     this.#detector = new AdaptiveDetector(rows);
     this.#history = new RowTable(FIELDS, rows);
     this.state = new LearnedState(
-      { version: 1, basis: {} },
+      { version: 2, basis: {} },
       { rows: this.#detector.table, history: this.#history },
       (slot) => this.#rules[slot] !== undefined,
     );

@@ -3,7 +3,8 @@ import { DECADES_MAX, NOVELTY_WARM_UP } from './parameters.ts';
 /**
  * Has a value like this been seen before? The range of a feature is cut into {@link CELLS} cells of which one bit each is kept. The
  * first visit of a cell scores the decades of how rare first visits have become (Good 1953, "The population frequencies of species",
- * after Turing), more with its distance from what was seen, less with the length of the history. What happened once is known.
+ * after Turing), more with its distance from what was seen, less with the length of the history, and less if the first visits before
+ * it have advanced cell by cell in the same direction. What happened once is known.
  *
  * The cells are laid out after the first {@link NOVELTY_WARM_UP} values, so that their range fills the middle half. Until then the
  * values are noted in four times as many cells that start at the first two different values and double whenever one falls outside;
@@ -23,7 +24,12 @@ const LARGEST = 5;
 /** Bits of visited cells, 32 to a number; after the warm-up only the first. */
 const BITS = 6;
 const WARM_WORDS = 4;
-export const NOVELTY_FIELDS = BITS + WARM_WORDS;
+/** How many first visits in a row, up to the last one, each widened the visited range by one cell upwards; downwards: negative. */
+const ADVANCES = BITS + WARM_WORDS;
+export const NOVELTY_FIELDS = ADVANCES + 1;
+
+/** Decades by which a first visit counts less after ten that advanced in the same direction: a counter counts, a slow cycle rises. */
+const ADVANCE_DECADES = 0.7;
 
 const CELLS = 32;
 
@@ -68,13 +74,29 @@ function firstVisit(
 ): boolean {
   const value = features[channel]!;
   const count = s[o + COUNT]!;
-  const distance = distanceToVisited(s[o + BITS]!, Math.floor((value - s[o + LOW]!) / s[o + WIDTH]!));
-  const novelty = Math.log10(count / s[o + VISITS]!) + 0.5 * Math.log2(distance) - 0.3 * Math.log10(count / 100);
+  const cell = Math.floor((value - s[o + LOW]!) / s[o + WIDTH]!);
+  const distance = distanceToVisited(s[o + BITS]!, cell);
+  const novelty =
+    Math.log10(count / s[o + VISITS]!) +
+    0.5 * Math.log2(distance) -
+    0.3 * Math.log10(count / 100) -
+    ADVANCE_DECADES * Math.log10(1 + advance(s, o, cell));
   s[o + VISITS] = s[o + VISITS]! + 1;
   visit(s, o, 1, value);
   if (novelty <= 0) return false;
   decades[channel] = Math.min(novelty, DECADES_MAX);
   return true;
+}
+
+/** Counts a first visit of `cell` as an advance, if it is one, and answers how many in the same direction came before it. */
+function advance(s: Float64Array, o: number, cell: number): number {
+  const bits = s[o + BITS]!;
+  const highest = 31 - Math.clz32(bits);
+  const lowest = 31 - Math.clz32(bits & -bits);
+  const direction = Number(cell === highest + 1) - Number(cell === lowest - 1);
+  const before = Math.max(0, direction * s[o + ADVANCES]!);
+  s[o + ADVANCES] = direction * (before + 1);
+  return before;
 }
 
 /** Cells between `cell`, which may lie outside, and the nearest visited one; at least 1. */

@@ -5,7 +5,7 @@
  */
 
 /** Counts up whenever the detector would score the same readings differently. */
-export const ADAPTIVE_VERSION = 1;
+export const ADAPTIVE_VERSION = 2;
 
 /** What an unusual reading can be unusual in, in the order of every list of contributions. */
 export const CHANNELS = [
@@ -23,11 +23,23 @@ export const CHANNELS = [
   'fast-change',
   /** A distance from the short moving average that is larger than the largest ones of the past. */
   'off-average',
+  /** One to three readings that stood out of both the reading before and the one after them, further than in the past. */
+  'pulse',
 ] as const;
 export type AdaptiveChannel = (typeof CHANNELS)[number];
 
+// The places of the channels in every such list.
+export const NEW_VALUE = 0;
+export const NEW_CHANGE = 1;
+export const NEW_FOR_HOUR = 2;
+export const JUMP_UP = 3;
+export const JUMP_DOWN = 4;
+export const FAST_CHANGE = 5;
+export const OFF_AVERAGE = 6;
+export const PULSE = 7;
+
 /** Weight of each channel's decades in the score, in the order of {@link CHANNELS}. */
-export const CHANNEL_WEIGHTS = [0.9, 0.6, 0.6, 0.6, 0.6, 0.6, 0.6] as const;
+export const CHANNEL_WEIGHTS = [0.9, 0.6, 0.6, 0.6, 0.6, 0.6, 0.6, 0.6] as const;
 
 /** Exponent of the norm that combines the channels: between their sum (1) and their maximum (∞). */
 export const NORM = 1.8;
@@ -45,7 +57,7 @@ export const THRESHOLDS = { warning: 1.2, critical: 3 } as const;
 export const CADENCE_MINUTES = 5;
 export const CADENCE_DECADES = 0.5;
 
-/** A score counts in full from this many readings on, before by the square root of the part: a short history proves less. */
+/** A score counts in full from this many readings on, before in proportion: a short history proves less. */
 export const FULL_HISTORY_READINGS = 500;
 
 /** After a score s, only a higher one than s · (1 − 1/200)^readings is emitted: one event is not reported reading by reading. */
@@ -77,5 +89,5 @@ export const BLOCK_PRIOR_WEIGHT = 8;
 export const ROBUST = { blocksMin: 10, sd: 2.5, share: 0.4 } as const;
 
 /** A run of equal values or a silence is reported from this many decades on. */
-export const STUCK_DECADES_MIN = 3;
+export const STUCK_DECADES_MIN = 4;
 export const INTERVAL_DECADES_MIN = 2;

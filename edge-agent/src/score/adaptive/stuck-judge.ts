@@ -13,7 +13,7 @@ import { StuckDetector } from './stuck-detector.ts';
 /** The stuck detector as one of the engine's detectors. Its episode lasts as long as the value repeats. */
 export class StuckJudge implements Detector {
   readonly name = 'stuck';
-  readonly version = 1;
+  readonly version = 2;
   /** Another value than the stuck one is proof enough. */
   readonly closeAfterReadings = 1;
   readonly #detector: StuckDetector;

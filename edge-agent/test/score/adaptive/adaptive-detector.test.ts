@@ -71,6 +71,21 @@ describe('anomalies', () => {
     expect(band?.low).toBeLessThan(band?.high ?? Number.NaN);
   });
 
+  it('a pulse is critical where steps of the same size are ordinary', () => {
+    const detector = new AdaptiveDetector();
+    // Two operating points, 200 readings each; at 4100, in the middle of the upper one, two readings in between.
+    const level = (index: number): number => (Math.floor(index / 200) % 2 === 0 ? 20 : 60) + 3 * noise(index);
+    const scores = scoresOf(
+      ...columns(4103, (index) =>
+        index === 4100 || index === 4101 ? level(index) + 35 - 70 * (Math.floor(index / 200) % 2) : level(index),
+      ),
+      detector,
+    );
+    expect(Math.max(...scores.slice(600, 4100))).toBeLessThan(THRESHOLDS.critical);
+    expect(scores.at(-1)).toBeGreaterThanOrEqual(THRESHOLDS.critical);
+    expect(detector.leadingChannel()).toBe('pulse');
+  });
+
   it('the usual value at an unusual hour is a warning', () => {
     const detector = new AdaptiveDetector();
     // From reading 4000 on the cycle is half a day late; it creeps there, so that no jump gives it away.

@@ -69,6 +69,18 @@ describe('the adaptive detector', () => {
     expect(spike.verdict.high).toBeLessThan(25);
     expect(spike.sentence).toMatch(/^temperature of press-7 is 45 °C, .+; [\d.]+ °C to [\d.]+ °C was expected\.$/);
   });
+
+  it('says that a value came back from a pulse where it steps by as much now and then', () => {
+    const steps = series(
+      4103,
+      (value, index) => value + 40 * ((Math.floor(index / 200) + (index === 4101 ? 1 : 0)) % 2),
+    );
+    const { found } = judge(new AdaptiveJudge(config.adaptive), steps);
+    expect(found.at(-1)).toMatchObject({ index: 4102, verdict: { anomalyKind: 'pulse', severity: 'critical' } });
+    expect(found.at(-1)!.sentence).toMatch(
+      /, back from a pulse of [\d.]+ °C upwards, larger than its pulses usually are; /,
+    );
+  });
 });
 
 describe('the adaptive detector, configured', () => {

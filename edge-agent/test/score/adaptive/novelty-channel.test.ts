@@ -46,6 +46,24 @@ it('first visits score less where there have been many', () => {
   expect(steady(25)).toBeGreaterThan(moving(25));
 });
 
+it.each([
+  ['counter', (index: number) => index],
+  ['falling level', (index: number) => -index],
+])('a %s is news at its first steps and hardly any later', (_, value) => {
+  const accept = channel();
+  warm(accept, value);
+  const decades = Array.from({ length: 20_000 }, (__, index) => accept(value(NOVELTY_WARM_UP + index)));
+  expect(Math.max(...decades.slice(0, 500))).toBeGreaterThan(0.5);
+  expect(decades.slice(2_000).filter((score) => score > 1).length).toBeLessThanOrEqual(1);
+});
+
+it('the other direction is news again', () => {
+  const accept = channel();
+  warm(accept, (index) => index);
+  for (let index = NOVELTY_WARM_UP; index < 2_000; index += 1) accept(index);
+  expect(accept(-200)).toBeGreaterThan(1);
+});
+
 it('what happened once is known: the same value twice in a row never scores twice', () => {
   const value = fc.double({ noNaN: true, noDefaultInfinity: true, min: -1e150, max: 1e150 });
   fc.assert(

@@ -1,0 +1,50 @@
+import { JUMP_DOWN, JUMP_UP, NEW_VALUE, PULSE } from './parameters.ts';
+
+/** Readings whose range a jump has to leave. Their values are kept in the sensor's row, newest first, beginning at `recent`. */
+export const RECENT_READINGS = 6;
+
+/** A pulse is at most this many readings long; one more has to come before it. */
+const PULSE_READINGS = 3;
+
+/**
+ * The pulse that the value ends, to be called before {@link measureJump}: how far the readings between it and an earlier one all lay
+ * above both (below: negative), at most {@link PULSE_READINGS} of them; 0 if they did not. What comes back at once is no change of the
+ * operating point, however often that changes by as much.
+ */
+export function measurePulse(s: Float64Array, recent: number, features: Float64Array): void {
+  const after = features[NEW_VALUE]!;
+  let low = Infinity;
+  let high = -Infinity;
+  let pulse = 0;
+  for (let i = recent; i < recent + PULSE_READINGS; i += 1) {
+    const within = s[i]!;
+    const before = s[i + 1]!;
+    if (within < low) low = within;
+    if (within > high) high = within;
+    const up = low - (after > before ? after : before);
+    const down = (after < before ? after : before) - high;
+    if (up > Math.abs(pulse)) pulse = up;
+    else if (down > Math.abs(pulse)) pulse = -down;
+  }
+  features[PULSE] = pulse;
+}
+
+/**
+ * How far the value lies above or below the range of the last values, which begin at `recent`; 0 inside. Then it becomes the newest of
+ * them.
+ */
+export function measureJump(s: Float64Array, recent: number, features: Float64Array): void {
+  const value = features[NEW_VALUE]!;
+  let low = Infinity;
+  let high = -Infinity;
+  let newer = value;
+  for (let i = recent; i < recent + RECENT_READINGS; i += 1) {
+    const earlier = s[i]!;
+    if (earlier < low) low = earlier;
+    if (earlier > high) high = earlier;
+    s[i] = newer;
+    newer = earlier;
+  }
+  features[JUMP_UP] = value > high ? value - high : 0;
+  features[JUMP_DOWN] = value < low ? low - value : 0;
+}
