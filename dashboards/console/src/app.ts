@@ -4,7 +4,7 @@ import { anomalySensorId, isOpen, mergeAnomalies } from './anomaly-list.ts';
 import { type About, ApiClient } from './api-client.ts';
 import { h } from './dom.ts';
 import { FloorModel } from './floor-model.ts';
-import { formatTerm } from './format.ts';
+import { formatKind } from './kind-words.ts';
 import { LiveConnection } from './live-connection.ts';
 import { emptyState } from './parts/notice.ts';
 import { STATE_LABELS } from './parts/state-icon.ts';
@@ -200,7 +200,7 @@ export class App implements ViewContext {
     if (isOpen(row) && !known) {
       const [, , device, metric] = anomalySensorId(row).split('/');
       this.#shell.announce(
-        `${STATE_LABELS[row.severity]} anomaly, ${formatTerm(row.anomalyKind).toLowerCase()}: ${device} ${metric}. ${row.explanation}`,
+        `${STATE_LABELS[row.severity]} anomaly, ${formatKind(row.anomalyKind).toLowerCase()}: ${device} ${metric}. ${row.explanation}`,
       );
     }
     this.#shell.showOpenAnomalies(this.#open.size);

@@ -3,6 +3,7 @@ import type { AnomalyRow } from '@floorwatch/contracts';
 import { anomalySensorId, isOpen, lengthOf } from '../anomaly-list.ts';
 import { h, setText, svg } from '../dom.ts';
 import { formatDuration, formatExpected, formatInstant, formatQuantity, formatTerm, formatValue } from '../format.ts';
+import { formatKind } from '../kind-words.ts';
 import { sensorHash } from '../routes.ts';
 import { expectedGlyph } from './expected-glyph.ts';
 import { sparklinePath } from './sparkline.ts';
@@ -32,7 +33,7 @@ export class AnomalyCard {
           'div',
           { class: 'what' },
           h(level, {}, h('a', { href: sensorHash(id) }, `${device} · ${metric}`)),
-          h('p', { class: 'where' }, `${formatTerm(row.anomalyKind)} · ${site} / ${gateway}`),
+          h('p', { class: 'where' }, `${formatKind(row.anomalyKind)} · ${site} / ${gateway}`),
         ),
         h(
           'p',
@@ -42,23 +43,7 @@ export class AnomalyCard {
         ),
       ),
       h('p', { class: 'explanation' }, row.explanation),
-      h(
-        'div',
-        { class: 'evidence' },
-        before(row),
-        h(
-          'figure',
-          { class: 'versus' },
-          expectedGlyph(row.expected, row.value, row.unit, row.severity),
-          h(
-            'figcaption',
-            {},
-            h('span', {}, 'Read ', h('strong', {}, formatQuantity(row.value, row.unit, 4))),
-            h('span', {}, `expected ${formatExpected(row.expected, row.unit, row.value)}`),
-          ),
-        ),
-        this.#facts(now),
-      ),
+      h('div', { class: 'evidence' }, before(row), versus(row), this.#facts(now)),
     );
     this.update(row, now);
   }
@@ -93,7 +78,7 @@ export class AnomalyCard {
       { class: 'facts' },
       fact('Opened', formatInstant(row.openedAt, now)),
       fact('Lasted', this.#duration),
-      fact('Worst', this.#worst),
+      hasBand(row) ? fact('Worst', this.#worst) : h('div', { hidden: true }),
       fact('Score', this.#score),
       fact('Detector', formatTerm(row.detector)),
       notes.length > 0 ? fact('Note', notes.join(', ')) : h('div', { hidden: true }),
@@ -112,6 +97,25 @@ export class AnomalyCard {
 
 const fact = (name: string, ...value: readonly (Node | string)[]): HTMLElement =>
   h('div', {}, h('dt', {}, name), h('dd', {}, ...value));
+
+/** Whether the anomaly is one of a value. A sensor that is silent, say, has read nothing. */
+const hasBand = ({ expected: { low, high } }: AnomalyRow): boolean => low !== null || high !== null;
+
+/** What was read against what was expected. */
+function versus(row: AnomalyRow): Element {
+  if (!hasBand(row)) return h('span', { hidden: true });
+  return h(
+    'figure',
+    { class: 'versus' },
+    expectedGlyph(row.expected, row.value, row.unit, row.severity),
+    h(
+      'figcaption',
+      {},
+      h('span', {}, 'Read ', h('strong', {}, formatQuantity(row.value, row.unit, 4))),
+      h('span', {}, `expected ${formatExpected(row.expected, row.unit, row.value)}`),
+    ),
+  );
+}
 
 /** The readings before the opening, and the one that opened it. */
 function before(row: AnomalyRow): Element {

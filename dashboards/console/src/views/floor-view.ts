@@ -2,7 +2,9 @@ import type { AnomalyRow, GatewayView, SensorState, SensorView } from '@floorwat
 
 import { h, place, setAttribute, setText } from '../dom.ts';
 import type { FloorFilter, GatewayGroup } from '../floor-model.ts';
-import { formatCount, formatDuration, formatInstant } from '../format.ts';
+import { formatCount } from '../format.ts';
+import { describeAlarms, describeGateway, isSilent } from '../gateway-words.ts';
+import { AlarmList } from '../parts/alarm-list.ts';
 import { AnomalyCard } from '../parts/anomaly-card.ts';
 import { appendRecent, DeviceCard, type Recent } from '../parts/device-card.ts';
 import { emptyState } from '../parts/notice.ts';
@@ -48,6 +50,7 @@ export class FloorPage implements View {
     h('header', {}, this.#attentionTitle, this.#attentionLink),
     this.#attentionList,
   );
+  readonly #alarms = new AlarmList();
   readonly #groups = h('div', { class: 'gateways' });
   readonly #shown = h('p', { class: 'shown', role: 'status' });
   readonly #cards = new Map<string, DeviceCard>();
@@ -75,6 +78,7 @@ export class FloorPage implements View {
       h('h1', { tabindex: -1 }, 'Floor'),
       h('div', { class: 'tiles', role: 'group', 'aria-label': 'Show sensors by state' }, ...this.#makeTiles()),
       this.#attention,
+      this.#alarms.element,
       h(
         'div',
         { class: 'toolbar', role: 'search' },
@@ -279,6 +283,7 @@ export class FloorPage implements View {
   #showGatewayNotes(): void {
     const now = this.#context.now();
     const silentAfter = this.#context.about()?.silentAfterMs ?? Infinity;
+    this.#alarms.show(describeAlarms(this.#gateways, now));
     for (const view of this.#gateways) {
       const section = this.#sections.get(`${view.site}/${view.gateway}`);
       if (section === undefined) continue;
@@ -346,21 +351,6 @@ export class FloorPage implements View {
 
 const bySeverity = (a: AnomalyRow, b: AnomalyRow): number =>
   Number(b.severity === 'critical') - Number(a.severity === 'critical') || b.openedAt - a.openedAt;
-
-const isSilent = ({ heardAt }: GatewayView, now: number, silentAfter: number): boolean =>
-  heardAt === null || now - heardAt > silentAfter;
-
-function describeGateway(view: GatewayView, now: number, silentAfter: number): string {
-  const { heardAt, watermark } = view;
-  if (heardAt === null) return 'Not heard since the processor started: its sensors are unknown';
-  const age = Math.max(0, now - heardAt);
-  if (isSilent(view, now, silentAfter)) {
-    return `Silent for ${formatDuration(age)}: its sensors are unknown`;
-  }
-  const heard = age < 10_000 ? 'Live' : `Heard ${formatDuration(age)} ago`;
-  if (watermark === null || now - watermark < 120_000) return heard;
-  return `${heard}, readings up to ${formatInstant(watermark, now)}`;
-}
 
 function nothingYet(): HTMLElement {
   return emptyState(

@@ -4,15 +4,8 @@ import { anomalySensorId, isOpen, lengthOf, mergeAnomalies } from '../anomaly-li
 import { BANDS, type BandKind, type ChartData, chartData, type ChartPoint, mergePoints } from '../chart-data.ts';
 import { type ChartStyle, describeChart, describePoint, describeReading } from '../chart-words.ts';
 import { h, setAttribute, setText } from '../dom.ts';
-import {
-  formatCount,
-  formatDuration,
-  formatExpected,
-  formatInstant,
-  formatMeanSd,
-  formatQuantity,
-  formatTerm,
-} from '../format.ts';
+import { formatCount, formatDuration, formatExpected, formatInstant, formatMeanSd, formatQuantity } from '../format.ts';
+import { formatKind } from '../kind-words.ts';
 import { emptyState, explainError } from '../parts/notice.ts';
 import { SensorChart } from '../parts/sensor-chart.ts';
 import { STATE_LABELS, stateIcon } from '../parts/state-icon.ts';
@@ -429,7 +422,7 @@ export class SensorPage implements View {
         h('span', { class: 'with-icon' }, stateIcon(row.severity), STATE_LABELS[row.severity]),
         formatInstant(row.openedAt, now),
         isOpen(row) ? 'open' : formatDuration(lengthOf(row)),
-        formatTerm(row.anomalyKind),
+        formatKind(row.anomalyKind),
         formatQuantity(row.worst.value, row.unit),
         formatExpected(row.expected, row.unit, row.value),
         row.explanation,
