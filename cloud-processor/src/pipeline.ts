@@ -394,7 +394,7 @@ export class Pipeline implements OpenWindows {
         ? undefined
         : async (subject: string, data: Uint8Array) => jetstream(connection).publish(subject, data);
     const runners = this.#lanes.map(({ runner }) => runner);
-    return retryLetter(this.#deadLetters, id, runners, publish);
+    return retryLetter(this.#deadLetters, id, runners, publish, this.#store);
   }
 
   /** How each part is, in a few words; `ok` while everything works. */

@@ -1,8 +1,12 @@
-import { gatewayKey, partitionOf, type Row } from '@floorwatch/contracts';
-import { pause } from '@floorwatch/runtime';
+import { gatewayKey, partitionOf, type Row, type WindowRow } from '@floorwatch/contracts';
+import { messageOf, pause } from '@floorwatch/runtime';
 
 import { processorLimits } from '../limits.ts';
 import type { PartitionRunner } from '../partition-runner.ts';
+import { readWindows } from '../write/read-windows.ts';
+import { rowKey } from '../write/row-key.ts';
+import { isOlder } from '../write/store-comparer.ts';
+import type { Store } from '../write/store.ts';
 import type { DeadLetters } from './dead-letters.ts';
 
 /** What became of an attempt, with a sentence for a person. */
@@ -15,12 +19,14 @@ export type RetryOutcome =
  * passed over since count as duplicates. A row goes into the outbox of its partition, if nothing newer of its key can be in the store.
  *
  * @param publish resolves when the stream has the message; undefined while there is no connection.
+ * @param store where a row goes; asked for what it holds of a window.
  */
 export async function retryLetter(
   letters: DeadLetters,
   id: string,
   runners: readonly PartitionRunner[],
   publish: ((subject: string, data: Uint8Array) => Promise<unknown>) | undefined,
+  store: Pick<Store, 'windows'>,
 ): Promise<RetryOutcome> {
   const letter = await letters.get(id);
   if (letter === undefined) return { kind: 'unknown', message: `there is no dead letter ${id}` };
@@ -41,12 +47,16 @@ export async function retryLetter(
     if (runner === undefined) {
       return { kind: 'impossible', message: `it belongs to partition ${partition}, which this processor has not got` };
     }
+    if (row.table === 'window') {
+      const why = await whyNot(runner, row, store);
+      if (why !== undefined) return why;
+    }
     act = async () => putSafely(runner, row);
   }
   try {
     if (await letters.retry(id, act, Date.now)) return { kind: 'retried' };
   } catch (error) {
-    return { kind: 'not-now', message: error instanceof Error ? error.message : String(error) };
+    return { kind: 'not-now', message: messageOf(error) };
   }
   return { kind: 'refused-again', message: 'the store refused it again' };
 }
@@ -55,6 +65,28 @@ export async function retryLetter(
 function isLastValue(row: Row): boolean {
   if (row.table === 'anomaly') return row.phase === 'closed';
   return row.table === 'window' || row.table === 'gateway';
+}
+
+/** Why a window can't be brought in: readings that came after it was refused were stored without it. */
+async function whyNot(
+  { partition }: PartitionRunner,
+  row: WindowRow,
+  store: Pick<Store, 'windows'>,
+): Promise<RetryOutcome | undefined> {
+  try {
+    if (partition.windows.lateWindows.rollups > 0)
+      return { kind: 'not-now', message: 'late readings are just being merged into windows; try again in a minute' };
+    const unsent = partition.outbox.get(rowKey(row));
+    const stored = (await readWindows(store, row.sensor, row.size, [row.start])).get(row.start);
+    if (unsent === undefined && (stored === undefined || !isOlder(row, stored))) return undefined;
+  } catch (error) {
+    return { kind: 'not-now', message: messageOf(error) };
+  }
+  const range = `--from ${new Date(row.start).toISOString()} --to ${new Date(row.start + row.size).toISOString()}`;
+  return {
+    kind: 'impossible',
+    message: `late readings of this window were stored without it; make it again with "floorwatch-processor reprocess ${range}", then drop this`,
+  };
 }
 
 /** Resolves when a checkpoint that holds the row, or was taken after the store had taken it, is safe. */
