@@ -3,6 +3,7 @@ import { describe, expect, it, vi } from 'vitest';
 
 import { resourcesPerTest, waitFor } from '../../../tests/support/index.ts';
 import type { ReprocessStatus } from '../../src/reprocess/reprocess-state.ts';
+import { StoreError } from '../../src/write/store.ts';
 import { BASE, MINUTE } from '../support/floor.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 import { connectPublisher, hasStream, type RunningPipeline, startPipeline } from '../support/running.ts';
@@ -145,5 +146,43 @@ describe('reprocessing', () => {
     await publisher.client.publish(messages[0]!.subject, messages[0]!.data);
     await waitFor('the next message is applied', () => running.partition().counts.batches === messages.length + 1);
     expect(running.pipeline.health().parts['stream']).toBe('ok');
+  });
+
+  it('waits for a store that can not be asked for a while', async () => {
+    const { store, running } = await processed();
+    const before = store.contents(...TABLES);
+    store.readFailure = new StoreError('unreachable', 'away');
+    const { reprocessor } = running.pipeline;
+    await waitFor('it begins', () => reprocessor!.start(ALL) === 'started');
+    await waitFor('it has replayed what it can', () => reprocessor!.status!.now?.phase === 'replaying');
+    expect(reprocessor!.start(ALL)).toBe('busy');
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    expect(reprocessor!.status!.state).toBe('running');
+    store.readFailure = undefined;
+    await waitFor('it ends', () => reprocessor!.status!.state === 'done');
+    expect(store.contents(...TABLES)).toEqual(before);
+  });
+
+  it('gives up when the store needs a person, says so, and lets live reading go on', async () => {
+    const { store, running } = await processed();
+    store.readFailure = new StoreError('unauthorised', 'the token is wrong');
+    const status = await reprocessed(running);
+    expect(status.state).toBe('failed');
+    expect(status.problems).toEqual([expect.stringContaining('the token is wrong')]);
+    await waitFor('reading goes on', () => running.pipeline.lanes.every(({ reader }) => reader?.reading === true));
+  });
+
+  it('ends when it is stopped, and when the processor stops', async () => {
+    const { store, running } = await processed();
+    const { reprocessor } = running.pipeline;
+    store.readFailure = new StoreError('unreachable', 'away');
+    await waitFor('it begins', () => reprocessor!.start(ALL) === 'started');
+    expect(await reprocessor!.stop()).toBe(true);
+    expect(reprocessor!.status!.state).toBe('stopped');
+    expect(await reprocessor!.stop()).toBe(false);
+    await waitFor('reading goes on', () => running.pipeline.lanes.every(({ reader }) => reader?.reading === true));
+    expect(reprocessor!.start(ALL)).toBe('started');
+    await running.stop();
+    expect(reprocessor!.status!.state).toBe('stopped');
   });
 });
