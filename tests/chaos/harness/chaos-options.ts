@@ -1,4 +1,5 @@
 import { appendFileSync } from 'node:fs';
+import { availableParallelism, loadavg } from 'node:os';
 
 /** What `npm run chaos` asks for; `npm test` asks for nothing, and scenarios then run short. */
 export interface ChaosOptions {
@@ -8,6 +9,8 @@ export interface ChaosOptions {
   readonly seed: number;
   /** Whether somebody asked for this scenario, and watches. */
   readonly asked: boolean;
+  /** Whether durations are judged. Default: if somebody asked. */
+  readonly timed: boolean;
   /** File for the figures, one JSON object per line. */
   readonly resultFile: string | undefined;
 }
@@ -22,6 +25,7 @@ export function chaosOptions(): ChaosOptions {
     rounds: given.rounds,
     seed: given.seed ?? Math.floor(Math.random() * 2 ** 31),
     asked: text !== undefined,
+    timed: given.timed ?? text !== undefined,
     resultFile: given.resultFile,
   };
 }
@@ -31,8 +35,14 @@ export function progress(text: string): void {
   if (chaosOptions().asked) process.stderr.write(`  ${text}\n`);
 }
 
-/** A duration to compare with a limit: in `npm test`, on a machine that does other work too, it says nothing and counts as none. */
-export const ifAsked = (duration: number): number => (chaosOptions().asked ? duration : 0);
+/** Processes that want to run, per core, from which on the machine counts as busy. A scenario alone makes about one. */
+const LOAD_MAX_PER_CORE = 2;
+
+/** A duration to compare with a limit: in `npm test` or on a machine that does much other work it says nothing and counts as none. */
+export function ifAsked(duration: number): number {
+  const isBusy = (loadavg()[0] ?? 0) > LOAD_MAX_PER_CORE * availableParallelism();
+  return chaosOptions().timed && !isBusy ? duration : 0;
+}
 
 /** What a scenario measured. */
 export type Figures = Readonly<Record<string, string | number | boolean | readonly string[]>>;

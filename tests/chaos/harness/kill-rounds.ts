@@ -1,4 +1,4 @@
-import { loadavg } from 'node:os';
+import { availableParallelism, loadavg } from 'node:os';
 import { setTimeout as pauseMs } from 'node:timers/promises';
 
 import { lookForServer } from '@floorwatch/servers';
@@ -102,6 +102,7 @@ export async function killRounds<S extends ChaosStore>(
     'ready again p50 ms': Math.round(percentile(readyMs, 0.5)),
     'ready again p95 ms': Math.round(percentile(readyMs, 0.95)),
     'load of the machine p50': percentile(loads, 0.5),
+    'processor cores': availableParallelism(),
     repeat: repeatCommand(scenario.name, seed, rounds),
   });
   const p95 = ifAsked(percentile(readyMs, 0.95));

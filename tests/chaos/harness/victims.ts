@@ -87,10 +87,12 @@ export class ProcessorVictim implements Victim {
 
   async look(): Promise<void> {}
 
-  /** Every other time at a checkpoint, and at a write of rows else. */
+  /** In turn: a checkpoint is being written; it has just taken its name, so that what waited for it is sent; rows are being written. */
   async aim(): Promise<void> {
     const { dataDir, store } = this.#processor;
-    if (this.#aims++ % 2 === 0) await untilTouched(dataDir, (file) => file.endsWith('.new.ndjson'));
+    const aim = this.#aims++ % 3;
+    if (aim === 0) await untilTouched(dataDir, (file) => file.endsWith('.new.ndjson'));
+    else if (aim === 1) await untilTouched(dataDir, (file) => /^partition-\d+\.ndjson$/.test(file));
     else if (store instanceof InfluxServer) await Promise.race([store.relay.writes(), pauseMs(AIM_MS_MAX)]);
     else if (store instanceof DuckdbFile)
       await untilTouched(path.dirname(store.file), (file) => file === path.basename(logOf(store)));

@@ -3,11 +3,23 @@
  * change of the code around it is noticed.
  */
 
+import { plantedBugs as simulatedBugs } from '../../simulation/planted-bugs.mjs';
+
 const KILL_9 = 'tests/chaos/kill-9.test.ts';
 const LOSES_NOTHING = 'loses no acknowledged reading, counts none twice';
 const SLOW_COMMITS = 'loses and doubles nothing either where a commit takes a second';
 const CRASH_STATES = 'segment-log/test/crash-states.test.ts';
 const EVERY_STATE = 'holds all that was acknowledged, once, in order, and nothing else';
+const KILL_PROCESSOR = {
+  file: 'tests/chaos/kill-processor.test.ts',
+  test: 'loses and doubles nothing, late readings included',
+};
+
+/** A bug that the simulation knows, to be noticed by another test. */
+function simulated(name, test) {
+  const { what, edits } = simulatedBugs.find((bug) => bug.name === name);
+  return { name, what, edits, ...test };
+}
 
 export const plantedBugs = [
   {
@@ -217,5 +229,57 @@ export const plantedBugs = [
     file: KILL_9,
     test: LOSES_NOTHING,
     rounds: 5,
+  },
+  simulated('outbox-not-saved', { ...KILL_PROCESSOR, rounds: 20 }),
+  simulated('no-generation-check', {
+    file: 'tests/chaos/nats-power-cuts.test.ts',
+    test: 'loses what it had acknowledged, and gateways heal it',
+    rounds: 4,
+  }),
+  {
+    name: 'late-not-saved',
+    what: 'a checkpoint does not hold the late readings that wait for their window',
+    edits: [
+      {
+        path: 'cloud-processor/src/window/window-operator.ts',
+        find: '      lateWindows: this.#shared.lateWindows.snapshot(),\n',
+        replace: '      lateWindows: this.#shared.lateWindows.snapshot().slice(0, 0),\n',
+      },
+    ],
+    ...KILL_PROCESSOR,
+    rounds: 10,
+  },
+  {
+    name: 'sent-counts-as-stored',
+    what: 'rows are settled although the request that carried them failed',
+    edits: [
+      {
+        path: 'cloud-processor/src/write/outbox-writer.ts',
+        find: '        if (signal.aborted) break;\n',
+        replace: '        if (!signal.aborted) return true;\n        if (signal.aborted) break;\n',
+      },
+    ],
+    file: 'tests/chaos/kill-store.test.ts',
+    test: 'holds everything once all the same',
+    rounds: 10,
+  },
+  {
+    name: 'repeat-applied',
+    what: 'a batch that ends at the floor is applied once more',
+    edits: [
+      {
+        path: 'cloud-processor/src/sequence/sequencer.ts',
+        find: '  if (last <= floor) return nothingNew(',
+        replace: '  if (last < floor) return nothingNew(',
+      },
+      {
+        path: 'cloud-processor/src/sequence/sequencer.ts',
+        find: '  const from = records.findIndex((record) => lastNumber(record) > floor);\n',
+        replace: '  const from = Math.max(0, records.findIndex((record) => lastNumber(record) > floor));\n',
+      },
+    ],
+    file: 'tests/chaos/kill-two.test.ts',
+    test: 'lose and double nothing between them',
+    rounds: 20,
   },
 ];

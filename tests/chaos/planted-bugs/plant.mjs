@@ -18,6 +18,8 @@ import { fileURLToPath } from 'node:url';
 import { plantedBugs } from './bugs.mjs';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
+/** So much of a failure is told. */
+const FAILURE_LINES_MAX = 8;
 const BUILT = ['edge-agent', 'cloud-processor', 'deploy/servers'];
 
 /**
@@ -36,7 +38,7 @@ export function plant(name, say, from = plantedBugs) {
     const sound = new Map();
     return bugs.map((bug) => {
       say(`${bug.name}: planted, running "${bug.test}" of ${bug.file}`);
-      const outcome = tryBug(copy, bug, sound);
+      const outcome = tryBug(copy, say, bug, sound);
       say(`${bug.name}: ${outcome}`);
       return { bug: bug.name, test: bug.test, file: bug.file, outcome };
     });
@@ -63,10 +65,10 @@ function copyRepository(copy) {
 }
 
 /** In words what became of it. A bug that can't be planted any more is told, and the others are tried. */
-function tryBug(copy, bug, sound) {
+function tryBug(copy, say, bug, sound) {
   const key = JSON.stringify([bug.file, bug.test, bug.rounds, bug.environment]);
   // A test that fails anyway notices nothing.
-  if (!sound.has(key)) sound.set(key, buildAndTest(copy, bug));
+  if (!sound.has(key)) sound.set(key, buildAndTest(copy, say, bug));
   if (sound.get(key) !== 'passed') return `without the bug: ${sound.get(key)}`;
   const originals = new Map();
   try {
@@ -81,7 +83,7 @@ function tryBug(copy, bug, sound) {
         text.replace(find, () => replace),
       );
     }
-    const result = buildAndTest(copy, bug);
+    const result = buildAndTest(copy, say, bug);
     return { failed: 'caught', passed: 'missed' }[result] ?? result;
   } finally {
     for (const [source, text] of originals) writeFileSync(source, text);
@@ -89,7 +91,7 @@ function tryBug(copy, bug, sound) {
 }
 
 /** `passed`, `failed`, or why neither can be said. */
-function buildAndTest(copy, { file, test, rounds, environment, runsSources = false }) {
+function buildAndTest(copy, say, { file, test, rounds, environment, runsSources = false }) {
   if (!runsSources) {
     const built = run(process.execPath, ['node_modules/typescript/bin/tsc', '-b', ...BUILT], copy);
     if (built.status !== 0) return `it does not compile\n${built.stdout}`;
@@ -97,8 +99,8 @@ function buildAndTest(copy, { file, test, rounds, environment, runsSources = fal
   const report = join(copy, 'report.json');
   rmSync(report, { force: true });
   const env = { ...process.env, ...environment, FLOORWATCH_TEST_REPORT: report };
-  // Scenarios repeat as often as the bug needs to show.
-  if (rounds !== undefined) env.FLOORWATCH_CHAOS = JSON.stringify({ rounds });
+  // Scenarios repeat as often as the bug needs to show, and a slow machine is no bug.
+  if (rounds !== undefined) env.FLOORWATCH_CHAOS = JSON.stringify({ rounds, timed: false });
   const pattern = test.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`);
   const ran = run(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', file, '-t', pattern], copy, env);
   if (!existsSync(report)) return `the test did not run\n${ran.stdout}\n${ran.stderr}`;
@@ -109,7 +111,10 @@ function buildAndTest(copy, { file, test, rounds, environment, runsSources = fal
     ({ fullName, status }) => fullName.includes(test) && (status === 'passed' || status === 'failed'),
   );
   if (named.length === 0) return 'the named test did not run';
-  return named.some(({ status }) => status === 'failed') ? 'failed' : 'passed';
+  const failed = named.find(({ status }) => status === 'failed');
+  if (failed === undefined) return 'passed';
+  say(`it fails: ${failed.failureMessages.join(' ').split('\n').slice(0, FAILURE_LINES_MAX).join(' ')}`);
+  return 'failed';
 }
 
 const run = (command, args, cwd, env = process.env) =>
