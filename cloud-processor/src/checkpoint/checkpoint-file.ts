@@ -4,7 +4,13 @@ import { crc32 } from 'node:zlib';
 
 import { messageOf, systemCodeOf } from '@floorwatch/runtime';
 
-import { CheckpointError, type CheckpointState, decodeCheckpoint, encodeCheckpoint } from './format.ts';
+import {
+  CHECKPOINT_VERSION,
+  CheckpointError,
+  type CheckpointState,
+  decodeCheckpoint,
+  encodeCheckpoint,
+} from './format.ts';
 
 /** Bytes gathered before they go to the file; each write lets the rest of the program run. */
 const WRITE_BYTES = 512 * 1024;
@@ -30,8 +36,10 @@ export class CheckpointFile {
   readonly #folder: string;
   readonly #partition: number;
   readonly #codeVersion: string;
+  readonly #version: number;
 
-  constructor(dataDir: string, partition: number, codeVersion: string) {
+  /** @param version of the format that is written, and the newest that is read. */
+  constructor(dataDir: string, partition: number, codeVersion: string, version: number = CHECKPOINT_VERSION) {
     const name = `partition-${String(partition).padStart(2, '0')}`;
     this.#folder = dataDir;
     this.path = path.join(dataDir, `${name}.ndjson`);
@@ -40,6 +48,7 @@ export class CheckpointFile {
     this.#damaged = path.join(dataDir, `${name}.damaged.ndjson`);
     this.#partition = partition;
     this.#codeVersion = codeVersion;
+    this.#version = version;
   }
 
   /**
@@ -78,7 +87,7 @@ export class CheckpointFile {
     if (!bytes.subarray(end).equals(Buffer.from(trailer))) {
       throw new CheckpointError('damaged', `its checksum is wrong (${bytes.length} bytes)`);
     }
-    const state = decodeCheckpoint(body.toString().split('\n').slice(0, -1));
+    const state = decodeCheckpoint(body.toString().split('\n').slice(0, -1), this.#version);
     if (state.partition !== this.#partition) {
       throw new CheckpointError('damaged', `it belongs to partition ${state.partition}`);
     }
@@ -91,7 +100,7 @@ export class CheckpointFile {
     const file = await open(this.#temporary, 'w');
     let bytes: number;
     try {
-      bytes = await writeLines(file, encodeCheckpoint(state, this.#codeVersion));
+      bytes = await writeLines(file, encodeCheckpoint(state, this.#codeVersion, this.#version));
       await file.sync();
     } finally {
       await file.close();

@@ -35,7 +35,7 @@ export interface CheckpointState {
  * Version of the format below. Counts up when an older release could misread what is written; every release reads all versions up to
  * its own.
  */
-const CHECKPOINT_VERSION = 3;
+export const CHECKPOINT_VERSION = 3;
 
 /** Doubles per window in versions 1 and 2, which knew no hashes. */
 const CELLS_BEFORE_3 = 16;
@@ -59,9 +59,13 @@ const ENTRIES_PER_LINE = 500;
  *
  * The last line, which {@link CheckpointFile} adds, holds a checksum of all before it.
  */
-export function* encodeCheckpoint(state: CheckpointState, codeVersion: string): Generator<string> {
+export function* encodeCheckpoint(
+  state: CheckpointState,
+  codeVersion: string,
+  version: number = CHECKPOINT_VERSION,
+): Generator<string> {
   const { series, ordinal, partition, cursor, clean, comparing } = state;
-  const head = { version: CHECKPOINT_VERSION, codeVersion, series, ordinal, partition, cursor, clean, comparing };
+  const head = { version, codeVersion, series, ordinal, partition, cursor, clean, comparing };
   yield line({ kind: 'checkpoint', ...head });
   for (const sources of chunks(state.sources)) yield line({ kind: 'sources', sources });
   for (const alarms of chunks(state.alarms)) yield line({ kind: 'alarms', alarms });
@@ -218,10 +222,11 @@ export class CheckpointError extends Error {
 /**
  * The state that {@link encodeCheckpoint} wrote as `lines`.
  *
+ * @param version the newest that can be read.
  * @throws CheckpointError
  */
-export function decodeCheckpoint(lines: readonly string[]): CheckpointState {
-  const [first, ...rest] = lines.map(parseLine);
+export function decodeCheckpoint(lines: readonly string[], version: number = CHECKPOINT_VERSION): CheckpointState {
+  const [first, ...rest] = lines.map((line) => parseLine(line, version));
   if (first?.kind !== 'checkpoint')
     throw new CheckpointError('damaged', 'it does not begin with the line "checkpoint"');
   const sources: SourceSnapshot[] = [];
@@ -268,7 +273,7 @@ export function decodeCheckpoint(lines: readonly string[]): CheckpointState {
   return { ...head, sources, alarms, ledger, windows: { gateways, late, lateWindows }, unsent };
 }
 
-function parseLine(text: string): Line {
+function parseLine(text: string, readsUpTo: number): Line {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -276,8 +281,8 @@ function parseLine(text: string): Line {
     throw new CheckpointError('damaged', `a line is not JSON: ${text.slice(0, 80)}`, { cause: error });
   }
   const version = typeof value === 'object' && value !== null && 'version' in value ? value.version : undefined;
-  if (typeof version === 'number' && version > CHECKPOINT_VERSION) {
-    throw new CheckpointError('newer', `it has version ${version}, this release reads up to ${CHECKPOINT_VERSION}`);
+  if (typeof version === 'number' && version > readsUpTo) {
+    throw new CheckpointError('newer', `it has version ${version}, this release reads up to ${readsUpTo}`);
   }
   const parsed = lineSchema.safeParse(value);
   if (parsed.success) return parsed.data;
