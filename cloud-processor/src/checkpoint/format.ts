@@ -226,7 +226,7 @@ export class CheckpointError extends Error {
  * @throws CheckpointError
  */
 export function decodeCheckpoint(lines: readonly string[], version: number = CHECKPOINT_VERSION): CheckpointState {
-  const [first, ...rest] = lines.map((line) => parseLine(line, version));
+  const [first, ...rest] = lines.map((text) => parseLine(text, version));
   if (first?.kind !== 'checkpoint')
     throw new CheckpointError('damaged', 'it does not begin with the line "checkpoint"');
   const sources: SourceSnapshot[] = [];
