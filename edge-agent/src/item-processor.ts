@@ -72,9 +72,9 @@ export class ItemProcessor {
     this.#upgrade?.passed();
   }
 
-  tick({ now, quality, sinceStartMs }: TickItem, position: number): void {
+  tick({ now, quality, sinceStartMs, deaf = false }: TickItem, position: number): void {
     this.#begin(position, now, quality);
-    this.#engine.advance({ now, synchronised: quality !== 'unsynchronised', sinceStartMs }, this.#out);
+    this.#engine.advance({ now, synchronised: quality !== 'unsynchronised', sinceStartMs, deaf }, this.#out);
     if (this.#progress.ticks % limits.ticksPerStatus === 0) {
       const { startedAt } = this.#progress;
       const { sensorCount: sensors } = this.#engine;

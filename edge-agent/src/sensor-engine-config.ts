@@ -5,6 +5,7 @@ import { adaptiveConfigSchema } from './score/adaptive/adaptive-config.ts';
 import { limitsConfigSchema } from './score/limit-config.ts';
 import { rangeConfigSchema } from './score/range-config.ts';
 import { rateConfigSchema } from './score/rate-config.ts';
+import { silentConfigSchema } from './score/silent-config.ts';
 import { switchConfigSchema } from './score/switch-config.ts';
 import { zScoreConfigSchema } from './score/z-score-config.ts';
 
@@ -39,7 +40,8 @@ export const engineConfigSchema = z
     zScore: zScoreConfigSchema.prefault({}),
     adaptive: adaptiveConfigSchema.prefault({}),
     stuck: switchConfigSchema.prefault({}),
-    silent: switchConfigSchema.prefault({}),
+    silent: silentConfigSchema.prefault({}),
+    unit: switchConfigSchema.prefault({}),
     noise: switchConfigSchema.prefault({}),
     clock: switchConfigSchema.prefault({}),
     watermark: watermarkSchema.prefault({}),

@@ -14,18 +14,10 @@ import {
   type RollupSensor,
 } from '@floorwatch/contracts';
 
-import { AdaptiveJudge } from './score/adaptive/adaptive-judge.ts';
-import { StuckJudge } from './score/adaptive/stuck-judge.ts';
-import { ClockDetector } from './score/clock-detector.ts';
-import type { Detector, Verdict } from './score/detector.ts';
-import { type EpisodeEvent, EpisodeTracker, type SensorContext } from './score/episode-tracker.ts';
-import { LimitDetector } from './score/limit-detector.ts';
-import { NoiseDetector } from './score/noise-detector.ts';
-import { RangeDetector } from './score/range-detector.ts';
-import { RateDetector } from './score/rate-detector.ts';
-import { RelatedEpisodes } from './score/related-episodes.ts';
-import { type SavedSilence, SilenceWatch, SilentDetector } from './score/silence-watch.ts';
-import { ZScoreDetector } from './score/z-score-detector.ts';
+import type { Detector } from './score/detector.ts';
+import type { EpisodeEvent, EpisodeTracker } from './score/episode-tracker.ts';
+import { Judges } from './score/judges.ts';
+import type { SavedSilence } from './score/silence-watch.ts';
 import { episodesSection, restoreEpisodes } from './score/episode-sections.ts';
 import type { EngineConfig } from './sensor-engine-config.ts';
 import { requireSection, type StateSection } from './state-section.ts';
@@ -34,7 +26,7 @@ import { ReadingInHand } from './stats/reading-in-hand.ts';
 import { AcceptedCounts } from './stats/accepted-counts.ts';
 import { RecentReadings } from './stats/recent-readings.ts';
 import { type RollupBucket, RollupBuckets } from './stats/rollup-buckets.ts';
-import { createStatistic, SensorStatistics } from './stats/sensor-statistics.ts';
+import { SensorStatistics } from './stats/sensor-statistics.ts';
 import { SensorRows } from './stats/sensor-rows.ts';
 import { SensorTable } from './stats/sensor-table.ts';
 import { type ClockTick, Watermark } from './stats/watermark.ts';
@@ -99,6 +91,8 @@ interface SavedCounters {
   readonly rollupsEarly: number;
   readonly lookAtOpen: number;
   readonly silence?: SavedSilence;
+  /** Slots of sensors that hold what is kept apart for its unit; absent: none. */
+  readonly apart?: readonly number[];
 }
 
 /** Newly opened buckets after which `accept` looks whether some can go out: what fills one record. */
@@ -118,31 +112,19 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
   readonly #sensors = new SensorTable(this.#rows);
   readonly #statistics: SensorStatistics;
   readonly #recent = new RecentReadings(this.#rows);
-  readonly #trackers: readonly EpisodeTracker[];
-  readonly #silence: SilenceWatch | undefined;
-  readonly #clock: { readonly detector: ClockDetector; readonly tracker: EpisodeTracker } | undefined;
-  /** Those that judge when a reading came, whatever its value. */
-  readonly #timing: readonly EpisodeTracker[];
-  /** Judges before those that judge values: what a sensor cannot have measured tells them nothing. */
-  readonly #range: EpisodeTracker | undefined;
-  readonly #all: readonly EpisodeTracker[];
-  readonly #related = new RelatedEpisodes();
+  readonly #judges: Judges;
   readonly #rollups: RollupBuckets;
   /** What was accepted, for comparison with what became of it. */
   readonly #accepted = new AcceptedCounts();
   /** The hash of the reading in hand. */
   readonly #hash = new ReadingHash();
   readonly #watermark: Watermark;
-  /** The one verdict that all detectors write into. */
-  readonly #verdict: Verdict = {
-    judgement: 'off',
-    score: 0,
-    severity: 'warning',
-    anomalyKind: '',
-    low: null,
-    high: null,
-  };
   readonly #hand = new ReadingInHand();
+  readonly #expected: EngineConfig['silent']['expected'];
+  /** Whether all that is expected has a slot. */
+  #expecting = false;
+  /** Sensors that hold what is kept apart for its unit, by slot. */
+  readonly #apart = new Set<number>();
   #lookAtOpen = BUCKETS_PER_LOOK;
   #outOfOrder = 0;
   #rollupsEarly = 0;
@@ -155,58 +137,19 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
     this.#statistics = new SensorStatistics(config.statistics, this.#rows);
     this.#rollups = new RollupBuckets(this.#statistics);
     this.#watermark = new Watermark(config.watermark);
-    const context: SensorContext = {
-      sensor: (slot) => this.#sensors.sensor(slot),
-      moving: (slot) => this.#statistics.snapshot(slot),
-      before: (slot) => this.#recent.list(slot),
-    };
-    const track = (detector: Detector): EpisodeTracker => new EpisodeTracker(detector, gateway, context);
-    if (config.silent.enabled) {
-      const silent = new SilentDetector(config.silent, this.#rows);
-      this.#silence = new SilenceWatch(silent, track(silent), (slot) => this.#sensors.newestValue(slot));
-    }
-    if (config.clock.enabled) {
-      const detector = new ClockDetector(config.clock, config.watermark.outOfOrderMs, this.#rows);
-      this.#clock = { detector, tracker: track(detector) };
-    }
-    this.#timing = [this.#silence?.tracker, this.#clock?.tracker].filter((tracker) => tracker !== undefined);
-    if (config.range.rules.length > 0) this.#range = track(new RangeDetector(config.range));
-    this.#trackers = [
-      ...(config.limits.rules.length > 0 ? [track(new LimitDetector(config.limits))] : []),
-      ...(config.rate.rules.length > 0 ? [track(new RateDetector(config.rate, this.#rows))] : []),
-      ...this.#trackLevel(config, gateway, context),
-      ...(config.stuck.enabled ? [track(new StuckJudge(config.stuck, this.#rows))] : []),
-      ...(config.noise.enabled ? [track(new NoiseDetector(config.noise, this.#rows))] : []),
-      ...detectors.map(track),
-    ];
-    this.#all = [...(this.#range === undefined ? [] : [this.#range]), ...this.#trackers, ...this.#timing];
-  }
-
-  /**
-   * The z-score and the adaptive detector, which judge the same thing: how far a value is from what is usual. Until the adaptive one has a
-   * full history of a sensor, whichever finds a fault first reports it; from then on the adaptive one alone does.
-   */
-  #trackLevel(config: EngineConfig, gateway: GatewayName, context: SensorContext): EpisodeTracker[] {
-    const { watch, base, learnFlagged } = config.zScore;
-    const baseline = learnFlagged ? this.#statistics[base] : createStatistic(base, config.statistics, this.#rows);
-    const zScore = new ZScoreDetector(config.zScore, baseline);
-    const adaptive = new AdaptiveJudge(config.adaptive, this.#rows);
-    const judges = [...(watch === 'never' ? [] : [zScore]), ...(config.adaptive.enabled ? [adaptive] : [])];
-    if (judges.length < 2 || watch === 'always') {
-      return judges.map((detector) => new EpisodeTracker(detector, gateway, context));
-    }
-    const trackers: EpisodeTracker[] = judges.map(
-      (detector) =>
-        new EpisodeTracker(
-          detector,
-          gateway,
-          context,
-          (slot) =>
-            (detector === adaptive || !adaptive.hasFullHistory(slot)) &&
-            trackers.every((other) => other.detector === detector || !other.isOpen(slot)),
-        ),
-    );
-    return trackers;
+    this.#expected = config.silent.expected;
+    this.#judges = new Judges(config, {
+      gateway,
+      rows: this.#rows,
+      statistics: this.#statistics,
+      newestValue: (slot) => this.#sensors.newestValue(slot),
+      context: {
+        sensor: (slot) => this.#sensors.sensor(slot),
+        moving: (slot) => this.#statistics.snapshot(slot),
+        before: (slot) => this.#recent.list(slot),
+      },
+      further: detectors,
+    });
   }
 
   /**
@@ -215,7 +158,7 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
    */
   get outputRules(): string {
     const learned = this.#learned().map(([name, { layout }]) => `${name} ${layout.version}`);
-    const detectors = this.#all.map(({ detector: { name, version, state } }) => [
+    const detectors = this.#judges.all.map(({ detector: { name, version, state } }) => [
       name,
       version,
       state?.layout.version ?? 0,
@@ -254,18 +197,19 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
     this.#rows.touch(slot);
     const { eventTime, value } = reading;
     const hand = this.#hand.set(eventTime, value);
+    if (reading.apartFrom !== undefined) this.#hearApart(slot, reading, reading.apartFrom, out);
     const uncertain = reading.quality === 'uncertain';
     this.#watermark.observe(eventTime);
     this.#hash.set(this.#sensors.nameHash(slot), eventTime, value);
     this.#accepted.add(slot, eventTime, this.#hash);
     if (eventTime < this.#sensors.newestAt(slot)) {
       this.#outOfOrder += 1;
-      this.#judgeEarlier(slot, reading, out);
+      this.#judges.judgeEarlier(slot, reading, this.#sensors.newestAt(slot) - eventTime, out);
       if (!isCounted) this.#rollups.addOutOfOrder(slot, eventTime, value, this.#hash, uncertain);
     } else {
-      const anomalous = this.#judge(slot, reading, out);
+      const anomalous = this.#judges.judge(slot, reading, hand, out);
       if (!isCounted) this.#rollups.add(slot, eventTime, value, this.#hash, anomalous, uncertain);
-      if (this.#range?.judgement(slot) !== 'anomalous') this.#statistics.add(slot, hand);
+      if (!this.#judges.isOutOfRange(slot)) this.#statistics.add(slot, hand);
       this.#recent.add(slot, hand);
       this.#sensors.setNewest(slot, hand);
     }
@@ -275,57 +219,36 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
   #addSensor(slot: number): void {
     this.#statistics.reserve(slot + 1);
     this.#recent.reserve(slot + 1);
-    for (const tracker of this.#all) tracker.addSensor(slot, this.#sensors.sensor(slot));
+    this.#judges.addSensor(slot, this.#sensors.sensor(slot));
   }
 
-  /** Has the detectors judge and learn the reading; true if one of them finds it anomalous. */
-  #judge(slot: number, reading: Reading, out: Collector<EngineOutput>): boolean {
-    if (this.#silence?.isDue(slot, reading.eventTime) === true) {
-      const { tracker } = this.#silence;
-      for (const episode of this.#silence.hear(slot, this.#sensors.sensor(slot), reading)) {
-        this.#tell(tracker, slot, episode, out);
-      }
-    }
-    for (const tracker of this.#timing) this.#ask(tracker, slot, reading, out);
-    if (this.#range !== undefined && this.#ask(this.#range, slot, reading, out)) return true;
-    let anomalous = false;
-    for (const tracker of this.#trackers) anomalous = this.#ask(tracker, slot, reading, out) || anomalous;
-    return anomalous;
+  /** Hears of a reading in another unit, which is in `slot`, for the sensor that it is kept apart from. */
+  #hearApart(slot: number, reading: Reading, apartFrom: string, out: Collector<EngineOutput>): void {
+    if (!this.#apart.has(slot)) this.#setApart(slot);
+    const origin = this.#sensors.find(reading.device, apartFrom);
+    if (origin === undefined || reading.eventTime < this.#sensors.newestAt(origin)) return;
+    this.#judges.judgeApart(origin, reading, this.#hand, out);
   }
 
-  /** Has one detector judge and learn the reading; true if an episode of it holds the reading. */
-  #ask(tracker: EpisodeTracker, slot: number, reading: Reading, out: Collector<EngineOutput>): boolean {
-    const verdict = this.#verdict;
-    const { detector } = tracker;
-    detector.judge(slot, this.#hand, verdict);
-    const flagged = verdict.judgement === 'anomalous';
-    const episode = tracker.observe(slot, reading, verdict);
-    if (episode !== undefined) this.#tell(tracker, slot, episode, out);
-    if (tracker.learns) detector.learn?.(slot, this.#hand, flagged);
-    // What a detector finds but leaves to another one belongs to no episode of its own.
-    return flagged && tracker.isOpen(slot);
+  /** When its readings end all is well again: nobody misses them. */
+  #setApart(slot: number): void {
+    this.#apart.add(slot);
+    this.#judges.silence?.exempt(slot);
   }
 
-  #judgeEarlier(slot: number, reading: Reading, out: Collector<EngineOutput>): void {
-    if (this.#clock === undefined) return;
-    const { detector, tracker } = this.#clock;
-    detector.judgeEarlier(slot, this.#sensors.newestAt(slot) - reading.eventTime, this.#verdict);
-    const episode = tracker.observe(slot, reading, this.#verdict);
-    if (episode !== undefined) this.#tell(tracker, slot, episode, out);
-  }
-
-  #tell(tracker: EpisodeTracker, slot: number, record: EpisodeEvent, out: Collector<EngineOutput>): void {
-    for (const episode of this.#related.follow(tracker, slot, record)) out.emit({ kind: 'episode', episode });
-  }
-
-  /** Looks which sensors have been silent for too long. */
-  #listen(watermark: EpochMs, out: Collector<EngineOutput>): void {
-    if (this.#silence === undefined) return;
-    for (let slot = 0; slot < this.#sensors.size; slot++) {
-      if (!this.#silence.isDue(slot, watermark)) continue;
-      const { tracker } = this.#silence;
-      for (const episode of this.#silence.check(slot, watermark)) this.#tell(tracker, slot, episode, out);
-    }
+  /** Gives slots to the sensors that are expected and not known yet, so that they can be missed from `watermark` on. */
+  #expect(watermark: EpochMs): void {
+    this.#expecting = true;
+    const slots = this.#expected.flatMap(({ device, metrics }) =>
+      metrics.map((metric) => {
+        const known = this.#sensors.find(device, metric);
+        if (known !== undefined) return known;
+        const slot = this.#sensors.slotOf({ device, metric });
+        this.#addSensor(slot);
+        return slot;
+      }),
+    );
+    this.#judges.silence?.expect(slots, watermark);
   }
 
   /** Lets out what the watermark has passed, and everything if too much stays. */
@@ -352,7 +275,9 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
     this.#watermark.tick(clock);
     const watermark = this.#watermark.value();
     if (watermark === undefined) return;
-    this.#listen(watermark, out);
+    if (!this.#expecting && this.#expected.length > 0) this.#expect(watermark);
+    if (clock.deaf === true) this.away();
+    else this.#judges.listen(this.#sensors.size, watermark, out);
     this.#emitRollups(this.#rollups.closeUntil(watermark), out);
     this.#lookAtOpen = this.#rollups.openCount + BUCKETS_PER_LOOK;
     this.#emitTick(watermark, watermark, out);
@@ -380,13 +305,13 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
 
   /** The gateway was away: nobody was silent meanwhile as far as it knows. */
   away(): void {
-    this.#silence?.away(this.#watermark.value());
+    this.#judges.silence?.away(this.#watermark.value());
   }
 
   /** The clean stop: open episodes close with reason `shutdown`, and all rollups go out. Nothing may be accepted afterwards. */
   close(out: Collector<EngineOutput>): void {
     const watermark = this.#watermark.value();
-    if (watermark !== undefined) this.#listen(watermark, out);
+    if (watermark !== undefined) this.#judges.listen(this.#sensors.size, watermark, out);
     this.closeEpisodes('shutdown', out);
     this.closeRollups(out);
   }
@@ -399,12 +324,7 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
 
   /** Closes all open episodes. */
   closeEpisodes(reason: CloseReason, out: Collector<EngineOutput>): void {
-    for (const tracker of this.#all) {
-      for (let slot = 0; slot < this.#sensors.size; slot++) {
-        const episode = tracker.close(slot, this.#sensors.newestAt(slot), reason);
-        if (episode !== undefined) this.#tell(tracker, slot, episode, out);
-      }
-    }
+    this.#judges.close(this.#sensors.size, (slot) => this.#sensors.newestAt(slot), reason, out);
   }
 
   /**
@@ -413,7 +333,8 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
    */
   *prepareSnapshot(): Generator<undefined> {
     for (const [, state] of this.#learned()) yield* state.prepareSnapshot();
-    for (const { detector } of this.#all) if (detector.state !== undefined) yield* detector.state.prepareSnapshot();
+    for (const { detector } of this.#judges.all)
+      if (detector.state !== undefined) yield* detector.state.prepareSnapshot();
   }
 
   /** A copy of everything that the engine knows, to go on from with {@link restore}: about 2.8 KB per sensor. */
@@ -422,7 +343,8 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
       outOfOrder: this.#outOfOrder,
       rollupsEarly: this.#rollupsEarly,
       lookAtOpen: this.#lookAtOpen,
-      ...(this.#silence !== undefined && { silence: this.#silence.snapshot() }),
+      ...(this.#judges.silence !== undefined && { silence: this.#judges.silence.snapshot() }),
+      ...(this.#apart.size > 0 && { apart: [...this.#apart] }),
     };
     return [
       { name: SECTION, version: VERSION, values: counters, arrays: {} },
@@ -430,9 +352,9 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
       this.#watermark.snapshot(),
       this.#rollups.snapshot(),
       this.#accepted.snapshot(),
-      episodesSection(this.#all, this.#related),
+      episodesSection(this.#judges.all, this.#judges.related),
       ...this.#learned().map(([name, state]) => learnedSection(name, state)),
-      ...this.#all.map((tracker) => tracker.snapshotDetector()),
+      ...this.#judges.all.map((tracker) => tracker.snapshotDetector()),
     ];
   }
 
@@ -452,7 +374,6 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
     this.#outOfOrder = counters.outOfOrder;
     this.#rollupsEarly = counters.rollupsEarly;
     this.#lookAtOpen = counters.lookAtOpen;
-    if (counters.silence !== undefined) this.#silence?.restore(counters.silence);
     this.#sensors.restore(sections);
     for (let slot = 0; slot < this.#sensors.size; slot++) this.#addSensor(slot);
     this.#watermark.restore(sections);
@@ -460,9 +381,11 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
     for (let slot = 0; slot < this.#sensors.size; slot++) newest = Math.max(newest, this.#sensors.newestAt(slot));
     this.#accepted.restore(sections, newest);
     const leftOut = this.#restoreLearned(sections);
+    for (const slot of counters.apart ?? []) this.#setApart(slot);
+    if (counters.silence !== undefined) this.#judges.silence?.restore(counters.silence);
     const rollups: EngineOutput[] = [];
     this.#emitRollups(this.#rollups.restore(sections), { emit: (output) => void rollups.push(output) });
-    restoreEpisodes(sections, this.#all, this.#related, openEpisodes === 'go-on');
+    restoreEpisodes(sections, this.#judges.all, this.#judges.related, openEpisodes === 'go-on');
     return { leftOut, rollups };
   }
 
@@ -472,7 +395,7 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
       ...this.#learned().map(
         ([name, state]) => [name, (section: StateSection) => restoreLearned(section, state, sensors)] as const,
       ),
-      ...this.#all.map(
+      ...this.#judges.all.map(
         (tracker) =>
           [tracker.detector.name, (section: StateSection) => tracker.restoreDetector(section, sensors)] as const,
       ),
@@ -540,7 +463,7 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
   *sensors(): Generator<SensorState> {
     for (let slot = 0; slot < this.#sensors.size; slot++) {
       const naming = (is: (tracker: EpisodeTracker) => boolean): string[] =>
-        this.#all.filter(is).map(({ detector }) => detector.name);
+        this.#judges.all.filter(is).map(({ detector }) => detector.name);
       yield {
         ...this.#sensors.sensor(slot),
         newestAt: this.#sensors.newestAt(slot),

@@ -3,7 +3,8 @@ import { stat } from 'node:fs/promises';
 import { type EpochMs, epochMs, type GatewayName } from '@floorwatch/contracts';
 import { loadConfig, StartError } from '@floorwatch/runtime';
 
-import { agentConfigSchema } from '../config.ts';
+import { type AgentConfig, agentConfigSchema } from '../config.ts';
+import { unitsConfigSchema } from '../ingest/units-config.ts';
 import { type EngineConfig, engineConfigSchema } from '../sensor-engine-config.ts';
 import { type EngineOutput, type EpisodeEvent, SensorEngine } from '../sensor-engine.ts';
 import { StateError } from '../state-section.ts';
@@ -45,11 +46,11 @@ export async function backtest(
   { config, compare }: BacktestOptions,
   progress: (file: string, readings: number) => void,
 ): Promise<BacktestReport[]> {
-  const own = await readEngineConfig(config);
-  const other = compare === undefined ? undefined : await readEngineConfig(compare);
+  const { engine: own, units } = await readConfig(config);
+  const other = compare === undefined ? undefined : (await readConfig(compare)).engine;
   const reports: BacktestReport[] = [];
   for (const file of files) {
-    const input = (await isFolder(file)) ? await openJournal(file) : openRecording(file);
+    const input = (await isFolder(file)) ? await openJournal(file) : openRecording(file, units);
     const counts: RecordingCounts = { readings: 0, skipped: 0 };
     const sensors = new SensorReports();
     const runs = [own, ...(other === undefined ? [] : [other])].map((each) => begin(file, each, input));
@@ -118,8 +119,8 @@ class Run {
   }
 }
 
-async function readEngineConfig(file: string | undefined): Promise<EngineConfig> {
-  if (file === undefined) return engineConfigSchema.parse({});
-  const { engine } = await loadConfig(file, agentConfigSchema);
-  return engine;
+/** What decides about recordings; of the units of a journal the agent has decided when it took them in. */
+async function readConfig(file: string | undefined): Promise<Pick<AgentConfig, 'engine' | 'units'>> {
+  if (file !== undefined) return loadConfig(file, agentConfigSchema);
+  return { engine: engineConfigSchema.parse({}), units: unitsConfigSchema.parse({}) };
 }

@@ -9,6 +9,10 @@ import { messageOf, StartError } from '@floorwatch/runtime';
 import { parse } from 'csv-parse';
 import { z } from 'zod';
 
+import { SensorRegistry } from '../ingest/sensor-registry.ts';
+import { SensorUnits } from '../ingest/sensor-units.ts';
+import { UnitNames } from '../ingest/unit-names.ts';
+import type { UnitsConfig } from '../ingest/units-config.ts';
 import { statsLimits } from '../stats/limits.ts';
 import type { BacktestInput, RecordingCounts } from './backtest-input.ts';
 
@@ -27,11 +31,17 @@ const lineSchema = z.object({
 });
 
 /** A recording as the input of a backtest, which begins with nothing known; see {@link readRecording}. */
-export const openRecording = (file: string): BacktestInput => ({
+export const openRecording = (file: string, config: UnitsConfig): BacktestInput => ({
   state: undefined,
   hasClock: false,
   async *items(counts) {
-    for await (const reading of readRecording(file, counts)) yield { kind: 'reading', reading };
+    const names = new UnitNames(config.aliases);
+    const units = new SensorUnits(config.rules.map((rule) => ({ ...rule, unit: names.nameOf(rule.unit) })));
+    const sensors = new SensorRegistry(Infinity);
+    for await (const { unit, ...reading } of readRecording(file, counts)) {
+      const named: Reading = unit === undefined ? reading : { ...reading, unit: names.nameOf(unit) };
+      yield { kind: 'reading', reading: units.sort(sensors.readmit(reading.device, reading.metric), named) };
+    }
   },
 });
 

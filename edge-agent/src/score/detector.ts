@@ -45,6 +45,8 @@ export interface Detector {
   readonly version: number;
   /** Normal readings in a row that close an episode. */
   readonly closeAfterReadings: number;
+  /** What it makes of a sensor before it was asked about any reading; `warming-up` unless said otherwise. */
+  readonly judgementAtFirst?: Judgement;
   /** What it has learned; without it, the detector learns nothing. */
   readonly state?: LearnedState | undefined;
   /** Makes room for one more sensor, whose slot is the next. */

@@ -84,10 +84,8 @@ const FLAPS_MAX = 4;
  * at most every 10 s of event time and once more when its severity rises, and `closed` by enough normal readings in a row: more of them
  * every time that it opens again soon after, so that a fault which comes and goes is few episodes.
  */
-export class EpisodeTracker {
-  readonly detector: Detector;
-  /** Whether the detector learns after it has judged. */
-  readonly learns: boolean;
+export class EpisodeTracker<D extends Detector = Detector> {
+  readonly detector: D;
   readonly #gateway: GatewayName;
   readonly #context: SensorContext;
   readonly #mayOpen: (slot: number) => boolean;
@@ -102,13 +100,12 @@ export class EpisodeTracker {
 
   /** @param mayOpen whether an episode of the sensor may open now; asked when a reading is anomalous and none is open. */
   constructor(
-    detector: Detector,
+    detector: D,
     gateway: GatewayName,
     context: SensorContext,
     mayOpen: (slot: number) => boolean = () => true,
   ) {
     this.detector = detector;
-    this.learns = detector.learn !== undefined;
     this.#gateway = gateway;
     this.#context = context;
     this.#mayOpen = mayOpen;
@@ -117,7 +114,7 @@ export class EpisodeTracker {
   addSensor(slot: number, sensor: RollupSensor): void {
     this.#sensors = Math.max(this.#sensors, slot + 1);
     if (slot >= this.#states.length) this.#states = growUint8(this.#states, capacityFor(slot + 1, slot));
-    this.#states[slot] = placeOf('warming-up');
+    this.#states[slot] = placeOf(this.detector.judgementAtFirst ?? 'warming-up');
     this.detector.addSensor(slot, sensor);
   }
 
@@ -130,11 +127,18 @@ export class EpisodeTracker {
     return JUDGEMENTS[this.#states[slot]! & ~OPEN]!;
   }
 
+  /** Takes what the detector makes of a reading; whether {@link observe} has anything to do with it, which nearly never is so. */
+  note(slot: number, judgement: Judgement): boolean {
+    const open = this.#states[slot]! & OPEN;
+    this.#states[slot] = placeOf(judgement) | open;
+    return open !== 0 || judgement === 'anomalous';
+  }
+
   /** Takes the detector's verdict on a reading and returns the record that is due, if any. The detector has not learned it yet. */
   observe(slot: number, reading: Reading, verdict: Readonly<Verdict>): EpisodeEvent | undefined {
-    const open = this.#states[slot]! & OPEN;
-    this.#states[slot] = placeOf(verdict.judgement) | open;
-    if (open !== 0) return this.#follow(this.#open.get(slot)!, slot, reading, verdict);
+    this.note(slot, verdict.judgement);
+    const episode = this.#open.get(slot);
+    if (episode !== undefined) return this.#follow(episode, slot, reading, verdict);
     return verdict.judgement === 'anomalous' && this.#mayOpen(slot)
       ? this.open(slot, reading.eventTime, reading.value, verdict)
       : undefined;

@@ -1,5 +1,6 @@
 import { type EpochMs, epochMs, type Reading, type RollupSensor, type SensorName } from '@floorwatch/contracts';
 
+import { capacityFor, growFloat64 } from '../stats/grow.ts';
 import { LearnedState } from '../stats/learned-state.ts';
 import type { ReadingInHand } from '../stats/reading-in-hand.ts';
 import type { SensorRows } from '../stats/sensor-rows.ts';
@@ -9,7 +10,7 @@ import type { Detector, Verdict } from './detector.ts';
 import { durationInWords } from './duration-words.ts';
 import type { EpisodeEvent, EpisodeTracker } from './episode-tracker.ts';
 import { findRule } from './sensor-pattern.ts';
-import type { SwitchConfig } from './switch-config.ts';
+import type { SilentConfig } from './silent-config.ts';
 import { nameOf } from './wording.ts';
 
 /** A silence so many times as long as the sensor's cadence allows is critical. */
@@ -20,12 +21,19 @@ export class SilentDetector implements Detector {
   readonly name = 'silent';
   readonly version = 1;
   readonly closeAfterReadings = 1;
-  readonly #config: SwitchConfig;
+  readonly #config: SilentConfig;
   readonly #off: boolean[] = [];
   readonly #intervals: IntervalDetector;
+  /**
+   * By slot, what the intervals say of {@link silentAfter}, in a row of its own: the clock asks for all sensors at once. NaN: they have not
+   * been asked yet.
+   */
+  #silentAfter = new Float64Array();
+  /** Since when sensors are expected that had sent nothing then, by slot; epoch milliseconds. */
+  readonly #expectedFrom = new Map<number, number>();
   readonly state: LearnedState;
 
-  constructor(config: SwitchConfig, rows?: SensorRows) {
+  constructor(config: SilentConfig, rows?: SensorRows) {
     this.#config = config;
     this.#intervals = new IntervalDetector(rows);
     this.state = new LearnedState(
@@ -38,6 +46,32 @@ export class SilentDetector implements Detector {
   addSensor(slot: number, sensor: SensorName): void {
     this.#off[slot] = findRule(this.#config.rules, sensor)?.enabled === false;
     this.#intervals.forget(slot);
+    if (slot >= this.#silentAfter.length) {
+      this.#silentAfter = growFloat64(this.#silentAfter, capacityFor(slot + 1, slot), NaN);
+    }
+    this.#silentAfter[slot] = NaN;
+  }
+
+  /** From now on nobody misses the sensor. */
+  exempt(slot: number): void {
+    this.#off[slot] = true;
+    this.#silentAfter[slot] = Infinity;
+  }
+
+  /** The sensor is missed if it sends nothing for too long from `from` on; once it has sent something, its own cadence counts. */
+  expect(slot: number, from: number): void {
+    if (this.#off[slot] === true || this.#isHeard(slot)) return;
+    this.#expectedFrom.set(slot, from);
+    this.#silentAfter[slot] = from + this.#config.expectedWithinMs;
+  }
+
+  /** Sensors that were expected and have sent nothing, and since when. */
+  unheard(): (readonly [slot: number, from: number])[] {
+    return [...this.#expectedFrom].filter(([slot]) => !this.#isHeard(slot));
+  }
+
+  #isHeard(slot: number): boolean {
+    return this.#intervals.newestAt(slot) > 0;
   }
 
   judge(slot: number, _reading: ReadingInHand, verdict: Verdict): void {
@@ -48,32 +82,41 @@ export class SilentDetector implements Detector {
   learn(slot: number, { times }: ReadingInHand): void {
     if (this.#off[slot] === true) return;
     this.#intervals.accept(slot, times, 0);
+    this.#silentAfter[slot] = this.#intervals.silentAfter(slot);
   }
 
   /** The instant after which the sensor is silent if no reading comes, epoch ms; Infinity while its cadence is unknown. */
   silentAfter(slot: number): number {
-    return this.#off[slot] === true ? Infinity : this.#intervals.silentAfter(slot);
+    const known = this.#silentAfter[slot]!;
+    if (!Number.isNaN(known)) return known;
+    const silentAfter = this.#off[slot] === true ? Infinity : this.#intervals.silentAfter(slot);
+    this.#silentAfter[slot] = silentAfter;
+    return silentAfter;
   }
 
-  /** Event time of its newest reading; NaN or −∞: there is none. */
-  newestAt(slot: number): number {
-    return this.#intervals.newestAt(slot);
+  /** From when on its silence counts: the event time of its newest reading; without any, since when it is expected. */
+  quietFrom(slot: number): number {
+    return this.#isHeard(slot) ? this.#intervals.newestAt(slot) : (this.#expectedFrom.get(slot) ?? 0);
   }
 
   /** … after which its silence is critical. */
   criticalAfter(slot: number): number {
-    const newest = this.#intervals.newestAt(slot);
-    return newest + CRITICAL_FACTOR * (this.silentAfter(slot) - newest);
+    const from = this.quietFrom(slot);
+    return from + CRITICAL_FACTOR * (this.silentAfter(slot) - from);
   }
 
   explain(sensor: RollupSensor, slot: number): string {
-    const allowed = this.silentAfter(slot) - this.#intervals.newestAt(slot);
+    const allowed = this.silentAfter(slot) - this.quietFrom(slot);
+    if (!this.#isHeard(slot))
+      return `${nameOf(sensor)} is expected, and has sent nothing within ${durationInWords(allowed)}.`;
     return `${nameOf(sensor)} has sent nothing for ${durationInWords(allowed)}; ${this.#usual(slot)}.`;
   }
 
   /** The sentence about a silence that has ended at `at`. To be asked before the reading that ended it is learned. */
   explainEnd(sensor: RollupSensor, slot: number, at: EpochMs): string {
-    const lasted = at - this.#intervals.newestAt(slot);
+    const lasted = at - this.quietFrom(slot);
+    if (!this.#isHeard(slot))
+      return `${nameOf(sensor)} is expected, and has sent its first reading after ${durationInWords(lasted)}.`;
     return `${nameOf(sensor)} was silent for ${durationInWords(lasted)}; ${this.#usual(slot)}.`;
   }
 
@@ -86,6 +129,8 @@ export class SilentDetector implements Detector {
 export interface SavedSilence {
   readonly awayFrom: number | null;
   readonly since: number | null;
+  /** Sensors that were expected and have sent nothing, and since when; absent: none. */
+  readonly expected?: readonly (readonly [slot: number, from: number])[];
 }
 
 /**
@@ -96,7 +141,7 @@ export interface SavedSilence {
  * faster than that, the reading that ends it. Both ways give the same episode.
  */
 export class SilenceWatch {
-  readonly tracker: EpisodeTracker;
+  readonly tracker: EpisodeTracker<SilentDetector>;
   readonly #detector: SilentDetector;
   readonly #newestValue: (slot: number) => number;
   readonly #verdict: Verdict = {
@@ -107,6 +152,7 @@ export class SilenceWatch {
     low: null,
     high: null,
   };
+  readonly #judged: Verdict = { ...this.#verdict, judgement: 'off' };
 
   /** While the gateway was away nobody can say who was silent. Set until time has gone on since: the watermark when it came back. */
   #awayFrom: number | null = null;
@@ -114,7 +160,11 @@ export class SilenceWatch {
   #since = -Infinity;
 
   /** @param tracker makes the episodes of `detector`. */
-  constructor(detector: SilentDetector, tracker: EpisodeTracker, newestValue: (slot: number) => number) {
+  constructor(
+    detector: SilentDetector,
+    tracker: EpisodeTracker<SilentDetector>,
+    newestValue: (slot: number) => number,
+  ) {
     this.#detector = detector;
     this.tracker = tracker;
     this.#newestValue = newestValue;
@@ -127,21 +177,46 @@ export class SilenceWatch {
 
   /** What {@link restore} takes. */
   snapshot(): SavedSilence {
-    return { awayFrom: this.#awayFrom, since: this.#since === -Infinity ? null : this.#since };
+    const expected = this.#detector.unheard();
+    return {
+      awayFrom: this.#awayFrom,
+      since: this.#since === -Infinity ? null : this.#since,
+      ...(expected.length > 0 && { expected }),
+    };
   }
 
-  restore({ awayFrom, since }: SavedSilence): void {
+  /** To be called when the sensors are known that the snapshot is of. */
+  restore({ awayFrom, since, expected = [] }: SavedSilence): void {
     this.#awayFrom = awayFrom;
     this.#since = since ?? -Infinity;
+    for (const [slot, from] of expected) this.#detector.expect(slot, from);
   }
 
-  /** Whether there is anything to do for a sensor at the time `now`, or with a reading of that time. */
+  /** See {@link SilentDetector.expect}; a sensor that is expected already stays so. */
+  expect(slots: readonly number[], from: number): void {
+    const known = new Set(this.#detector.unheard().map(([slot]) => slot));
+    for (const slot of slots) if (!known.has(slot)) this.#detector.expect(slot, from);
+  }
+
+  exempt(slot: number): void {
+    this.#detector.exempt(slot);
+  }
+
+  /** Whether {@link check} may have anything to do for a sensor at the time `now`. */
   isDue(slot: number, now: number): boolean {
-    if (this.#awayFrom !== null && now > this.#awayFrom) {
+    if (this.#awayFrom !== null) {
+      if (!(now > this.#awayFrom)) return this.tracker.isOpen(slot);
       this.#awayFrom = null;
       this.#since = now;
     }
-    return this.tracker.isOpen(slot) || now > this.#silentAfter(slot);
+    return now > this.#detector.silentAfter(slot) || this.tracker.isOpen(slot);
+  }
+
+  /** Learns when a reading in order came, after {@link hear}. */
+  learn(slot: number, hand: ReadingInHand): void {
+    this.#detector.judge(slot, hand, this.#judged);
+    this.tracker.note(slot, this.#judged.judgement);
+    this.#detector.learn(slot, hand);
   }
 
   #silentAfter(slot: number): number {
@@ -150,7 +225,7 @@ export class SilenceWatch {
 
   /** How much of the sensor's silence the gateway was away. */
   #awayMs(slot: number): number {
-    return Math.max(0, this.#since - this.#detector.newestAt(slot));
+    return Math.max(0, this.#since - this.#detector.quietFrom(slot));
   }
 
   /** Looks at a sensor at the time `now`; the records that are due. */
@@ -160,7 +235,10 @@ export class SilenceWatch {
     if (!(now > silentAfter)) return [];
     const due: EpisodeEvent[] = [];
     if (!this.tracker.isOpen(slot)) {
-      due.push(this.tracker.open(slot, epochMs(Math.ceil(silentAfter)), this.#newestValue(slot), this.#verdict));
+      const value = this.#newestValue(slot);
+      // A sensor that was never heard has no value; nothing is judged by it.
+      const shown = Number.isNaN(value) ? 0 : value;
+      due.push(this.tracker.open(slot, epochMs(Math.ceil(silentAfter)), shown, this.#verdict));
     }
     const criticalAfter = detector.criticalAfter(slot) + this.#awayMs(slot);
     if (now > criticalAfter) {

@@ -1,12 +1,4 @@
-import {
-  type EpochMs,
-  epochMs,
-  type HashSum,
-  type Reading,
-  type RollupSensor,
-  sensorKey,
-  textHash,
-} from '@floorwatch/contracts';
+import { type EpochMs, epochMs, type HashSum, type RollupSensor, sensorKey, textHash } from '@floorwatch/contracts';
 
 import { numbersOf, requireSection, StateError, type StateSection } from '../state-section.ts';
 import type { ReadingInHand } from './reading-in-hand.ts';
@@ -44,7 +36,7 @@ export class SensorTable {
   }
 
   /** The slot of the reading's sensor. A new sensor gets the next slot, which is then `size` − 1. */
-  slotOf(reading: Reading): number {
+  slotOf(reading: RollupSensor): number {
     let metrics = this.#slots.get(reading.device);
     if (metrics === undefined) {
       metrics = new Map();

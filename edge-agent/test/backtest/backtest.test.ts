@@ -140,6 +140,18 @@ describe('a backtest', () => {
     expect(same?.sensors[0]).toMatchObject({ kinds: { 'above-limit': 1 }, appear: [], disappear: [] });
   });
 
+  it('keeps readings in another unit apart, as the agent does', async () => {
+    const line = (i: number, unit: string) =>
+      JSON.stringify({ device: 'press', metric: 'temperature', value: i % 7, ts: START + i * 60_000, unit });
+    const units = ['degC', '°C', 'C'];
+    const lines = Array.from({ length: 90 }, (_, i) => line(i, i > 60 && i < 70 ? '°F' : units[i % 3]!));
+    const [report] = await run([await file('press.ndjson', lines.join('\n'))]);
+    expect(report?.sensors.map(({ metric, readings, kinds }) => [metric, readings, kinds['unit']])).toEqual([
+      ['temperature', 81, 1],
+      ['temperature (°F)', 9, undefined],
+    ]);
+  });
+
   it('judges each recording by itself, and tells no rate of less than a day', async () => {
     const short = await file('short.csv', csv.split('\n').slice(0, 100).join('\n'));
     const reports = await run([short, short]);

@@ -156,7 +156,10 @@ describe('an engine with another configuration', () => {
 
 describe('a snapshot that can not be taken up', () => {
   const { sections } = halfWay('shipped');
-  const learned = sections.filter(({ name }) => name.startsWith('detector:'));
+  // Those of detectors that learn nothing hold only what they made of the newest readings.
+  const learned = sections.filter(
+    ({ name, arrays }) => name.startsWith('detector:') && Object.keys(arrays).some((array) => array !== 'judgements'),
+  );
   const lasting = sections.filter(({ name }) => !name.startsWith('detector:'));
   /** Earlier releases did not write it. */
   const later = new Set(['accepted-counts']);
