@@ -8,9 +8,9 @@ export class ReprocessError extends Error {
   override readonly name = 'ReprocessError';
 }
 
-type Readable = Pick<Store, 'windows' | 'windowsByTime' | 'anomalies'>;
+type Readable = Pick<Store, 'windows' | 'windowsByTime' | 'scan'>;
 
-/** Asks a store again while it can't answer, for a while. */
+/** Asks a store again while it can't answer, for a while. A scan may then hand rows over more than once. */
 export class PatientStore implements Readable {
   readonly #store: Readable;
   readonly #signal: AbortSignal;
@@ -22,7 +22,7 @@ export class PatientStore implements Readable {
 
   windows: Readable['windows'] = async (query) => this.#ask(async () => this.#store.windows(query));
   windowsByTime: Readable['windowsByTime'] = async (query) => this.#ask(async () => this.#store.windowsByTime(query));
-  anomalies: Readable['anomalies'] = async (query) => this.#ask(async () => this.#store.anomalies(query));
+  scan: Readable['scan'] = async (query, take, signal) => this.#ask(async () => this.#store.scan(query, take, signal));
 
   async #ask<T>(ask: () => Promise<T>): Promise<T> {
     const { replayStoreMsMax, retryPauseMs, retryPauseMsMax } = processorLimits;

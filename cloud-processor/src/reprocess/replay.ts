@@ -5,7 +5,7 @@ import {
   type IngestAddress,
   lastNumber,
   parseIngestSubject,
-  type FloorRecord,
+  type GatewayRow,
   type Row,
   rollupStart,
   type RollupsRecord,
@@ -19,14 +19,16 @@ import { anomalyRow, gatewayRow } from '../rows.ts';
 import type { Judgement, SequencerLimits, SourceName, SourceSnapshot } from '../sequence/sequencer.ts';
 import type { WindowConfig } from '../window/window-config.ts';
 import type { HeldNumbers } from './held-numbers.ts';
+import type { ToldRow } from './compare-rows.ts';
 import { planReplay, type ReplayPlan } from './replay-plan.ts';
 
 /** What the records of one message became. */
 export interface ReplayedRows {
   /** Sealed windows. Those that late readings belong to come from `lateWindows`. */
   readonly windows: readonly WindowRow[];
-  /** Episodes and reports: each record tells a whole row, so these come of every record that the live state took. */
-  readonly others: readonly Row[];
+  /** Each record tells a whole one, so episodes and reports come of every record that the live state took. */
+  readonly told: readonly ToldRow[];
+  readonly reports: readonly GatewayRow[];
 }
 
 /**
@@ -46,7 +48,7 @@ interface Progress {
   isAstray: boolean;
 }
 
-const NOTHING: ReplayedRows = { windows: [], others: [] };
+const NOTHING: ReplayedRows = { windows: [], told: [], reports: [] };
 
 /**
  * The live state's own code with a fresh state, fed once more with what the stream still holds. Windows whose beginning the stream no
@@ -103,13 +105,17 @@ export class Replay {
     const read = readMessage(message);
     if (read === undefined || !this.#wasTaken(read.address, read.batch)) return NOTHING;
     const { address, batch } = read;
-    const others = batch.records.flatMap((record) => rowOf(address, record, batch.epoch));
+    const told = batch.records.flatMap((record): ToldRow[] =>
+      record.kind === 'anomaly' ? [anomalyRow(address, record, batch.epoch)] : [],
+    );
+    const reports = batch.records.flatMap((record) => (record.kind === 'status' ? [gatewayRow(address, record)] : []));
     const gateway = this.#gateways.get(gatewayKey(address));
-    if (address.lane !== 'telemetry' || gateway === undefined) return { windows: [], others };
+    if (address.lane !== 'telemetry' || gateway === undefined) return { windows: [], told, reports };
     this.#rows = [];
     const judgement = this.#fold.apply(address, batch, message.storedAt);
     this.#follow(gateway, batch, judgement);
-    return { windows: this.#rows.filter((row) => row.table === 'window'), others };
+    const counted = this.#rows.filter((row) => row.table === 'counted' || row.table === 'counted_episodes');
+    return { windows: this.#rows.filter((row) => row.table === 'window'), told: [...told, ...counted], reports };
   }
 
   /** Whether the live state has taken a batch, up to its last number. */
@@ -177,8 +183,3 @@ const endOf = (record: RollupsRecord): number =>
     (end: number, _sensor, index) => Math.max(end, rollupStart(record, index) + record.bucketMs),
     -Infinity,
   );
-
-function rowOf(name: IngestAddress, record: FloorRecord, epoch: string): readonly Row[] {
-  if (record.kind === 'anomaly') return [anomalyRow(name, record, epoch)];
-  return record.kind === 'status' ? [gatewayRow(name, record)] : [];
-}

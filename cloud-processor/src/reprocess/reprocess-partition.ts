@@ -5,7 +5,7 @@ import { processorLimits } from '../limits.ts';
 import type { Lane } from '../partition-parts.ts';
 import type { LiveState, StreamMessage } from '../partition.ts';
 import type { Store } from '../write/store.ts';
-import { EpisodeComparison } from './compare-episodes.ts';
+import { RowComparison, timeOf } from './compare-rows.ts';
 import { WindowComparison, type WindowName } from './compare-windows.ts';
 import { HeldNumbers } from './held-numbers.ts';
 import { PatientStore, ReprocessError } from './patient-store.ts';
@@ -18,7 +18,7 @@ import type { StreamExtent, StreamPass } from './stream-pass.ts';
 export interface PartitionJob {
   readonly lane: Lane;
   readonly stream: StreamPass;
-  readonly store: Pick<Store, 'windows' | 'windowsByTime' | 'anomalies'>;
+  readonly store: Pick<Store, 'windows' | 'windowsByTime' | 'scan'>;
   readonly request: ReprocessRequest;
   readonly counts: ReprocessCounts;
   readonly tell: (step: Omit<ReprocessStep, 'partition'>) => void;
@@ -164,7 +164,8 @@ async function replayAll(
   const output = outputOf(job, signal);
   const store = new PatientStore(job.store, signal);
   const windows = new WindowComparison(store, output, counts.windows);
-  const episodes = new EpisodeComparison(store, output, counts.anomalies);
+  const anomalies = new RowComparison(store, output, counts.anomalies, signal);
+  const counted = new RowComparison(store, output, counts.counted, signal);
   const isInside = ({ start, size }: WindowName): boolean => request.from <= start && start + size <= request.to;
   const isInRange = (at: number): boolean => request.from <= at && at < request.to;
   const putOther = async (row: Row): Promise<void> => {
@@ -184,10 +185,10 @@ async function replayAll(
       const whole = inside.filter((window) => replay.isWhole(window));
       counts.windows.partial += inside.length - whole.length;
       await windows.add(whole);
-      for (const row of rows.others) {
-        if (row.table === 'anomaly' && isInRange(row.openedAt)) await episodes.add(row);
-        else if (row.table === 'gateway' && isInRange(row.at)) await putOther(row);
+      for (const row of rows.told) {
+        if (isInRange(timeOf(row))) await (row.table === 'anomaly' ? anomalies : counted).add(row);
       }
+      for (const row of rows.reports) if (isInRange(row.at)) await putOther(row);
       if (replay.lateWindows.rollups >= processorLimits.replayedLateRollupsMax) await correct();
     },
     signal,
@@ -195,7 +196,8 @@ async function replayAll(
   signal.throwIfAborted();
   await correct();
   await windows.end();
-  await episodes.compare();
+  await anomalies.compare();
+  await counted.compare();
   for (const [key, readings] of replay.lateCounts ?? []) {
     const row = lateRow(key, readings);
     if (row !== undefined && isInside(row) && replay.isWhole(row)) await putOther(row);

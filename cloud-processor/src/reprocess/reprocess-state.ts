@@ -1,6 +1,6 @@
 import type { EpochMs } from '@floorwatch/contracts';
 
-import type { EpisodeCounts } from './compare-episodes.ts';
+import type { RowCounts } from './compare-rows.ts';
 import type { WindowCounts } from './compare-windows.ts';
 import type { ReplayGap } from './replay.ts';
 
@@ -18,7 +18,9 @@ export interface ReprocessCounts {
     /** In the range, but not made: the stream no longer holds all that belongs into them. */
     partial: number;
   };
-  anomalies: EpisodeCounts;
+  anomalies: RowCounts;
+  /** What gateways say that they have accepted, for `verify`. */
+  counted: RowCounts;
   /** Rows of other kinds that were written again as they are. */
   others: number;
 }
@@ -53,5 +55,6 @@ export interface ReprocessStatus extends ReprocessRequest {
 export const noCounts = (): ReprocessCounts => ({
   windows: { same: 0, missing: 0, changed: 0, kept: 0, partial: 0 },
   anomalies: { same: 0, missing: 0, changed: 0 },
+  counted: { same: 0, missing: 0, changed: 0 },
   others: 0,
 });

@@ -197,6 +197,9 @@ const reprocess: z.ZodType<ReprocessStatus> = z.strictObject({
       partial: count.describe('The stream no longer holds all that belongs into them'),
     }),
     anomalies: z.strictObject({ same: count, missing: count, changed: count }),
+    counted: z
+      .strictObject({ same: count, missing: count, changed: count })
+      .describe('What gateways say that they have accepted'),
     others: count.describe('Reports and counts of late readings that were written again'),
   }),
   gateways: z

@@ -103,6 +103,7 @@ export function isOlder(stored: Row, row: Row): boolean {
 /** What only grows from one value of a key to the next, the most telling first. */
 function ageOf(row: Row): readonly number[] {
   if (row.table === 'window') return [row.through === undefined ? 0 : orderOf(row.through), row.revision];
+  if (row.table === 'counted' || row.table === 'counted_episodes') return [orderOf(row.through)];
   if (row.table !== 'anomaly') return [];
   const { phase, readings, eventTime, severity, related } = row;
   return [

@@ -1,10 +1,11 @@
-import { epochMs, INGEST_STREAM, type WindowRow } from '@floorwatch/contracts';
+import { type AcceptedCounts, epochMs, type FloorRecord, INGEST_STREAM, type WindowRow } from '@floorwatch/contracts';
 import { describe, expect, it, vi } from 'vitest';
 
 import { resourcesPerTest, waitFor } from '../../../tests/support/index.ts';
+import type { StreamMessage } from '../../src/partition.ts';
 import type { ReprocessStatus } from '../../src/reprocess/reprocess-state.ts';
 import { StoreError } from '../../src/write/store.ts';
-import { BASE, MINUTE } from '../support/floor.ts';
+import { BASE, batchOf, messageOf, MINUTE, tick } from '../support/floor.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 import { connectPublisher, hasStream, type RunningPipeline, startPipeline } from '../support/running.ts';
 import { scriptedStream } from '../support/script.ts';
@@ -13,7 +14,7 @@ import { scriptedStream } from '../support/script.ts';
 vi.setConfig({ testTimeout: 60_000 });
 
 const resources = resourcesPerTest();
-const TABLES = ['window', 'anomaly', 'late', 'gateway'] as const;
+const TABLES = ['window', 'anomaly', 'late', 'gateway', 'counted', 'counted_episodes'] as const;
 const ALL = { from: epochMs(0), to: epochMs(4e12), dryRun: false };
 const NOTHING_NEW = { missing: 0, changed: 0, kept: 0, partial: 0 };
 const signal = new AbortController().signal;
@@ -26,6 +27,17 @@ async function reprocessed({ pipeline }: RunningPipeline, request = ALL): Promis
   return reprocessor.status!;
 }
 
+/** A gateway's word of what it has accepted in an hour, and then of more. */
+const told = (n: number): StreamMessage => {
+  const counts: AcceptedCounts = {
+    counter: '1-0000000a',
+    completeFrom: null,
+    hours: [{ device: 'press-01', metric: 'temperature', hour: epochMs(BASE), since: 0, n, hash: '0123456789abcdef' }],
+  };
+  const [number, at] = [8 + n, BASE + 3 * 3_600_000 + n];
+  return messageOf(batchOf([{ ...tick(number, at), counts } as FloorRecord], { epoch: '2-0000000b' }), 0);
+};
+
 /** A processor that has read the scripted stream, whose rows are all in the store. */
 async function processed() {
   const { url } = await resources.nats();
@@ -34,7 +46,8 @@ async function processed() {
   const dataDir = await resources.directory();
   const running = await startPipeline(resources, { url, dataDir, store });
   await waitFor('the stream exists', () => hasStream(publisher));
-  const messages = scriptedStream().filter(({ subject }) => !subject.includes('someone'));
+  const scripted = scriptedStream().filter(({ subject }) => !subject.includes('someone'));
+  const messages = [...scripted, ...[1, 2].map(told)];
   for (const { subject, data } of messages) await publisher.client.publish(subject, data);
   await waitFor('all is applied', () => running.partition().counts.batches === messages.length);
   await waitFor('all is stored', () => {
@@ -56,6 +69,7 @@ describe('reprocessing', () => {
     expect(status).toMatchObject({ state: 'done', problems: [], gateways: [] });
     expect(status.counts.windows).toEqual({ same: windowsIn(store).length, ...NOTHING_NEW });
     expect(status.counts.anomalies).toMatchObject({ missing: 0, changed: 0 });
+    expect(status.counts.counted).toEqual({ same: 1, missing: 0, changed: 0 });
     const rewritten = store.log.slice(written).map(({ row }) => row.table);
     expect(new Set(rewritten)).toEqual(new Set(['gateway', 'late']));
     expect(store.contents(...TABLES)).toEqual(before);
