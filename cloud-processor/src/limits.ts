@@ -1,4 +1,4 @@
-import { days, durationMs, seconds } from '@floorwatch/contracts';
+import { days, durationMs, minutes, seconds } from '@floorwatch/contracts';
 
 /** Every queue, list and retry of the processor, with the reason for its limit. Reaching one is counted and visible. */
 export const processorLimits = {
@@ -32,10 +32,12 @@ export const processorLimits = {
   lostRangesPerGatewayMax: 1_000,
   /** Stretches of numbers that one gateway declared lost, for `verify`; the two oldest are told as one beyond it. */
   lostNumbersPerGatewayMax: 200,
-  /** Times that one gateway began to count anew, for `verify`: with every new disk. */
-  countersPerGatewayMax: 16,
-  /** Stretches of numbers that one gateway declared lost, for `verify`; the two oldest are told as one beyond it. */
-  lostNumbersPerGatewayMax: 200,
+  /** Numbers that are missing are asked for every few seconds; after so long without a sign of the epoch, `verify` calls it wrong. */
+  verifyStuckMs: minutes(15),
+  /** Differences that `verify` lists; the others are counted. */
+  verifyDifferencesMax: 1_000,
+  /** How long `verify` waits for the checkpoints that it compares with. */
+  verifyCutMsMax: minutes(2),
   /** Times that one gateway began to count anew, for `verify`: with every new disk. */
   countersPerGatewayMax: 16,
   /** Starts of one agent whose numbers are remembered while the stream can hold them: one every ten minutes for a week. */

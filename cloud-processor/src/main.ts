@@ -20,6 +20,7 @@ import { createMetrics, statusOf } from './metrics.ts';
 import { Pipeline } from './pipeline.ts';
 import { reprocess, REPROCESS_HELP, type ReprocessOptions } from './reprocess/command.ts';
 import { createServeApp, FloorView, restoreView } from './serve/index.ts';
+import { verify, VERIFY_HELP, type VerifyOptions } from './verify/command.ts';
 import { createStore } from './write/create-store.ts';
 import { setUpStore } from './write/set-up.ts';
 import { StoreError } from './write/store.ts';
@@ -98,6 +99,23 @@ function addDeadLetters(program: Command, ended: (code: number) => void): void {
 /** A declaration for the same reason. */
 function addReprocess(program: Command, signal: AbortSignal, ended: (code: number) => void): void {
   program
+    .command('verify')
+    .description(
+      'compare what gateways say that they accepted with what is stored, on the running processor; exit code 0 only if all adds up',
+    )
+    .requiredOption(...CONFIG_OPTION)
+    .option(
+      '--from <time>',
+      "event hours from here on: ISO 8601 with a zone, or epoch milliseconds (default: 7 days before each gateway's watermark)",
+    )
+    .option('--to <time>', "event hours up to here (default: each gateway's watermark)")
+    .option('--gateway <site/gateway>', 'only of this gateway, or of this site')
+    .option('--json', 'print the result as JSON', false)
+    .addHelpText('after', VERIFY_HELP)
+    .action(async ({ config, ...options }: { config: string } & VerifyOptions) => {
+      ended(await verify(await loadConfig(config, processorConfigSchema), options, signal));
+    });
+  program
     .command('reprocess')
     .description(
       'make windows and anomalies again from what the stream still holds; asks the running processor, or does it if none runs',
@@ -141,6 +159,7 @@ async function run(configFile: string, signal: AbortSignal): Promise<void> {
         ? {}
         : { deadLetters: { letters: deadLetters, retry: async (id: string) => pipeline.retryDeadLetter(id) } }),
       ...(pipeline.reprocessor === undefined ? {} : { reprocessor: pipeline.reprocessor }),
+      ...(pipeline.verifier === undefined ? {} : { verifier: pipeline.verifier }),
       windowSizes: config.windows.sizes,
       exportDir: path.join(config.dataDir, 'exports'),
       logger,

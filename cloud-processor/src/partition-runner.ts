@@ -2,6 +2,7 @@ import { epochMs } from '@floorwatch/contracts';
 import { Condition, type Logger, messageOf, pause } from '@floorwatch/runtime';
 
 import type { CheckpointFile } from './checkpoint/checkpoint-file.ts';
+import type { CheckpointState } from './checkpoint/format.ts';
 import type { ReadTarget } from './consume/partition-reader.ts';
 import type { DeadLetters } from './dead-letters/dead-letters.ts';
 import type { SafeFloors } from './floors/safe-floors.ts';
@@ -35,6 +36,8 @@ export class PartitionRunner {
   readonly floors: SafeFloors;
   readonly #logger: Logger;
   readonly #storeReadableFrom: number;
+  /** Who waits for a checkpoint. */
+  readonly #cuts = new Set<(state: CheckpointState) => void>();
   readonly checkpoints: CheckpointFigures = {
     saved: 0,
     failed: 0,
@@ -77,7 +80,8 @@ export class PartitionRunner {
    * @param last nothing is read or written any more: the checkpoint says so, if it is sure that nothing can still land in the store.
    */
   async checkpoint(last = false): Promise<void> {
-    if (!this.partition.dirty && !this.floors.isBehind && !last) return;
+    if (!this.partition.dirty && !this.floors.isBehind && !last && this.#cuts.size === 0) return;
+    const cuts = new Set(this.#cuts);
     const begun = performance.now();
     const state = this.partition.capture(last && !this.partition.outbox.isLanding(begun));
     this.checkpoints.pauseMs = performance.now() - begun;
@@ -90,6 +94,7 @@ export class PartitionRunner {
       this.checkpoints.saved++;
       this.checkpoints.failing = false;
       this.checkpoints.savedAt = Date.now();
+      for (const take of cuts) take(state);
     } catch (error) {
       this.partition.markDirty();
       this.checkpoints.failed++;
@@ -100,6 +105,27 @@ export class PartitionRunner {
       );
     }
     this.checkpoints.durationMs = performance.now() - begun;
+  }
+
+  /** The next checkpoint that is taken and saved. @throws the reason of `signal` */
+  async cut(signal: AbortSignal): Promise<CheckpointState> {
+    signal.throwIfAborted();
+    return new Promise((resolve, reject) => {
+      const end = (): void => {
+        this.#cuts.delete(take);
+        signal.removeEventListener('abort', abort);
+      };
+      const take = (state: CheckpointState): void => {
+        end();
+        resolve(state);
+      };
+      const abort = (): void => {
+        end();
+        reject(signal.reason as Error);
+      };
+      this.#cuts.add(take);
+      signal.addEventListener('abort', abort);
+    });
   }
 
   /** The partition as the corrector of late readings sees it. */

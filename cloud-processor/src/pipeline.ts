@@ -31,8 +31,10 @@ import { processorLimits } from './limits.ts';
 import { assemblePartition, type Lane, writeOut } from './partition-parts.ts';
 import { Reprocessor } from './reprocess/reprocessor.ts';
 import { NatsStreamPass, type StreamPass } from './reprocess/stream-pass.ts';
+import { Verifier, type VerifyTarget } from './verify/verifier.ts';
 import { ALARM_CAUSES, type AlarmSnapshot } from './sequence/alarms.ts';
 import { LiveWriter } from './write/live-writer.ts';
+import { retentionOf } from './write/store-config.ts';
 import { type Store, StoreError } from './write/store.ts';
 
 /** A checkpoint that took long is followed by a pause of this many times its duration, so that saving never takes most of the time. */
@@ -53,6 +55,7 @@ export class Pipeline implements OpenWindows {
   #deadLetters: DeadLetters | undefined;
   #lanes: readonly Lane[] = [];
   #reprocessor: Reprocessor | undefined;
+  #verifier: Verifier | undefined;
   #stream: StreamPass | undefined;
   #floors: FloorPublisher | undefined;
   #lock: ProcessLock | undefined;
@@ -93,6 +96,11 @@ export class Pipeline implements OpenWindows {
   }
 
   /** Undefined before `open`. */
+  /** Undefined before `open`. */
+  get verifier(): Verifier | undefined {
+    return this.#verifier;
+  }
+
   get reprocessor(): Reprocessor | undefined {
     return this.#reprocessor;
   }
@@ -120,6 +128,7 @@ export class Pipeline implements OpenWindows {
       stream: () => (this.#connected && this.#storeConnected && this.#claims?.held === true ? this.#stream : undefined),
       logger: this.#logger,
     });
+    this.#verifier = new Verifier(this.#verifyTarget(deadLetters), this.#logger);
     this.#floors = new FloorPublisher({
       interval: this.#config.floorInterval,
       partitions: lanes.map(({ runner }) => runner.floors),
@@ -129,6 +138,22 @@ export class Pipeline implements OpenWindows {
       },
       logger: this.#logger,
     });
+  }
+
+  #verifyTarget(deadLetters: DeadLetters): VerifyTarget {
+    const { windows, store } = this.#config;
+    return {
+      store: this.#store,
+      sizes: windows.sizes,
+      keptMs: retentionOf(store).main,
+      ready: () => this.#storeConnected && this.#claims?.held === true,
+      cut: async (signal) => Promise.all(this.#lanes.map(async ({ runner }) => runner.cut(signal))),
+      figures: () => ({
+        deadLetters: deadLetters.open,
+        expired: this.#lanes.reduce((sum, { writer }) => sum + writer.expired, 0),
+        refusedReadings: refusedReadings(this.#lanes),
+      }),
+    };
   }
 
   async #openLane(number: number, deadLetters: DeadLetters): Promise<Lane> {
@@ -200,7 +225,7 @@ export class Pipeline implements OpenWindows {
     writing.catch(() => undefined);
     try {
       await Promise.all([reading, saving, showing, telling]);
-      await this.#reprocessor?.stop();
+      await Promise.all([this.#reprocessor?.stop(), this.#verifier?.stop()]);
       await this.#checkpointAll();
       await this.#drain();
     } finally {
@@ -434,6 +459,17 @@ export class Pipeline implements OpenWindows {
 
 /** Reading that rests for `reprocess` goes on by itself. */
 const isReading = ({ reader, runner }: Lane): boolean => reader?.reading === true || runner.resting;
+
+/** Readings that found no place in a window since the start, by reason. */
+function refusedReadings(lanes: readonly Lane[]): Record<string, number> {
+  const sums: Record<string, number> = {};
+  for (const { runner } of lanes) {
+    for (const [reason, readings] of runner.partition.windows.shared.refusedReadings) {
+      sums[reason] = (sums[reason] ?? 0) + readings;
+    }
+  }
+  return sums;
+}
 
 function describeAlarms(alarms: readonly AlarmSnapshot[]): string {
   const { alarmsShown } = processorLimits;

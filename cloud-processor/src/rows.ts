@@ -29,14 +29,14 @@ export function countedRows(
   { counter, hours, episodes }: AcceptedCounts,
   through: RecordPlace,
 ): (CountedRow | CountedEpisodesRow)[] {
-  return [
-    ...hours.map(({ device, metric, hour, since, n, hash }): CountedRow => {
-      const sensor = { site, gateway, device, metric };
-      return { table: 'counted', sensor, hour, counter, since, n, hash, through };
-    }),
-    ...(episodes?.hours ?? []).map(({ hour, since, opened, openedHash, closed, closedHash }): CountedEpisodesRow => {
-      const counts = { opened, openedHash, closed, closedHash };
-      return { table: 'counted_episodes', site, gateway, hour, counter, since, ...counts, through };
-    }),
-  ];
+  const rows: (CountedRow | CountedEpisodesRow)[] = [];
+  for (const { device, metric, hour, since, n, hash } of hours) {
+    const sensor = { site, gateway, device, metric };
+    rows.push({ table: 'counted', sensor, hour, counter, since, n, hash, through });
+  }
+  for (const { hour, since, opened, openedHash, closed, closedHash } of episodes?.hours ?? []) {
+    const counts = { opened, openedHash, closed, closedHash };
+    rows.push({ table: 'counted_episodes', site, gateway, hour, counter, since, ...counts, through });
+  }
+  return rows;
 }

@@ -46,6 +46,8 @@ export const acceptedCountsSchema = z.object({
   completeFrom: fields.instant.nullable(),
   /** Hours that this tick's watermark has passed and that changed since they were last told. */
   hours: z.array(countedHourSchema).max(limits.countedHoursPerTickMax),
+  /** The next tick goes on with what belongs to this one. */
+  more: z.literal(true).exactOptional(),
   /** Absent: nothing changed in the anomaly lane. */
   episodes: z
     .object({

@@ -131,7 +131,7 @@ export class RecordWriter implements Collector<EngineOutput> {
     const { counter, completeFrom } = counts;
     const parts = inParts(counts.take());
     const last = parts.pop() ?? [];
-    for (const hours of parts) add({ counter, completeFrom, hours });
+    for (const hours of parts) add({ counter, completeFrom, hours, more: true });
     const episodes = this.#takeEpisodes();
     if (episodes !== undefined) add({ counter, completeFrom, hours: last, episodes });
     else add(last.length === 0 ? undefined : { counter, completeFrom, hours: last });

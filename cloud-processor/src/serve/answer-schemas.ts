@@ -24,6 +24,7 @@ import { z } from 'zod';
 
 import type { DeadLetterSummary } from '../dead-letters/dead-letters.ts';
 import type { ReprocessStatus } from '../reprocess/reprocess-state.ts';
+import type { Difference, VerifyStatus } from '../verify/report.ts';
 import type { HealthReport } from './api-routes.ts';
 import type { Sparkline } from './floor-view.ts';
 
@@ -44,7 +45,15 @@ const sensorRef: z.ZodType<SensorRef> = z.strictObject({ ...named, device: text,
 const moving: z.ZodType<MovingStatistics> = movingStatisticsSchema;
 
 const { kind: _kind, number: _number, device: _device, metric: _metric, ...episode } = anomalySchema.shape;
-const anomaly: z.ZodType<AnomalyRow> = z.strictObject({ table: z.literal('anomaly'), sensor: sensorRef, ...episode });
+const anomaly: z.ZodType<AnomalyRow> = z.strictObject({
+  table: z.literal('anomaly'),
+  sensor: sensorRef,
+  ...episode,
+  source: z
+    .strictObject({ epoch: text, number: count })
+    .exactOptional()
+    .describe('The record of the gateway that it comes from; absent on what an older release stored'),
+});
 
 const windowFields = {
   size: text.describe('Such as 1m, 15m or 1h'),
@@ -172,6 +181,97 @@ const deadLetter = z.discriminatedUnion('kind', [
 ]);
 const settled = z.strictObject({ id: text, settled: z.enum(['retried', 'dropped']) });
 
+const counted = z
+  .strictObject({ n: count, hash: text.nullable().describe('Sum of hashes; null: not known') })
+  .nullable();
+const lostNumbers = z.strictObject({
+  lane: z.enum(LANES),
+  epoch: text,
+  from: count,
+  to: count,
+  reason: text,
+  readings: count,
+  anomalies: count,
+  unknown: z.boolean().describe('Nobody knows all that was lost'),
+  eventTimes: z.tuple([z.int(), z.int()]).nullable(),
+});
+const verifiedGateway = z.strictObject({
+  ...named,
+  watermark: instant.nullable(),
+  lanes: z.array(
+    z.strictObject({
+      lane: z.enum(LANES),
+      epochs: count,
+      epoch: text.nullable(),
+      floor: count.describe('The last number applied'),
+      inFlight: count.describe('Numbers known to exist that have not been applied'),
+    }),
+  ),
+  lost: z.array(lostNumbers).describe('Numbers that the gateway declared lost'),
+  intake: z
+    .strictObject({
+      startedAt: instant,
+      at: instant,
+      received: count,
+      accepted: count,
+      rejected: count,
+      duplicate: count,
+      quarantined: count,
+      retainedCopies: count,
+    })
+    .nullable(),
+  readings: z.strictObject({
+    told: count,
+    hours: count.describe('Hours of sensors that were compared'),
+    windows: count,
+    inFlight: count,
+    uncounted: count,
+    unhashed: count,
+    lost: count,
+    late: count,
+    lateWaiting: count,
+  }),
+  episodes: z.strictObject({ opened: count, closed: count, hours: count, inFlight: count }),
+});
+const difference: z.ZodType<Difference> = z.strictObject({
+  kind: z.enum(['readings', 'values', 'untold', 'opened', 'closed', 'numbers', 'lost', 'intake']),
+  ...named,
+  sensor: text.nullable(),
+  size: text.nullable(),
+  from: instant.nullable(),
+  to: instant.nullable(),
+  told: counted,
+  stored: counted,
+  finding: text,
+  cause: text,
+  remedy: text,
+});
+const verify: z.ZodType<VerifyStatus> = z.strictObject({
+  state: z.enum(['running', 'done', 'failed', 'stopped']),
+  request: z.strictObject({
+    from: instant.exactOptional(),
+    to: instant.exactOptional(),
+    site: text.exactOptional(),
+    gateway: text.exactOptional(),
+  }),
+  startedAt: instant,
+  endedAt: instant.nullable(),
+  progress: z.strictObject({ done: count, total: count, now: text.nullable() }),
+  report: z
+    .strictObject({
+      ok: z.boolean().describe('Everything that could be compared adds up'),
+      gateways: z.array(verifiedGateway),
+      differences: z.array(difference).describe('The first ones'),
+      differencesTotal: count,
+      deadLetters: count,
+      expired: count,
+      refusedReadings: z.record(text, count),
+      unsent: count,
+    })
+    .nullable(),
+  problem: text.nullable(),
+});
+
 const reprocess: z.ZodType<ReprocessStatus> = z.strictObject({
   state: z.enum(['running', 'done', 'failed', 'stopped']),
   from: instant,
@@ -280,6 +380,7 @@ export const answerSchemas = {
   DeadLetter: deadLetter,
   Settled: settled,
   Reprocess: reprocess,
+  Verify: verify,
   LiveSensors: z.array(sensor),
   LiveRollups: rollups,
   LiveReset: reset,

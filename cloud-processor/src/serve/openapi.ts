@@ -18,7 +18,7 @@ export function describeApi(tokenNeeded: boolean): JsonObject {
       title: 'floorwatch processor',
       version: VERSION,
       description:
-        'Windows, anomalies and the state of a floor. Read-only but for dead letters and reprocess. Times are epoch milliseconds.',
+        'Windows, anomalies and the state of a floor. Read-only but for dead letters, reprocess and verify. Times are epoch milliseconds.',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: '/' }],

@@ -246,6 +246,37 @@ export const OPERATIONS = {
     query: {},
     answers: { 200: json('it is stopped', 'Reprocess'), ...missing },
   },
+  startVerify: {
+    method: 'post',
+    path: '/api/v1/verify',
+    what: 'Compares what gateways say that they accepted with what is stored; not from a page. Nothing waits meanwhile',
+    query: {
+      from: instant("event hours from here on; default: seven days before each gateway's watermark"),
+      to: instant("event hours up to here; default: each gateway's watermark"),
+      site: name('only gateways of this site'),
+      gateway: name('only gateways of this name'),
+    },
+    answers: {
+      202: json('it has begun', 'Verify'),
+      ...wrong,
+      409: json('another run goes on', 'Failure'),
+      503: json('not now', 'Failure'),
+    },
+  },
+  verify: {
+    method: 'get',
+    path: '/api/v1/verify',
+    what: 'How far the run is that goes on, or what the last one found',
+    query: {},
+    answers: { 200: json('the run', 'Verify'), ...wrong, ...missing },
+  },
+  stopVerify: {
+    method: 'delete',
+    path: '/api/v1/verify',
+    what: 'Stops the run that goes on. Not from a page',
+    query: {},
+    answers: { 200: json('it is stopped', 'Verify'), ...missing },
+  },
   dropDeadLetter: {
     method: 'delete',
     path: '/api/v1/dead-letters/{id}',

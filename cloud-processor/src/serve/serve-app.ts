@@ -21,6 +21,7 @@ import { QueryError } from './query-reader.ts';
 import { reprocessRoutes } from './reprocess-routes.ts';
 import { loopbackNamesOnly, noStore, securityHeaders } from './security.ts';
 import { registerMetrics } from './serve-metrics.ts';
+import { verifyRoutes } from './verify-routes.ts';
 
 export interface ServeOptions {
   readonly store: Pick<Store, 'windows' | 'windowsByTime' | 'anomalies' | 'exportParquet'>;
@@ -39,6 +40,8 @@ export interface ServeOptions {
   readonly deadLetters?: DeadLetterDesk;
   /** Answers `/api/v1/reprocess`. */
   readonly reprocessor?: Parameters<typeof reprocessRoutes>[0];
+  /** Answers `/api/v1/verify`. */
+  readonly verifier?: Parameters<typeof verifyRoutes>[0];
   readonly logger: Logger;
   /** The sizes that the processor makes. */
   readonly windowSizes?: readonly DurationMs[];
@@ -55,7 +58,7 @@ const CONSOLE_DIR_DEFAULT = fileURLToPath(new URL('../../../dashboards/console/d
 
 /**
  * Everything the processor answers over HTTP: `/healthz`, `/metrics`, the API under `/api/v1` with its live feed, and the console
- * page. Read-only but for dead letters and `reprocess`. With a token everything but the page's own files and the bare `/healthz` needs it.
+ * page. Read-only but for dead letters, `reprocess` and `verify`. With a token everything but the page's own files and the bare `/healthz` needs it.
  */
 export function createServeApp(options: ServeOptions): Hono {
   const { view, token, metrics, health } = options;
@@ -96,6 +99,7 @@ export function createServeApp(options: ServeOptions): Hono {
   if (options.deadLetters !== undefined) app.route('/api/v1/dead-letters', deadLetterRoutes(options.deadLetters));
   if (options.reprocessor !== undefined) app.route('/api/v1/reprocess', reprocessRoutes(options.reprocessor));
   const windowSizes = options.windowSizes ?? SIZES_DEFAULT;
+  if (options.verifier !== undefined) app.route('/api/v1/verify', verifyRoutes(options.verifier));
   app.route('/api/v1/export', exportRoutes({ ...options, windowSizes }));
   app.route('/api/v1', apiRoutes({ ...options, windowSizes }));
   app.all('/api/*', (context) =>

@@ -30,7 +30,7 @@ export interface LostNumbers {
 
 /** What is remembered of one gateway so that what is stored can be held against what it told. */
 export interface LedgerSnapshot extends GatewayName {
-  /** The last tick that was applied: everything that came before it is told. */
+  /** The last tick that was applied whole: everything that came before it is told. */
   readonly tick: RecordPlace | null;
   /** Names of the gateway's countings, the newest last, each with the hour from which on it is complete (null: everywhere). */
   readonly counters: readonly (readonly [counter: string, completeFrom: number | null])[];
@@ -71,7 +71,7 @@ export class Ledger {
 
   tick(name: GatewayName, place: RecordPlace, counts: AcceptedCounts | undefined): void {
     const entry = this.#entry(name);
-    entry.tick = place;
+    if (counts?.more !== true) entry.tick = place;
     if (counts === undefined) return;
     const { counter, completeFrom, episodes } = counts;
     if (!entry.counters.has(counter)) {

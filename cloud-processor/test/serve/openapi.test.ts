@@ -12,6 +12,7 @@ import { type Operation, type OperationName, OPERATIONS } from '../../src/serve/
 import { StoreError } from '../../src/write/store.ts';
 import { anomaly, BASE, batchOf, messageOf, rollups, tick } from '../support/floor.ts';
 import { connectPublisher, hasStream } from '../support/running.ts';
+import type { VerifyStatus } from '../../src/verify/report.ts';
 import { makeApp } from './floor-fixture.ts';
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
@@ -115,6 +116,16 @@ const IDLE: ReprocessStatus = {
   gateways: [],
   problems: [],
 };
+const verifier = { start: () => 'started' as const, status: undefined, stop: async () => false };
+const VERIFYING: VerifyStatus = {
+  state: 'running',
+  request: {},
+  startedAt: epochMs(0),
+  endedAt: null,
+  progress: { done: 0, total: 0, now: null },
+  report: null,
+  problem: null,
+};
 const reprocessor = { start: () => 'started' as const, status: undefined, stop: async () => false };
 
 test('every route of the program is described, and every described one is there', async () => {
@@ -122,7 +133,7 @@ test('every route of the program is described, and every described one is there'
     letters: { list: () => ({ items: [], next: null }), get: async () => undefined, settle: async () => false },
     retry: async () => ({ kind: 'retried' }) as const,
   };
-  const { app } = makeApp({ deadLetters, reprocessor });
+  const { app } = makeApp({ deadLetters, reprocessor, verifier });
   const there = app.routes
     // Of all methods: what is done for every request. The star: files of the console page.
     .filter(({ method, path: route }) => method !== 'ALL' && route !== '*' && route !== '/*')
@@ -187,6 +198,7 @@ describe('parameters are taken and refused as described', async () => {
         retry: async () => ({ kind: 'retried' }) as const,
       },
       reprocessor: { ...reprocessor, status: IDLE },
+      verifier: { ...verifier, status: VERIFYING },
     });
     const method = OPERATIONS[name].method.toUpperCase();
     const status = async (value: string): Promise<number> => {
@@ -277,6 +289,15 @@ describe('answers of a running processor are as described', () => {
     await ask('startReprocess', `?${range}`);
     await ask('reprocess');
     await ask('stopReprocess');
+    await ask('stopVerify');
+    await ask('startVerify', `?${range}`);
+    await ask('startVerify', `?${range}`);
+    await ask('stopVerify');
+    await ask('startVerify', `?${range}`);
+    await waitFor('it has been verified', async () => {
+      const status = (await ask('verify')) as unknown as VerifyStatus;
+      return status.state === 'done' && status.report?.gateways.length === 1;
+    });
     const live = await fetch(`${origin}/api/v1/live`);
     expect([live.status, live.headers.get('content-type')]).toEqual([200, 'text/event-stream']);
     await live.body?.cancel();

@@ -1,0 +1,250 @@
+import {
+  type EpochMs,
+  epochMs,
+  hashText,
+  type HashSum,
+  type SensorName,
+  sensorKey,
+  sizeLabel,
+} from '@floorwatch/contracts';
+
+import { aggregateAt, CELLS, hashAt } from '../window/cells.ts';
+import { orderOf } from '../window/record-order.ts';
+import { rowKey } from '../write/row-key.ts';
+import type { Store } from '../write/store.ts';
+import type { GatewayCut } from './cut.ts';
+import type { Counted, Difference } from './report.ts';
+import {
+  differingFigure,
+  type SensorTally,
+  type SizeTally,
+  StretchTally,
+  throughOfRow,
+  windowKey,
+} from './stretch-tally.ts';
+import type { SizeGroup } from './stretches.ts';
+
+/** What the comparison of stretches has added up so far. */
+export interface ReadingCounts {
+  told: number;
+  hours: number;
+  windows: number;
+  inFlight: number;
+  uncounted: number;
+  unhashed: number;
+  lost: number;
+}
+
+/** Compares what one gateway told of its accepted readings with its windows, stretch by stretch. */
+export class ReadingComparer {
+  readonly counts: ReadingCounts = { told: 0, hours: 0, windows: 0, inFlight: 0, uncounted: 0, unhashed: 0, lost: 0 };
+  readonly #cut: GatewayCut;
+  readonly #store: Pick<Store, 'scan'>;
+  readonly #report: (difference: Difference) => void;
+
+  constructor(cut: GatewayCut, store: Pick<Store, 'scan'>, report: (difference: Difference) => void) {
+    this.#cut = cut;
+    this.#store = store;
+    this.#report = report;
+  }
+
+  async compare(group: SizeGroup, start: number, signal: AbortSignal): Promise<void> {
+    const end = start + group.length;
+    const tally = await this.#tally(group, start, end, signal);
+    const sizes = group.sizes.filter((size) => this.#isMade(size, start));
+    for (const sensor of tally.sensors.values()) this.#judge(sensor, sizes, start, end);
+  }
+
+  /** Whether windows of that size were made when readings of the stretch came. */
+  #isMade(size: number, start: number): boolean {
+    const from = this.#cut.windows?.completeFrom.find(([known]) => known === size)?.[1];
+    return from !== undefined && from <= start;
+  }
+
+  async #tally(group: SizeGroup, start: number, end: number, signal: AbortSignal): Promise<StretchTally> {
+    const { site, gateway, through: cutThrough, unsent, windows } = this.#cut;
+    const isIn = (size: number, at: number): boolean => at >= start && at < end && group.sizes.includes(size);
+    const late = this.#cut.late.filter(({ size, start: at }) => isIn(size, at));
+    const tally = new StretchTally(new Map(late.map((one) => [windowKey(one.sensor, one.size, one.start), one])));
+    const known = new Set<string>();
+    for (const pane of windows?.panes ?? []) {
+      if (!isIn(pane.size, pane.start)) continue;
+      const incomplete = windows?.lost.some(([from, to]) => from < pane.start + pane.size && to >= pane.start) === true;
+      for (const [row, slot] of pane.slots.entries()) {
+        const sensor = windows!.sensors[slot]!;
+        known.add(windowKey(sensor, pane.size, pane.start));
+        const cells = { aggregate: aggregateAt(pane.cells, row * CELLS), hash: hashAt(pane.cells, row * CELLS) };
+        tally.window({ sensor, size: pane.size, start: pane.start, through: pane.through[row]!, incomplete, ...cells });
+      }
+    }
+    for (const row of unsent.windows) {
+      if (!isIn(row.size, row.start)) continue;
+      known.add(windowKey(row.sensor, row.size, row.start));
+      tally.window({ ...row, hash: row.hash, through: throughOfRow(row) });
+    }
+    const range = { site, gateway, from: epochMs(start), to: epochMs(end) };
+    await this.#store.scan(
+      { table: 'window', ...range },
+      (row) => {
+        if (!isIn(row.size, row.start) || known.has(windowKey(row.sensor, row.size, row.start))) return;
+        const through = throughOfRow(row);
+        if (through > cutThrough) tally.sensor(row.sensor).moved = true;
+        tally.window({ ...row, hash: row.hash, through });
+      },
+      signal,
+    );
+    const told = new Set<string>();
+    for (const row of unsent.counted) {
+      if (row.hour < start || row.hour >= end) continue;
+      told.add(rowKey(row));
+      tally.told(row);
+    }
+    await this.#store.scan(
+      { table: 'counted', ...range },
+      (row) => {
+        if (told.has(rowKey(row))) return;
+        told.add(rowKey(row));
+        if (orderOf(row.through) > cutThrough) tally.sensor(row.sensor).moved = true;
+        tally.told(row);
+      },
+      signal,
+    );
+    tally.finish();
+    return tally;
+  }
+
+  #judge(sensor: SensorTally, sizes: readonly number[], start: number, end: number): void {
+    const { counts } = this;
+    const tick = this.#cut.ledger?.tick;
+    const tickOrder = tick === null || tick === undefined ? 0 : orderOf(tick);
+    const held = sizes.flatMap((size) => sensor.sizes.get(size) ?? []);
+    if (sensor.moved || held.some(({ through }) => through > tickOrder)) {
+      counts.inFlight += 1;
+      return;
+    }
+    if (!this.#isCounted(start)) {
+      counts.uncounted += 1;
+      return;
+    }
+    if (sensor.told === undefined) {
+      this.#untold(sensor, held, start, end);
+      return;
+    }
+    counts.hours += 1;
+    counts.told += sensor.told.n;
+    let isEqual = true;
+    let missing = 0;
+    for (const size of sizes) {
+      const windows = sensor.sizes.get(size);
+      const n = windows?.n ?? 0;
+      counts.windows += windows?.windows ?? 0;
+      if (windows !== undefined && n === sensor.told.n && isSame(windows.hash, sensor.told.hash)) continue;
+      isEqual = false;
+      if (n < sensor.told.n && this.#isLost(start, end)) missing = Math.max(missing, sensor.told.n - n);
+      else this.#differ(sensor, size, windows, start, end);
+    }
+    counts.lost += missing;
+    if (held.some(({ hash }) => Number.isNaN(hash.low))) counts.unhashed += 1;
+    if (isEqual) this.#compareValues(sensor, sizes, start, end);
+  }
+
+  /** Whether the gateway counted all of its readings at that time. */
+  #isCounted(start: number): boolean {
+    const counters = this.#cut.ledger?.counters ?? [];
+    // Which of them took a reading is not known, so all must have been complete.
+    return counters.every(([, completeFrom]) => completeFrom === null || completeFrom <= start);
+  }
+
+  #isLost(start: number, end: number): boolean {
+    return (this.#cut.ledger?.lost ?? []).some(
+      ({ lane, unknown, eventTimes }) =>
+        lane === 'telemetry' && (unknown || (eventTimes !== null && eventTimes[0] < end && eventTimes[1] >= start)),
+    );
+  }
+
+  #untold(sensor: SensorTally, held: readonly SizeTally[], start: number, end: number): void {
+    // The ticks that told it may be among the numbers that were lost.
+    if ((this.#cut.ledger?.lost ?? []).some(({ lane }) => lane === 'telemetry')) {
+      this.counts.uncounted += 1;
+      return;
+    }
+    const [first] = held;
+    const isNever = (this.#cut.ledger?.counters.length ?? 0) === 0;
+    this.#add('untold', sensor.name, null, start, end, {
+      told: null,
+      stored: first === undefined ? null : { n: first.n, hash: hashText(first.hash) ?? null },
+      finding: `windows hold ${first?.n ?? 0} readings of which the gateway told nothing`,
+      cause: isNever
+        ? 'the gateway runs a release that does not count what it accepts'
+        : 'the row in "counted" is gone, or the gateway lost its data folder in this hour, or a window belongs to no reading of it',
+      remedy: isNever
+        ? 'update the agent; what comes from then on can be verified'
+        : 'look whether the gateway was set up anew then, and who else writes to the store',
+    });
+  }
+
+  #differ(sensor: SensorTally, size: number, windows: SizeTally | undefined, start: number, end: number): void {
+    const told = sensor.told!;
+    const n = windows?.n ?? 0;
+    const more = n > told.n;
+    const others = `windows of ${sizeLabel(size)} hold ${n} readings, the gateway accepted ${told.n}`;
+    this.#add('readings', sensor.name, size, start, end, {
+      told: shown(told),
+      stored: { n, hash: windows === undefined ? null : (hashText(windows.hash) ?? null) },
+      finding:
+        n === told.n
+          ? `windows of ${sizeLabel(size)} hold ${n} readings, but not the ${told.n} that were accepted`
+          : others,
+      cause: more
+        ? 'a window is stored twice or was changed, or the gateway lost its data folder in this hour'
+        : n === told.n
+          ? 'a window or the row in "counted" was changed'
+          : 'windows were removed or changed, or the store has refused them (dead letters)',
+      remedy: `look at the windows of that time, and at "dead-letters list"; "reprocess" over that time makes windows again from what the stream holds`,
+    });
+  }
+
+  /** Over equal readings, windows of all sizes must say the same. */
+  #compareValues(sensor: SensorTally, sizes: readonly number[], start: number, end: number): void {
+    const held = sizes.flatMap((size) => {
+      const aggregate = sensor.sizes.get(size)?.aggregate;
+      return aggregate === undefined ? [] : [{ size, aggregate }];
+    });
+    for (const one of held) {
+      const others = held.filter((other) => other !== one);
+      const figures = others.map((other) => differingFigure(other.aggregate, one.aggregate));
+      const [figure] = figures;
+      // Whoever agrees with none of the others is the wrong one; of two, both may be.
+      if (figure === undefined || figures.includes(undefined)) continue;
+      this.#add('values', sensor.name, one.size, start, end, {
+        told: null,
+        stored: { n: one.aggregate.n, hash: null },
+        finding: `windows of ${sizeLabel(one.size)} say another ${figure} than those of ${others.map(({ size }) => sizeLabel(size)).join(' and ')}`,
+        cause: 'a window was changed',
+        remedy: 'reprocess that time: "reprocess" makes windows again from what the stream holds',
+      });
+    }
+  }
+
+  #add(
+    kind: Difference['kind'],
+    sensor: SensorName,
+    size: number | null,
+    from: number,
+    to: number,
+    rest: Pick<Difference, 'told' | 'stored' | 'finding' | 'cause' | 'remedy'>,
+  ): void {
+    const { site, gateway } = this.#cut;
+    const when: Readonly<Record<'from' | 'to', EpochMs>> = { from: epochMs(from), to: epochMs(to) };
+    const label = size === null ? null : sizeLabel(size);
+    this.#report({ kind, site, gateway, sensor: sensorKey(sensor), size: label, ...when, ...rest });
+  }
+}
+
+const isSame = (a: Readonly<HashSum>, b: Readonly<HashSum>): boolean =>
+  Number.isNaN(a.low) || Number.isNaN(b.low) || (a.high === b.high && a.low === b.low);
+
+const shown = ({ n, hash }: { readonly n: number; readonly hash: HashSum }): Counted => ({
+  n,
+  hash: hashText(hash) ?? null,
+});

@@ -1,0 +1,109 @@
+import type { LostNumbers } from './ledger.ts';
+import type { Difference, GatewayReport, VerifyStatus } from './report.ts';
+
+/** Lost stretches that are told one by one. */
+const LOST_SHOWN = 20;
+
+const time = (at: number): string => new Date(at).toISOString().replace('.000Z', 'Z');
+const many = (n: number, one: string): string => `${n.toLocaleString('en')} ${one}${n === 1 ? '' : 's'}`;
+
+/** The outcome for people, line by line; docs/verify.md explains each. */
+export function describeReport({ state, report, problem }: VerifyStatus): string[] {
+  if (report === null) {
+    return [`${state === 'stopped' ? 'stopped' : 'could not be verified'}: ${problem ?? 'no reason is known'}`];
+  }
+  const refused = Object.entries(report.refusedReadings).filter(([, readings]) => readings > 0);
+  return [
+    ...report.gateways.flatMap(describeGateway),
+    ...(report.unsent === 0
+      ? []
+      : [`${many(report.unsent, 'row')} not yet in the store: compared as the checkpoint has them`]),
+    ...(report.deadLetters === 0 ? [] : [`${many(report.deadLetters, 'dead letter')}: see "dead-letters list"`]),
+    ...(report.expired === 0
+      ? []
+      : [`${many(report.expired, 'row')} were older than the store keeps them, and are not in it`]),
+    ...refused.map(([reason, readings]) => `${many(readings, 'reading')} found no place in a window (${reason})`),
+    ...report.differences.flatMap(describeDifference),
+    ...(report.differencesTotal > report.differences.length
+      ? [`and ${many(report.differencesTotal - report.differences.length, 'further difference')}`]
+      : []),
+    verdictOf(report.gateways, report.differencesTotal),
+  ];
+}
+
+function verdictOf(gateways: readonly GatewayReport[], differences: number): string {
+  if (differences > 0) return `DOES NOT ADD UP: ${many(differences, 'difference')}`;
+  const hours = gateways.reduce((sum, { readings }) => sum + readings.hours, 0);
+  const told = gateways.reduce((sum, { readings }) => sum + readings.told, 0);
+  if (gateways.length === 0) return 'nothing to compare: no gateway has sent anything';
+  if (hours === 0)
+    return 'nothing differs, but no hour of readings could be compared yet: hours are compared when they are over';
+  return `EVERYTHING ADDS UP: ${many(told, 'reading')} in ${many(hours, 'sensor hour')}`;
+}
+
+function describeGateway(gateway: GatewayReport): string[] {
+  const { readings, episodes, lanes, lost, intake, watermark } = gateway;
+  const notes = [
+    ...(readings.inFlight === 0 ? [] : [`${many(readings.inFlight, 'sensor hour')} in flight`]),
+    ...(readings.uncounted === 0 ? [] : [`${many(readings.uncounted, 'sensor hour')} not counted by the gateway`]),
+    ...(readings.unhashed === 0 ? [] : [`${many(readings.unhashed, 'sensor hour')} compared by number alone`]),
+    ...(readings.lost === 0 ? [] : [`${many(readings.lost, 'reading')} lost with numbers that the gateway gave up`]),
+    ...(readings.late === 0 ? [] : [`${many(readings.late, 'reading')} came late`]),
+    ...(readings.lateWaiting === 0 ? [] : [`${many(readings.lateWaiting, 'late rollup')} wait to be merged`]),
+  ];
+  return [
+    `${gateway.site}/${gateway.gateway}  (event time up to ${watermark === null ? 'nothing yet' : time(watermark)})`,
+    ...lanes.map(
+      ({ lane, epoch, epochs, floor, inFlight }) =>
+        `  ${lane}: ${epoch === null ? 'nothing yet' : `complete up to number ${floor} of epoch ${epoch} (${many(epochs, 'epoch')})`}` +
+        (inFlight === 0 ? '' : `, ${many(inFlight, 'number')} in flight`),
+    ),
+    ...lost.slice(-LOST_SHOWN).map(describeLost),
+    ...(lost.length > LOST_SHOWN ? [`  and ${many(lost.length - LOST_SHOWN, 'earlier stretch')} of lost numbers`] : []),
+    ...(intake === null
+      ? []
+      : [
+          `  intake since ${time(intake.startedAt)}: ${many(intake.received, 'reading')} received = ${intake.accepted} accepted + ` +
+            `${intake.rejected} rejected + ${intake.duplicate} duplicate + ${intake.quarantined} quarantined + ${intake.retainedCopies} retained copies`,
+        ]),
+    `  readings: ${many(readings.told, 'reading')} in ${many(readings.hours, 'sensor hour')} compared with ${many(readings.windows, 'window')}` +
+      notes.map((note) => `; ${note}`).join(''),
+    `  anomalies: ${episodes.opened} opened and ${episodes.closed} closed in ${many(episodes.hours, 'hour')} compared` +
+      (episodes.inFlight === 0 ? '' : `; ${many(episodes.inFlight, 'hour')} in flight`),
+  ];
+}
+
+function describeLost({
+  lane,
+  epoch,
+  from,
+  to,
+  reason,
+  readings,
+  anomalies,
+  unknown,
+  eventTimes,
+}: LostNumbers): string {
+  const what = [
+    ...(readings > 0 ? [many(readings, 'reading')] : []),
+    ...(anomalies > 0 ? [many(anomalies, 'record') + ' of anomalies'] : []),
+    ...(unknown ? ['what nobody knows'] : []),
+  ];
+  const when = eventTimes === null ? '' : ` of ${time(eventTimes[0])} to ${time(eventTimes[1])}`;
+  const numbers = to === 0 ? `the end of the epoch before ${epoch}` : `numbers ${from} to ${to} of epoch ${epoch}`;
+  return `  lost in ${lane}: ${numbers} (${reason}), with ${what.join(' and ') || 'no reading'}${when}`;
+}
+
+function describeDifference(difference: Difference): string[] {
+  const { site, gateway, sensor, from, to, finding, told, stored, cause, remedy } = difference;
+  const when = from === null || to === null ? '' : ` ${time(from)} to ${time(to)}`;
+  const sums =
+    told === null || stored === null
+      ? ''
+      : ` [told ${told.n} ${told.hash ?? '?'}, stored ${stored.n} ${stored.hash ?? '?'}]`;
+  return [
+    `DIFFERENT ${site}/${gateway}${sensor === null ? '' : `/${sensor}`}${when}: ${finding}${sums}`,
+    `  likely: ${cause}`,
+    `  do: ${remedy}`,
+  ];
+}

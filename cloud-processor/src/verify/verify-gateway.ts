@@ -1,0 +1,152 @@
+import { COUNT_MS, days, type EpochMs, epochMs, type GatewayRow, LANES } from '@floorwatch/contracts';
+
+import { processorLimits } from '../limits.ts';
+import type { Store } from '../write/store.ts';
+import { EpisodeComparer } from './compare-episodes.ts';
+import { ReadingComparer } from './compare-readings.ts';
+import { floorOf, type GatewayCut } from './cut.ts';
+import type { Difference, GatewayReport, IntakeReport, LaneReport, VerifyRequest } from './report.ts';
+import { groupSizes, stretchesIn } from './stretches.ts';
+
+/** How far back hours are compared if nobody says: what a stream keeps, so what can still be made again. */
+const RANGE_DEFAULT_MS = days(7);
+/** Hours of episodes that are compared together. */
+const EPISODE_STRETCH_MS = days(1);
+
+export interface GatewayVerification {
+  readonly cut: GatewayCut;
+  readonly store: Pick<Store, 'scan'>;
+  readonly request: VerifyRequest;
+  readonly sizes: readonly number[];
+  /** What is older is not in the store any more; -Infinity: everything is. */
+  readonly keptFrom: number;
+  /** The gateway's newest report. */
+  readonly reported: GatewayRow | undefined;
+  readonly now: EpochMs;
+  readonly report: (difference: Difference) => void;
+  readonly progress: (now: string) => void;
+}
+
+/** Compares everything that one gateway told with what is stored of it. @throws StoreError; the reason of `signal` */
+export async function verifyGateway(given: GatewayVerification, signal: AbortSignal): Promise<GatewayReport> {
+  const { cut, store, request, report, progress } = given;
+  const { site, gateway, ledger } = cut;
+  const watermark = cut.windows?.watermark ?? null;
+  const readings = new ReadingComparer(cut, store, report);
+  const episodes = new EpisodeComparer(cut, store, report);
+  if (watermark !== null) {
+    const to = Math.min(request.to ?? Infinity, watermark);
+    const from = Math.max(request.from ?? watermark - RANGE_DEFAULT_MS, given.keptFrom);
+    const say = (at: number): void => progress(`${site}/${gateway} ${new Date(at).toISOString()}`);
+    for (const group of groupSizes(given.sizes)) {
+      for (const start of stretchesIn(from, to, group.length)) {
+        say(start);
+        await readings.compare(group, start, signal);
+      }
+    }
+    // Episodes are told as they open, so the hour in hand is compared too.
+    const first = Math.ceil(from / COUNT_MS) * COUNT_MS;
+    const end = request.to ?? Math.ceil((watermark + 1) / COUNT_MS) * COUNT_MS + COUNT_MS;
+    for (let start = first; start < end; start += EPISODE_STRETCH_MS) {
+      say(start);
+      await episodes.compare(start, Math.min(start + EPISODE_STRETCH_MS, end), signal);
+    }
+  }
+  const lanes = LANES.map((lane) => laneReport(cut, lane));
+  for (const lane of lanes) tellStuck(given, lane);
+  tellLost(given, readings.counts.lost);
+  const intake = intakeOf(given);
+  return {
+    site,
+    gateway,
+    watermark: watermark === null ? null : epochMs(watermark),
+    lanes,
+    lost: ledger?.lost ?? [],
+    intake,
+    readings: {
+      ...readings.counts,
+      late: cut.lateReadings,
+      lateWaiting: cut.late.reduce((sum, { orders }) => sum + orders.length, 0),
+    },
+    episodes: episodes.counts,
+  };
+}
+
+/** A difference of no sensor, time or count. */
+const OF_THE_GATEWAY = { sensor: null, size: null, from: null, to: null, told: null, stored: null } as const;
+
+function laneReport({ sources }: GatewayCut, lane: LaneReport['lane']): LaneReport {
+  const source = sources[lane];
+  const epoch = source?.takenFrom ?? null;
+  const inFlight = (source?.epochs ?? []).reduce((sum, [, floor, highest]) => sum + highest - floor, 0);
+  return { lane, epochs: source?.epochs.length ?? 0, epoch, floor: floorOf(source, epoch), inFlight };
+}
+
+/** Numbers that are missing are sent again within seconds; if they are missing for long, something is wrong. */
+function tellStuck({ cut, now, report }: GatewayVerification, { lane }: LaneReport): void {
+  for (const [epoch, floor, highest, , heardAt] of cut.sources[lane]?.epochs ?? []) {
+    if (highest === floor || heardAt === 0 || now - heardAt < processorLimits.verifyStuckMs) continue;
+    const { site, gateway } = cut;
+    report({
+      kind: 'numbers',
+      site,
+      gateway,
+      ...OF_THE_GATEWAY,
+      finding: `numbers ${floor + 1} to ${highest} of epoch ${epoch} in the ${lane} lane are missing, and nothing came of it since ${new Date(heardAt).toISOString()}`,
+      cause:
+        'the gateway does not send them again: it is away, can not hear the processor, or does not have them any more',
+      remedy: `look whether the agent runs, and run its "doctor"; docs/sequencing.md says how it goes on`,
+    });
+  }
+}
+
+function tellLost({ cut, request, report }: GatewayVerification, missing: number): void {
+  const lost = (cut.ledger?.lost ?? []).filter(({ lane }) => lane === 'telemetry');
+  if (missing === 0 || lost.some(({ unknown }) => unknown) || request.from !== undefined) return;
+  const declared = lost.reduce((sum, { readings }) => sum + readings, 0);
+  if (missing <= declared) return;
+  const { site, gateway } = cut;
+  report({
+    kind: 'lost',
+    site,
+    gateway,
+    ...OF_THE_GATEWAY,
+    finding: `${missing} readings are missing where the gateway declared numbers lost, and those held ${declared}`,
+    cause: 'windows were removed or changed there as well',
+    remedy: 'look at the windows that are marked incomplete',
+  });
+}
+
+/** received = accepted + rejected + duplicates + quarantined + retained copies, by the gateway's own counters. */
+function intakeOf({ cut, reported, report }: GatewayVerification): IntakeReport | null {
+  if (reported === undefined) return null;
+  const { startedAt, at, counters } = reported;
+  const of = (name: string): number => counters[name] ?? 0;
+  const intake: IntakeReport = {
+    startedAt,
+    at,
+    received: of('readingsReceived'),
+    accepted: of('readingsAccepted'),
+    rejected: of('readingsRejected'),
+    duplicate: of('readingsDuplicate'),
+    quarantined: of('readingsQuarantined'),
+    retainedCopies: of('readingsRetainedCopies'),
+  };
+  const { received, accepted, rejected, duplicate, quarantined, retainedCopies } = intake;
+  const sum = accepted + rejected + duplicate + quarantined + retainedCopies;
+  if (sum !== received) {
+    const { site, gateway } = cut;
+    report({
+      kind: 'intake',
+      site,
+      gateway,
+      ...OF_THE_GATEWAY,
+      from: startedAt,
+      to: at,
+      finding: `the gateway says that it received ${received} readings, and what became of them adds up to ${sum}`,
+      cause: 'the agent miscounts',
+      remedy: "report it with the answer of the agent's /status",
+    });
+  }
+  return intake;
+}
