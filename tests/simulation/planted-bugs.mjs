@@ -138,8 +138,8 @@ export const plantedBugs = [
     'an older value of a key is sent beside the newer one',
     edit(
       'cloud-processor/src/write/outbox.ts',
-      '    const entry = { key: rowKey(row), row, checkpoint, first: isFirstValue(row) };\n',
-      "    const entry = { key: `${rowKey(row)}${row.table === 'window' ? row.revision : ''}`, row, checkpoint, first: isFirstValue(row) };\n",
+      '    const key = rowKey(row);\n',
+      "    const key = `${rowKey(row)}${row.table === 'window' ? row.revision : ''}`;\n",
     ),
   ),
   bug(
