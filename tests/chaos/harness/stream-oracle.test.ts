@@ -7,6 +7,7 @@ import { StreamOracle } from './stream-oracle.ts';
 import { epochMs } from '@floorwatch/contracts';
 
 const MINUTE = 60_000;
+const LATENESS_MS = 30_000;
 const first = { kind: 'start', number: 1, predecessor: null, at: 1, clock: 'unknown' };
 
 /** A record with two readings of one sensor, 1 and 3, in the first bucket. */
@@ -36,7 +37,7 @@ const gap = (number: number, to: number): Record<string, unknown> => ({
 
 /** An oracle that has heard these batches. */
 function hear(...batches: readonly (readonly [lane: string, epoch: string, ...records: unknown[]])[]): StreamOracle {
-  const oracle = new StreamOracle();
+  const oracle = new StreamOracle([], LATENESS_MS);
   for (const [index, [lane, epoch, ...records]] of batches.entries()) {
     const sensors = [
       { device: 'm', metric: 'a' },
@@ -140,6 +141,32 @@ describe('the judge of the stream', () => {
     expect(oracle.repeats).toBe(2);
   });
 
+  it.each([
+    ['just before its seal', -1, []],
+    ['at its seal', 0, [[`m/a ${MINUTE}`, 2]]],
+    ['behind its seal', 1, [[`m/a ${MINUTE}`, 2]]],
+  ] as const)(
+    'counts as late what comes when the watermark has passed the end of its minute: %s',
+    (_, behind, late) => {
+      const tick = { kind: 'tick', number: 2, watermark: 2 * MINUTE + LATENESS_MS + behind };
+      const oracle = hear(['telemetry', '1-a', first, tick, rollups(3)], ['telemetry', '1-a', rollups(3)]);
+      expect([...oracle.late]).toEqual(late);
+    },
+  );
+
+  it('adds up what each start of a gateway has counted last', () => {
+    const status = (number: number, readingsRejected: number): Record<string, unknown> => ({
+      kind: 'status',
+      number,
+      counters: { readingsRejected },
+    });
+    const oracle = hear(
+      ['telemetry', '1-a', first, status(2, 3), status(3, 5)],
+      ['telemetry', '2-b', { ...first, predecessor: { epoch: '1-a', last: 3 } }, status(2, 7)],
+    );
+    expect(oracle.counter('readingsRejected')).toBe(12);
+  });
+
   it('keeps what a gap says of the readings that it stands for', () => {
     const oracle = hear(['telemetry', '1-a', first, gap(2, 9)]);
     expect(oracle.violations()).toEqual([]);
@@ -188,6 +215,14 @@ describe('the comparison of windows', () => {
     ],
   ])('finds %s', (_, change, difference) => {
     expect(changed(change)).toMatchObject(difference);
+  });
+
+  it('has late devices send every other reading later, and none twice', () => {
+    const late = new Series({ seed: 1, sensors: 10, from: epochMs(0), stepMs: 1_000, lateDevices: 1 });
+    const times = Array.from({ length: 2_000 }, (_, index) => late.reading(9, index).eventTime);
+    expect(new Set(times).size).toBe(2_000);
+    expect(times.filter((time, index) => time < (times[index - 1] ?? -Infinity))).toHaveLength(1_000);
+    expect(late.reading(4, 1_001).eventTime).toBeGreaterThan(late.reading(4, 1_000).eventTime);
   });
 
   it('makes the same reading again from its place, and no two alike within a minute', () => {
