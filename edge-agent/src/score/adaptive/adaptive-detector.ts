@@ -22,15 +22,7 @@ import {
 import { measureJump, measurePulse, RECENT_READINGS } from './recent-readings.ts';
 import { RowTable } from '../../stats/row-table.ts';
 import type { SensorRows } from '../../stats/sensor-rows.ts';
-import {
-  clearTail,
-  closeTailBlock,
-  learnTail,
-  scoreTail,
-  TAIL_FIELDS,
-  tailMean,
-  usualMaximum,
-} from './tail-channel.ts';
+import { acceptTail, clearTail, closeTailBlock, TAIL_FIELDS, tailMean, usualMaximum } from './tail-channel.ts';
 
 /** What `accept` answers while it cannot judge yet: not a score of 0, which would say "nothing unusual". */
 export const WARMING_UP = -1;
@@ -217,7 +209,7 @@ export class AdaptiveDetector {
     resolutions[FAST_CHANGE] = RESOLUTION;
   }
 
-  /** The channels' decades. Novelty channels learn in the same step, because a visit is the thing learned. */
+  /** The channels' decades. Each channel learns in the same step, after it has scored. */
   #judge(s: Float64Array, o: number, count: number): void {
     const { features, contributions } = this;
     let contributed = false;
@@ -227,13 +219,13 @@ export class AdaptiveDetector {
       const row = o + NOVELTIES + channel * NOVELTY_FIELDS;
       if (acceptNovelty(s, row, channel, features, this.#resolutions, contributions)) contributed = true;
     }
+    const blocks = s[o + BLOCKS]! | 0;
+    for (let tail = 0; tail < TAIL_CHANNELS; tail += 1) {
+      const row = o + TAILS + tail * TAIL_FIELDS;
+      if (acceptTail(s, row, FIRST_TAIL + tail, features, this.#resolutions, contributions, blocks, count))
+        contributed = true;
+    }
     if (count > SCALE_READINGS_MIN) {
-      const blocks = s[o + BLOCKS]! | 0;
-      for (let tail = 0; tail < TAIL_CHANNELS; tail += 1) {
-        const row = o + TAILS + tail * TAIL_FIELDS;
-        if (scoreTail(s, row, FIRST_TAIL + tail, features, this.#resolutions, contributions, blocks))
-          contributed = true;
-      }
       const fill = s[o + BLOCK_FILL]! + 1;
       s[o + BLOCK_FILL] = fill;
       if (fill === BLOCK_READINGS) closeBlocks(s, o);
@@ -241,14 +233,12 @@ export class AdaptiveDetector {
     this.#contributed = contributed;
   }
 
+  /** Learns what the next features will be compared with. */
   #learn(s: Float64Array, o: number, count: number): void {
     const features = this.features;
     if (!Number.isNaN(features[NEW_FOR_HOUR]!)) s[o + HOUR_RESIDUAL] = features[NEW_FOR_HOUR]!;
     if (count === 1) return;
     const changes = count - 1;
-    for (let tail = 0; tail < TAIL_CHANNELS; tail += 1) {
-      learnTail(s, o + TAILS + tail * TAIL_FIELDS, FIRST_TAIL + tail, features, changes);
-    }
     const change = features[NEW_VALUE]! - s[o + LAST_VALUE]!;
     s[o + SHORT_MEAN] = s[o + SHORT_MEAN]! + Math.max(1 / count, SHORT_ALPHA) * features[OFF_AVERAGE]!;
     s[o + CHANGE_MEAN] =

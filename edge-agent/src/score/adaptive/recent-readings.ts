@@ -13,20 +13,19 @@ const PULSE_READINGS = 3;
  */
 export function measurePulse(s: Float64Array, recent: number, features: Float64Array): void {
   const after = features[NEW_VALUE]!;
-  let low = Infinity;
-  let high = -Infinity;
-  let pulse = 0;
+  // Distances are counted away from the value, towards the reading before it: upwards or downwards.
+  const sign = s[recent]! > after ? 1 : -1;
+  let height = 0;
+  let within = Infinity;
   for (let i = recent; i < recent + PULSE_READINGS; i += 1) {
-    const within = s[i]!;
-    const before = s[i + 1]!;
-    if (within < low) low = within;
-    if (within > high) high = within;
-    const up = low - (after > before ? after : before);
-    const down = (after < before ? after : before) - high;
-    if (up > Math.abs(pulse)) pulse = up;
-    else if (down > Math.abs(pulse)) pulse = -down;
+    const distance = sign * (s[i]! - after);
+    if (distance <= height) break;
+    if (distance < within) within = distance;
+    const before = sign * (s[i + 1]! - after);
+    const above = before > 0 ? within - before : within;
+    if (above > height) height = above;
   }
-  features[PULSE] = pulse;
+  features[PULSE] = height === 0 ? 0 : sign * height;
 }
 
 /**

@@ -27,10 +27,11 @@ export function clearTail(s: Float64Array, o: number): void {
 }
 
 /**
- * Scores `features[channel]` before it is learned. Writes decades above 0 to `decades[channel]` and answers true for a few readings per
- * thousand, else answers false. `resolutions[channel]` is the smallest distance that means something; `blocks` counts closed blocks.
+ * Scores `features[channel]` of the sensor's `count`-th reading, then learns it. Writes decades above 0 to `decades[channel]` and answers
+ * true for a few readings per thousand, else answers false; always for the first ones, which set the scale. `resolutions[channel]` is
+ * the smallest distance that means something; `blocks` counts closed blocks.
  */
-export function scoreTail(
+export function acceptTail(
   s: Float64Array,
   o: number,
   channel: number,
@@ -38,34 +39,48 @@ export function scoreTail(
   resolutions: Float64Array,
   decades: Float64Array,
   blocks: number,
+  count: number,
 ): boolean {
   const distance = features[channel]! - s[o + MEAN]!;
   const square = distance * distance;
-  const resolution = resolutions[channel]!;
-  const variance = s[o + VARIANCE]! + resolution * resolution + Number.MIN_VALUE;
-  if (square > s[o + BLOCK_MAX]! * variance) s[o + BLOCK_MAX] = Math.min(square / variance, SQUARE_MAX);
-  if (square <= s[o + CANDIDATE]! * variance) return false;
-  const logSize = Math.log1p(Math.sqrt(Math.min(square / variance, SQUARE_MAX)));
+  const variance = s[o + VARIANCE]!;
+  let scored = false;
+  if (count > SCALE_READINGS_MIN) {
+    const resolution = resolutions[channel]!;
+    const scale = variance + resolution * resolution + Number.MIN_VALUE;
+    if (square > s[o + BLOCK_MAX]! * scale) s[o + BLOCK_MAX] = Math.min(square / scale, SQUARE_MAX);
+    if (square > s[o + CANDIDATE]! * scale) scored = score(s, o, channel, square / scale, decades, blocks);
+  }
+  // The first reading has no change, so the second is the first that teaches a scale.
+  const known = count - 1;
+  if (known === 0) return false;
+  const alpha = known < SCALE_N / 2 ? 1 / known : 2 / (SCALE_N + 1);
+  // Once the scale is trusted one reading teaches it only so much; a series that was constant has no scale yet, so its first change is
+  // learned as it is.
+  let learned = distance;
+  if (known >= SCALE_READINGS_MIN && square > LEARN_SD_MAX * LEARN_SD_MAX * variance && variance > 0) {
+    const bound = LEARN_SD_MAX * Math.sqrt(variance);
+    learned = distance > 0 ? bound : -bound;
+  }
+  s[o + MEAN] = s[o + MEAN]! + alpha * learned;
+  s[o + VARIANCE] = (1 - alpha) * (variance + alpha * learned * learned);
+  return scored;
+}
+
+/** Scores a candidate of that many variances. Apart from the common path, so that the latter stays free of logarithms. */
+function score(
+  s: Float64Array,
+  o: number,
+  channel: number,
+  square: number,
+  decades: Float64Array,
+  blocks: number,
+): boolean {
+  const logSize = Math.log1p(Math.sqrt(Math.min(square, SQUARE_MAX)));
   const found = maximumDecades(logSize, s[o + LOG_MEAN]!, s[o + LOG_VARIANCE]!, blocks);
   if (found <= 0) return false;
   decades[channel] = found;
   return true;
-}
-
-/**
- * Learns `features[channel]`, the `count`-th of the sensor. Once the scale is trusted one reading teaches it only so much; a series
- * that was constant has no scale yet, so its first change is learned as it is.
- */
-export function learnTail(s: Float64Array, o: number, channel: number, features: Float64Array, count: number): void {
-  const alpha = count < SCALE_N / 2 ? 1 / count : 2 / (SCALE_N + 1);
-  const variance = s[o + VARIANCE]!;
-  let distance = features[channel]! - s[o + MEAN]!;
-  if (count >= SCALE_READINGS_MIN && distance * distance > LEARN_SD_MAX * LEARN_SD_MAX * variance && variance > 0) {
-    const bound = LEARN_SD_MAX * Math.sqrt(variance);
-    distance = distance > 0 ? bound : -bound;
-  }
-  s[o + MEAN] = s[o + MEAN]! + alpha * distance;
-  s[o + VARIANCE] = (1 - alpha) * (variance + alpha * distance * distance);
 }
 
 /** Closes a block, the `blocks`-th of the sensor. */

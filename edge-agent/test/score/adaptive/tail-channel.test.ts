@@ -3,13 +3,7 @@ import { expect, it } from 'vitest';
 
 import { maximumDecades, sizeAbove } from '../../../src/score/adaptive/block-maxima.ts';
 import { DECADES_MAX, SCALE_READINGS_MIN } from '../../../src/score/adaptive/parameters.ts';
-import {
-  clearTail,
-  closeTailBlock,
-  learnTail,
-  scoreTail,
-  TAIL_FIELDS,
-} from '../../../src/score/adaptive/tail-channel.ts';
+import { acceptTail, clearTail, closeTailBlock, TAIL_FIELDS } from '../../../src/score/adaptive/tail-channel.ts';
 
 /** A channel of noise from −1 to 1, of which `blocks` blocks are closed. */
 function noisy(blocks: number): { score: (feature: number) => number; closeBlock: () => void } {
@@ -21,12 +15,9 @@ function noisy(blocks: number): { score: (feature: number) => number; closeBlock
   let count = 0;
   const accept = (feature: number, closed: number): number => {
     features[0] = feature;
-    const trusted = count >= SCALE_READINGS_MIN;
-    const scored = trusted && scoreTail(row, 0, 0, features, resolutions, decades, closed) ? decades[0]! : 0;
-    learnTail(row, 0, 0, features, (count += 1));
-    return scored;
+    return acceptTail(row, 0, 0, features, resolutions, decades, closed, (count += 1)) ? decades[0]! : 0;
   };
-  for (let index = 0; index < SCALE_READINGS_MIN; index += 1) accept(Math.sin(index * index), 0);
+  for (let index = 0; index <= SCALE_READINGS_MIN; index += 1) accept(Math.sin(index * index), 0);
   for (let block = 1; block <= blocks; block += 1) {
     for (let index = 0; index < 100; index += 1) accept(Math.sin(index * index + block), block - 1);
     closeTailBlock(row, 0, block);
