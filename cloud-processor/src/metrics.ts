@@ -146,6 +146,14 @@ export function createMetrics(pipeline: Pipeline): Registry {
     ['partition'],
     perPartition(({ runner }) => runner.partition.windows.openWindows),
   );
+  const perGateway = (of: 'windows' | 'bytes'): Reading =>
+    function* sizes() {
+      for (const { runner } of pipeline.lanes) {
+        for (const { site, gateway, [of]: value } of runner.partition.windows.sizes()) yield [{ site, gateway }, value];
+      }
+    };
+  gauge('gateway_open_windows', 'Open windows of each gateway', ['site', 'gateway'], perGateway('windows'));
+  gauge('gateway_window_bytes', 'Memory of the open windows of each gateway', ['site', 'gateway'], perGateway('bytes'));
   gauge('watermark_seconds', 'Watermark of each gateway, Unix time', ['site', 'gateway'], function* watermarks() {
     for (const { runner } of pipeline.lanes) {
       for (const { site, gateway, watermark } of runner.partition.windows.watermarks()) {
@@ -214,6 +222,9 @@ export function createMetrics(pipeline: Pipeline): Registry {
     [],
     sum(({ writer }) => writer.failures),
   );
+  gauge('reprocessing', '1 while `reprocess` works', [], () => [
+    [{}, pipeline.reprocessor?.status?.state === 'running' ? 1 : 0],
+  ]);
   counter('live_rows_written', 'Running values written', [], () => [[{}, pipeline.live.written]]);
   counter('live_rows_dropped', 'Running values that the store did not take', [], () => [[{}, pipeline.live.dropped]]);
   counter('live_rounds_left_out', 'Rounds of running values left out because the store was slow', [], () => [
@@ -248,6 +259,18 @@ export function createMetrics(pipeline: Pipeline): Registry {
     'How long the last checkpoint took in all',
     ['partition'],
     perPartition(({ runner }) => runner.checkpoints.durationMs / 1_000),
+  );
+  gauge(
+    'checkpoint_age_seconds',
+    'Time since the last checkpoint was safe; one is saved only when something has changed',
+    ['partition'],
+    function* ages() {
+      for (const { runner } of pipeline.lanes) {
+        const { savedAt } = runner.checkpoints;
+        const age = (Date.now() - (savedAt ?? 0)) / 1_000;
+        if (savedAt !== undefined) yield [{ partition: String(runner.partition.number) }, age];
+      }
+    },
   );
   gauge('checkpoint_saved_seconds', 'When the last checkpoint was safe, Unix time', ['partition'], function* saved() {
     for (const { runner } of pipeline.lanes) {

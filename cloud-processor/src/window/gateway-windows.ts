@@ -113,6 +113,18 @@ export class GatewayWindows {
     return tracks;
   }
 
+  /** Open windows, and the memory that they take. */
+  get size(): { readonly windows: number; readonly bytes: number } {
+    let [windows, bytes] = [0, 0];
+    for (const { panes } of this.#tracks) {
+      for (const pane of panes.values()) {
+        windows += pane.rows;
+        bytes += pane.bytes;
+      }
+    }
+    return { windows, bytes };
+  }
+
   get reach(): GatewayReach {
     return { steps: this.#reach.all(), newest: reachOf(this.#newestEnd, this.#lost.all()) };
   }

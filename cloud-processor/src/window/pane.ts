@@ -65,6 +65,12 @@ export class Pane {
     return this.#cells;
   }
 
+  /** Memory that it takes, room to grow included. */
+  get bytes(): number {
+    const arrays = [this.#slots, this.#cells, this.#rowOf, this.#through, this.#changed];
+    return arrays.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  }
+
   /** The last record merged into the row's window. */
   throughAt(row: number): number {
     return this.#through[row]!;

@@ -58,6 +58,16 @@ export class WindowOperator {
     return [...this.#gateways.values()].map(({ name: { site, gateway }, watermark }) => ({ site, gateway, watermark }));
   }
 
+  /** Open windows of each gateway, and the memory that they take. */
+  sizes(): readonly (GatewayName & GatewayWindows['size'])[] {
+    return Array.from(this.#gateways.values(), ({ name, size }) => ({
+      site: name.site,
+      gateway: name.gateway,
+      windows: size.windows,
+      bytes: size.bytes,
+    }));
+  }
+
   /** How far the event times of a gateway reach, record by record, see `Reach`. */
   reachOf(name: GatewayName): GatewayReach {
     return this.#gateways.get(gatewayKey(name))?.reach ?? { steps: [], newest: -Infinity };
