@@ -205,10 +205,10 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
     if (eventTime < this.#sensors.newestAt(slot)) {
       this.#outOfOrder += 1;
       this.#judges.judgeEarlier(slot, reading, this.#sensors.newestAt(slot) - eventTime, out);
-      if (!isCounted) this.#rollups.addOutOfOrder(slot, eventTime, value, this.#hash, uncertain);
+      if (!isCounted) this.#rollups.addOutOfOrder(slot, hand, this.#hash, uncertain);
     } else {
       const anomalous = this.#judges.judge(slot, reading, hand, out);
-      if (!isCounted) this.#rollups.add(slot, eventTime, value, this.#hash, anomalous, uncertain);
+      if (!isCounted) this.#rollups.add(slot, hand, this.#hash, anomalous, uncertain);
       if (!this.#judges.isOutOfRange(slot)) this.#statistics.add(slot, hand);
       this.#recent.add(slot, hand);
       this.#sensors.setNewest(slot, hand);

@@ -20,6 +20,14 @@ export function growUint8(array: Uint8Array, length: number): Uint8Array<ArrayBu
   return larger;
 }
 
+/** A copy of `array` with `length` elements, the new ones `fill`. */
+export function growInt32(array: Int32Array, length: number, fill: number): Int32Array<ArrayBuffer> {
+  const larger = new Int32Array(length);
+  larger.set(array);
+  larger.fill(fill, array.length);
+  return larger;
+}
+
 /** How many slots to make room for: `capacity` doubled until `slots` fit, so that growing costs a constant per slot. */
 export function capacityFor(slots: number, capacity: number): number {
   let larger = Math.max(capacity, 16);

@@ -1,10 +1,7 @@
 import {
-  NO_STATISTICS,
-  addHash,
-  addReading,
   type Aggregate,
-  aggregateOf,
   type EpochMs,
+  epochMs,
   type HashSum,
   intervalStart,
   type MovingStatistics,
@@ -12,8 +9,11 @@ import {
 } from '@floorwatch/contracts';
 
 import type { StateSection } from '../state-section.ts';
+import { BucketRows, NONE } from './bucket-rows.ts';
+import { capacityFor, growInt32 } from './grow.ts';
 import { statsLimits } from './limits.ts';
-import { bucketsIn, rollupsSection, type SavedBucket } from './rollup-section.ts';
+import type { ReadingInHand } from './reading-in-hand.ts';
+import { bucketColumns, bucketsIn, rollupsSection } from './rollup-section.ts';
 
 /** One sensor's readings in one bucket of {@link ROLLUP_MS} that have not gone out yet. */
 export interface RollupBucket {
@@ -21,27 +21,41 @@ export interface RollupBucket {
   readonly start: EpochMs;
   readonly aggregate: Aggregate;
   /** The sensor's moving statistics after its last reading of the bucket; null values if all of its readings were out of order. */
-  moving: MovingStatistics;
+  readonly moving: MovingStatistics;
   /** The sum of the hashes of its readings. */
   readonly hash: HashSum;
+}
+
+/** What says a sensor's moving statistics as they stand. */
+interface Statistics {
+  snapshot(slot: number): MovingStatistics;
+}
+
+/** The buckets of one start, in the order in which they were opened. */
+interface Ends {
+  first: number;
+  last: number;
 }
 
 /**
  * The open rollup buckets of all sensors.
  *
- * Invariant: `#newest[slot]`, if set, is the open bucket of the sensor's newest reading. Its moving statistics are not captured
- * with each reading but when the sensor moves on to a later bucket or the bucket closes, whichever is first: until then they are
+ * Invariant: the newest bucket of a slot, if it has one, is the open bucket of the sensor's newest reading. Its moving statistics are not
+ * captured with each reading but when the sensor moves on to a later bucket or the bucket closes, whichever is first: until then they are
  * what the statistics say now.
  */
 export class RollupBuckets {
-  readonly #statistics: { snapshot(slot: number): MovingStatistics };
-  readonly #byStart = new Map<EpochMs, Map<number, RollupBucket>>();
-  readonly #newest: (RollupBucket | undefined)[] = [];
+  readonly #statistics: Statistics;
+  readonly #rows = new BucketRows();
+  readonly #byStart = new Map<number, Ends>();
+  /** By slot: the newest bucket, and the one opened last, from which the others can be reached. */
+  #newest = new Int32Array();
+  #latest = new Int32Array();
   #openCount = 0;
   /** End of the earliest open bucket. */
   #firstEnd = Infinity;
 
-  constructor(statistics: { snapshot(slot: number): MovingStatistics }) {
+  constructor(statistics: Statistics) {
     this.#statistics = statistics;
   }
 
@@ -55,48 +69,60 @@ export class RollupBuckets {
   }
 
   /** Adds a reading that is not older than its sensor's newest. To be called before the sensor's statistics learn it. */
-  add(slot: number, at: EpochMs, value: number, hash: Readonly<HashSum>, anomalous: boolean, uncertain: boolean): void {
-    const newest = this.#newest[slot];
-    if (newest !== undefined && at - newest.start < ROLLUP_MS) {
-      addReading(newest.aggregate, value, at, anomalous, uncertain);
-      addHash(newest.hash, hash);
-      return;
+  add(slot: number, hand: ReadingInHand, hash: Readonly<HashSum>, anomalous: boolean, uncertain: boolean): void {
+    if (slot >= this.#newest.length) this.#reserve(slot + 1);
+    let row = this.#newest[slot]!;
+    if (row === NONE) {
+      row = this.#join(slot, hand.eventTime);
+      this.#newest[slot] = row;
+    } else if (hand.eventTime - this.#rows.start(row) >= ROLLUP_MS) {
+      this.#rows.setMoving(row, this.#statistics.snapshot(slot));
+      // No bucket can be there: none of the sensor's readings is as new.
+      row = this.#open(slot, intervalStart(epochMs(hand.eventTime), ROLLUP_MS));
+      this.#newest[slot] = row;
     }
-    if (newest !== undefined) newest.moving = this.#statistics.snapshot(slot);
-    this.#newest[slot] = this.#join(slot, at, value, hash, anomalous, uncertain);
+    this.#rows.add(row, hand, hash, anomalous ? 1 : 0, uncertain ? 1 : 0);
   }
 
   /** Adds a reading that is older than its sensor's newest. */
-  addOutOfOrder(slot: number, at: EpochMs, value: number, hash: Readonly<HashSum>, uncertain: boolean): void {
-    this.#join(slot, at, value, hash, false, uncertain);
+  addOutOfOrder(slot: number, hand: ReadingInHand, hash: Readonly<HashSum>, uncertain: boolean): void {
+    if (slot >= this.#newest.length) this.#reserve(slot + 1);
+    this.#rows.add(this.#join(slot, hand.eventTime), hand, hash, 0, uncertain ? 1 : 0);
   }
 
-  #join(
-    slot: number,
-    at: EpochMs,
-    value: number,
-    hash: Readonly<HashSum>,
-    anomalous: boolean,
-    uncertain: boolean,
-  ): RollupBucket {
-    const start = intervalStart(at, ROLLUP_MS);
-    let buckets = this.#byStart.get(start);
-    if (buckets === undefined) {
-      buckets = new Map();
-      this.#byStart.set(start, buckets);
+  #reserve(slots: number): void {
+    const capacity = capacityFor(slots, this.#newest.length);
+    this.#newest = growInt32(this.#newest, capacity, NONE);
+    this.#latest = growInt32(this.#latest, capacity, NONE);
+  }
+
+  /** The open bucket of a time, or a new one. */
+  #join(slot: number, at: number): number {
+    const start = intervalStart(epochMs(at), ROLLUP_MS);
+    const row = this.#find(slot, start);
+    return row === NONE ? this.#open(slot, start) : row;
+  }
+
+  /** A sensor has two or three open buckets; more when its readings come hours late or in reverse, and then until the next tick. */
+  #find(slot: number, start: number): number {
+    let row = this.#latest[slot] ?? NONE;
+    while (row !== NONE && this.#rows.start(row) !== start) row = this.#rows.earlier(row);
+    return row;
+  }
+
+  #open(slot: number, start: number): number {
+    const row = this.#rows.open(slot, start, this.#latest[slot]!);
+    this.#latest[slot] = row;
+    const ends = this.#byStart.get(start);
+    if (ends === undefined) {
+      this.#byStart.set(start, { first: row, last: row });
       this.#firstEnd = Math.min(this.#firstEnd, start + ROLLUP_MS);
-    }
-    let bucket = buckets.get(slot);
-    if (bucket === undefined) {
-      const aggregate = aggregateOf(value, at, anomalous, uncertain);
-      bucket = { slot, start, aggregate, moving: NO_STATISTICS, hash: { high: hash.high, low: hash.low } };
-      buckets.set(slot, bucket);
-      this.#openCount += 1;
     } else {
-      addReading(bucket.aggregate, value, at, anomalous, uncertain);
-      addHash(bucket.hash, hash);
+      this.#rows.follow(ends.last, row);
+      ends.last = row;
     }
-    return bucket;
+    this.#openCount += 1;
+    return row;
   }
 
   /** Closes the buckets that end at or before `watermark` and returns them, earliest first. `Infinity` closes all. */
@@ -105,30 +131,49 @@ export class RollupBuckets {
     const starts = [...this.#byStart.keys()].filter((start) => start + ROLLUP_MS <= watermark).sort((a, b) => a - b);
     const closed: RollupBucket[] = [];
     for (const start of starts) {
-      for (const bucket of this.#byStart.get(start)!.values()) {
-        if (this.#newest[bucket.slot] === bucket) {
-          bucket.moving = this.#statistics.snapshot(bucket.slot);
-          this.#newest[bucket.slot] = undefined;
-        }
-        closed.push(bucket);
+      for (const row of this.#of(start)) {
+        const slot = this.#rows.slot(row);
+        if (this.#newest[slot] === row) this.#rows.setMoving(row, this.#statistics.snapshot(slot));
+        closed.push(this.#rows.read(row));
+        this.#forget(row);
       }
       this.#byStart.delete(start);
     }
-    this.#openCount -= closed.length;
     this.#firstEnd = Infinity;
     for (const start of this.#byStart.keys()) this.#firstEnd = Math.min(this.#firstEnd, start + ROLLUP_MS);
     return closed;
   }
 
+  /** The buckets of a start, each of which may be forgotten when it was given. */
+  *#of(start: number): Generator<number> {
+    let row = this.#byStart.get(start)?.first ?? NONE;
+    while (row !== NONE) {
+      const following = this.#rows.following(row);
+      yield row;
+      row = following;
+    }
+  }
+
+  /** Takes a bucket from its sensor; its start still has it. */
+  #forget(row: number): void {
+    const slot = this.#rows.slot(row);
+    if (this.#newest[slot] === row) this.#newest[slot] = NONE;
+    if (this.#rows.unlink(row) === NONE) this.#latest[slot] = this.#rows.earlier(row);
+    this.#rows.release(row);
+    this.#openCount -= 1;
+  }
+
   /** A copy of the open buckets. */
   snapshot(): StateSection {
-    const buckets: SavedBucket[] = [];
-    for (const bySlot of this.#byStart.values()) {
-      for (const bucket of bySlot.values()) {
-        buckets.push({ bucket, newest: this.#newest[bucket.slot] === bucket });
+    const columns = bucketColumns(this.#openCount);
+    let index = 0;
+    for (const start of this.#byStart.keys()) {
+      for (const row of this.#of(start)) {
+        this.#rows.copyTo(columns, index, row, this.#newest[this.#rows.slot(row)] === row);
+        index += 1;
       }
     }
-    return rollupsSection(buckets);
+    return rollupsSection(columns);
   }
 
   /**
@@ -146,27 +191,30 @@ export class RollupBuckets {
     }
     for (const { bucket, newest } of buckets) {
       const { slot, start } = bucket;
-      let bySlot = this.#byStart.get(start);
-      if (bySlot === undefined) {
-        bySlot = new Map();
-        this.#byStart.set(start, bySlot);
-      }
-      bySlot.set(slot, bucket);
-      if (newest) this.#newest[slot] = bucket;
-      this.#firstEnd = Math.min(this.#firstEnd, start + ROLLUP_MS);
-      this.#openCount += 1;
+      if (slot >= this.#newest.length) this.#reserve(slot + 1);
+      const row = this.#open(slot, start);
+      this.#rows.write(row, bucket);
+      if (newest) this.#newest[slot] = row;
     }
     return [];
   }
 
   /** Forgets what is open of one bucket, because it has gone out already; false if nothing is. */
   discard(slot: number, start: EpochMs): boolean {
-    const bySlot = this.#byStart.get(start);
-    const bucket = bySlot?.get(slot);
-    if (bySlot === undefined || bucket === undefined) return false;
-    if (this.#newest[slot] === bucket) this.#newest[slot] = undefined;
-    bySlot.delete(slot);
-    this.#openCount -= 1;
+    const row = this.#find(slot, start);
+    const ends = this.#byStart.get(start);
+    if (row === NONE || ends === undefined) return false;
+    let before = NONE;
+    for (const other of this.#of(start)) {
+      if (other === row) break;
+      before = other;
+    }
+    const following = this.#rows.following(row);
+    if (before === NONE) ends.first = following;
+    else this.#rows.follow(before, following);
+    if (following === NONE) ends.last = before;
+    if (ends.first === NONE) this.#byStart.delete(start);
+    this.#forget(row);
     return true;
   }
 }

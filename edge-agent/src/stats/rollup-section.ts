@@ -1,24 +1,12 @@
-import { type Aggregate, epochMs, MOVING_STATISTICS, ROLLUP_MS } from '@floorwatch/contracts';
+import { epochMs, MOVING_STATISTICS, ROLLUP_MS } from '@floorwatch/contracts';
 
 import { numbersOf, requireSection, type StateArray, StateError, type StateSection } from '../state-section.ts';
+import { type BucketColumns, SUMS } from './bucket-rows.ts';
 import type { RollupBucket } from './rollup-buckets.ts';
 
 /** Readings that no rollup has told of yet: every later release must be able to read them (docs/agent-snapshot-format.md). */
 const SECTION = 'rollups';
 const VERSION = 1;
-
-const SUMS = [
-  'n',
-  'reference',
-  'mean',
-  'm2',
-  'min',
-  'max',
-  'last',
-  'lastAt',
-  'anomalous',
-  'uncertain',
-] as const satisfies readonly (keyof Aggregate)[];
 
 /** A bucket of a snapshot. */
 export interface SavedBucket {
@@ -27,31 +15,23 @@ export interface SavedBucket {
   readonly newest: boolean;
 }
 
-/**
- * One column per field. A moving statistic that is null is NaN, and so are those of a bucket that holds its sensor's newest reading:
- * they are what the statistics say.
- */
-export function rollupsSection(buckets: readonly SavedBucket[]): StateSection {
-  const { length } = buckets;
-  const columnsOf = (fields: readonly string[]): Float64Array[] => fields.map(() => new Float64Array(length));
-  const [slots, starts, newests] = [new Float64Array(length), new Float64Array(length), new Uint8Array(length)];
-  const hash = new Float64Array(length * 2);
-  const [sums, movings] = [columnsOf(SUMS), columnsOf(MOVING_STATISTICS)];
-  // Bucket by bucket: they lie far apart in memory, and each is looked up once.
-  for (const [i, { bucket, newest }] of buckets.entries()) {
-    slots[i] = bucket.slot;
-    starts[i] = bucket.start;
-    newests[i] = newest ? 1 : 0;
-    hash[2 * i] = bucket.hash.high;
-    hash[2 * i + 1] = bucket.hash.low;
-    for (let field = 0; field < SUMS.length; field++) sums[field]![i] = bucket.aggregate[SUMS[field]!];
-    for (let field = 0; field < MOVING_STATISTICS.length; field++) {
-      movings[field]![i] = newest ? NaN : (bucket.moving[MOVING_STATISTICS[field]!] ?? NaN);
-    }
-  }
-  const arrays: Record<string, StateArray> = { slot: slots, start: starts, newest: newests, hash };
+/** Room for so many buckets. */
+export function bucketColumns(length: number): BucketColumns {
+  const columns = (fields: readonly string[]): Float64Array[] => fields.map(() => new Float64Array(length));
+  return {
+    slot: new Float64Array(length),
+    start: new Float64Array(length),
+    newest: new Uint8Array(length),
+    hash: new Float64Array(2 * length),
+    sums: columns(SUMS),
+    moving: columns(MOVING_STATISTICS),
+  };
+}
+
+export function rollupsSection({ slot, start, newest, hash, sums, moving }: BucketColumns): StateSection {
+  const arrays: Record<string, StateArray> = { slot, start, newest, hash };
   for (const [place, field] of SUMS.entries()) arrays[field] = sums[place]!;
-  for (const [place, field] of MOVING_STATISTICS.entries()) arrays[field] = movings[place]!;
+  for (const [place, field] of MOVING_STATISTICS.entries()) arrays[field] = moving[place]!;
   return { name: SECTION, version: VERSION, values: { bucketMs: ROLLUP_MS }, arrays };
 }
 

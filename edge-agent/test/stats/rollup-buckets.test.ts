@@ -9,13 +9,15 @@ import { RollupBuckets } from '../../src/stats/rollup-buckets.ts';
 
 const HASH: HashSum = { high: 2 ** 31, low: 2 ** 32 - 1 };
 
+const hand = new ReadingInHand();
+
 /** Statistics that say how many readings of the slot were learned. */
 function counting() {
   const learned: number[] = [];
   const snapshot = (slot: number): MovingStatistics => ({ ...NO_STATISTICS, countMean: learned[slot] ?? 0 });
   const buckets = new RollupBuckets({ snapshot });
   const add = (slot: number, at: number, value = 1): void => {
-    buckets.add(slot, epochMs(at), value, HASH, false, false);
+    buckets.add(slot, hand.set(at, value), HASH, false, false);
     learned[slot] = (learned[slot] ?? 0) + 1;
   };
   return { buckets, add };
@@ -63,7 +65,7 @@ describe('rollup buckets', () => {
     const { buckets, add } = counting();
     add(0, 1_000, 5);
     add(0, 11_000, 7);
-    buckets.addOutOfOrder(0, epochMs(500), -3, HASH, true);
+    buckets.addOutOfOrder(0, hand.set(500, -3), HASH, true);
     expect(buckets.closeUntil(10_000)).toMatchObject([
       {
         aggregate: { n: 2, min: -3, max: 5, last: 5, lastAt: 1_000, uncertain: 1, anomalous: 0 },
@@ -75,7 +77,7 @@ describe('rollup buckets', () => {
   it('a bucket of out-of-order readings alone has no moving statistics', () => {
     const { buckets, add } = counting();
     add(0, 11_000);
-    buckets.addOutOfOrder(0, epochMs(500), 1, HASH, false);
+    buckets.addOutOfOrder(0, hand.set(500, 1), HASH, false);
     expect(buckets.closeUntil(10_000)).toMatchObject([{ moving: NO_STATISTICS }]);
   });
 
@@ -83,16 +85,16 @@ describe('rollup buckets', () => {
     const { buckets, add } = counting();
     add(0, 9_000);
     add(0, 9_001);
-    buckets.addOutOfOrder(0, epochMs(500), 1, HASH, false);
+    buckets.addOutOfOrder(0, hand.set(500, 1), HASH, false);
     // 3 · 0x80000000ffffffff = 0x1_80000002_fffffffd
     expect(buckets.closeUntil(Infinity)).toMatchObject([{ hash: { high: 0x80000002, low: 0xfffffffd } }]);
   });
 
   it('count anomalous and uncertain readings', () => {
     const { buckets } = counting();
-    buckets.add(0, epochMs(0), 1, HASH, true, true);
-    buckets.add(0, epochMs(1), 1, HASH, true, false);
-    buckets.add(0, epochMs(2), 1, HASH, false, false);
+    buckets.add(0, hand.set(0, 1), HASH, true, true);
+    buckets.add(0, hand.set(1, 1), HASH, true, false);
+    buckets.add(0, hand.set(2, 1), HASH, false, false);
     expect(buckets.closeUntil(Infinity)).toMatchObject([{ aggregate: { n: 3, anomalous: 2, uncertain: 1 } }]);
   });
 
@@ -112,7 +114,7 @@ describe('rollup buckets', () => {
             newest.set(slot, at);
             add(slot, at);
           } else {
-            buckets.addOutOfOrder(slot, epochMs(at), 1, HASH, false);
+            buckets.addOutOfOrder(slot, hand.set(at, 1), HASH, false);
           }
           if (watermark === undefined) continue;
           const now = buckets.closeUntil(watermark);

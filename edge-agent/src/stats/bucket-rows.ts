@@ -1,0 +1,248 @@
+import { type Aggregate, epochMs, type HashSum, MOVING_STATISTICS, type MovingStatistics } from '@floorwatch/contracts';
+
+import { growFloat64 } from './grow.ts';
+import type { ReadingInHand } from './reading-in-hand.ts';
+import type { RollupBucket } from './rollup-buckets.ts';
+
+// One bucket's row. Moving statistics that are null are NaN.
+const SLOT = 0;
+const START = 1;
+const N = 2;
+const REFERENCE = 3;
+const MEAN = 4;
+const M2 = 5;
+const MIN = 6;
+const MAX = 7;
+const LAST = 8;
+const LAST_AT = 9;
+const ANOMALOUS = 10;
+const UNCERTAIN = 11;
+const HASH_HIGH = 12;
+const HASH_LOW = 13;
+const MOVING = 14;
+/** The sensor's open buckets that were opened before this one and after it; {@link NONE}: there is none. */
+const EARLIER = MOVING + MOVING_STATISTICS.length;
+const LATER = EARLIER + 1;
+/** The bucket with the same start that was opened next. */
+const FOLLOWING = LATER + 1;
+const FIELDS = FOLLOWING + 1;
+
+/** Stands for no bucket. */
+export const NONE = -1;
+
+const TWO_32 = 2 ** 32;
+
+/**
+ * Open rollup buckets as rows of numbers, which are used again when a bucket has gone out: a gateway opens thousands a second, and as objects
+ * they would live just long enough to be expensive.
+ */
+export class BucketRows {
+  #table = new Float64Array(FIELDS * 64);
+  #rows = 0;
+  /** The first of the rows that are free, which are linked as those of one start are. */
+  #free = NONE;
+
+  /** A row for a new bucket without readings. @param earlier the sensor's bucket that was opened before it. */
+  open(slot: number, start: number, earlier: number): number {
+    const row = this.#take();
+    const t = this.#table;
+    const o = row * FIELDS;
+    t[o + SLOT] = slot;
+    t[o + START] = start;
+    t[o + N] = 0;
+    for (let moving = 0; moving < MOVING_STATISTICS.length; moving++) t[o + MOVING + moving] = NaN;
+    t[o + EARLIER] = earlier;
+    t[o + LATER] = NONE;
+    if (earlier !== NONE) t[earlier * FIELDS + LATER] = row;
+    t[o + FOLLOWING] = NONE;
+    return row;
+  }
+
+  #take(): number {
+    const row = this.#free;
+    if (row !== NONE) {
+      this.#free = this.following(row);
+      return row;
+    }
+    if ((this.#rows + 1) * FIELDS > this.#table.length) {
+      this.#table = growFloat64(this.#table, Math.ceil(this.#table.length * 1.5));
+    }
+    return this.#rows++;
+  }
+
+  /** The bucket is closed; its row holds the next one. */
+  release(row: number): void {
+    this.follow(row, this.#free);
+    this.#free = row;
+  }
+
+  slot(row: number): number {
+    return this.#table[row * FIELDS + SLOT]!;
+  }
+
+  start(row: number): number {
+    return this.#table[row * FIELDS + START]!;
+  }
+
+  earlier(row: number): number {
+    return this.#table[row * FIELDS + EARLIER]!;
+  }
+
+  /** Takes a bucket from among those of its sensor. @returns the one that was opened after it. */
+  unlink(row: number): number {
+    const t = this.#table;
+    const earlier = t[row * FIELDS + EARLIER]!;
+    const later = t[row * FIELDS + LATER]!;
+    if (earlier !== NONE) t[earlier * FIELDS + LATER] = later;
+    if (later !== NONE) t[later * FIELDS + EARLIER] = earlier;
+    return later;
+  }
+
+  following(row: number): number {
+    return this.#table[row * FIELDS + FOLLOWING]!;
+  }
+
+  follow(row: number, following: number): void {
+    this.#table[row * FIELDS + FOLLOWING] = following;
+  }
+
+  /** See `addReading` and `addHash` of the contracts, whose sums these are to the bit. */
+  add(
+    row: number,
+    { eventTime, value }: ReadingInHand,
+    hash: Readonly<HashSum>,
+    anomalous: number,
+    uncertain: number,
+  ): void {
+    const t = this.#table;
+    const o = row * FIELDS;
+    const n = t[o + N]! + 1;
+    t[o + N] = n;
+    if (n === 1) {
+      t[o + REFERENCE] = value;
+      t[o + MEAN] = 0;
+      t[o + M2] = 0;
+      t[o + MIN] = value;
+      t[o + MAX] = value;
+      t[o + LAST] = value;
+      t[o + LAST_AT] = eventTime;
+      t[o + ANOMALOUS] = anomalous;
+      t[o + UNCERTAIN] = uncertain;
+      t[o + HASH_HIGH] = hash.high;
+      t[o + HASH_LOW] = hash.low;
+      return;
+    }
+    const shifted = value - t[o + REFERENCE]!;
+    const delta = shifted - t[o + MEAN]!;
+    const mean = t[o + MEAN]! + delta / n;
+    t[o + MEAN] = mean;
+    t[o + M2] = t[o + M2]! + delta * (shifted - mean);
+    if (value < t[o + MIN]!) t[o + MIN] = value;
+    if (value > t[o + MAX]!) t[o + MAX] = value;
+    if (eventTime >= t[o + LAST_AT]!) {
+      t[o + LAST] = value;
+      t[o + LAST_AT] = eventTime;
+    }
+    t[o + ANOMALOUS] = t[o + ANOMALOUS]! + anomalous;
+    t[o + UNCERTAIN] = t[o + UNCERTAIN]! + uncertain;
+    const low = t[o + HASH_LOW]! + hash.low;
+    const carry = low >= TWO_32 ? 1 : 0;
+    const high = t[o + HASH_HIGH]! + hash.high + carry;
+    t[o + HASH_LOW] = low - carry * TWO_32;
+    t[o + HASH_HIGH] = high >= TWO_32 ? high - TWO_32 : high;
+  }
+
+  /** Notes the sensor's moving statistics after the bucket's last reading. */
+  setMoving(row: number, moving: MovingStatistics): void {
+    const o = row * FIELDS + MOVING;
+    for (let i = 0; i < MOVING_STATISTICS.length; i++) this.#table[o + i] = moving[MOVING_STATISTICS[i]!] ?? NaN;
+  }
+
+  read(row: number): RollupBucket {
+    const t = this.#table;
+    const o = row * FIELDS;
+    const at = (field: number): number => t[o + field]!;
+    const moving = (place: number): number | null => {
+      const value = t[o + MOVING + place]!;
+      return Number.isNaN(value) ? null : value;
+    };
+    return {
+      slot: at(SLOT),
+      start: epochMs(at(START)),
+      aggregate: {
+        n: at(N),
+        reference: at(REFERENCE),
+        mean: at(MEAN),
+        m2: at(M2),
+        min: at(MIN),
+        max: at(MAX),
+        last: at(LAST),
+        lastAt: at(LAST_AT),
+        anomalous: at(ANOMALOUS),
+        uncertain: at(UNCERTAIN),
+      },
+      moving: {
+        countMean: moving(0),
+        countSd: moving(1),
+        timeMean: moving(2),
+        timeSd: moving(3),
+        ewMean: moving(4),
+        ewSd: moving(5),
+      },
+      hash: { high: at(HASH_HIGH), low: at(HASH_LOW) },
+    };
+  }
+
+  /** Makes a row hold what {@link read} gave, but for its links. */
+  write(row: number, { aggregate, moving, hash }: RollupBucket): void {
+    const t = this.#table;
+    const o = row * FIELDS;
+    for (const [field, name] of AGGREGATE) t[o + field] = aggregate[name];
+    t[o + HASH_HIGH] = hash.high;
+    t[o + HASH_LOW] = hash.low;
+    this.setMoving(row, moving);
+  }
+
+  /** Copies a bucket into the columns of a snapshot, at `index`. */
+  copyTo(columns: BucketColumns, index: number, row: number, newest: boolean): void {
+    const t = this.#table;
+    const o = row * FIELDS;
+    columns.slot[index] = t[o + SLOT]!;
+    columns.start[index] = t[o + START]!;
+    columns.newest[index] = newest ? 1 : 0;
+    columns.hash[2 * index] = t[o + HASH_HIGH]!;
+    columns.hash[2 * index + 1] = t[o + HASH_LOW]!;
+    for (let i = 0; i < AGGREGATE.length; i++) columns.sums[i]![index] = t[o + N + i]!;
+    for (let i = 0; i < MOVING_STATISTICS.length; i++) columns.moving[i]![index] = newest ? NaN : t[o + MOVING + i]!;
+  }
+}
+
+/** The fields of an aggregate, in the order of a row and of a snapshot. */
+const AGGREGATE = [
+  [N, 'n'],
+  [REFERENCE, 'reference'],
+  [MEAN, 'mean'],
+  [M2, 'm2'],
+  [MIN, 'min'],
+  [MAX, 'max'],
+  [LAST, 'last'],
+  [LAST_AT, 'lastAt'],
+  [ANOMALOUS, 'anomalous'],
+  [UNCERTAIN, 'uncertain'],
+] as const satisfies readonly (readonly [field: number, name: keyof Aggregate])[];
+
+/** Buckets as a snapshot holds them: one column per field, and the halves of the hashes one after the other. */
+export interface BucketColumns {
+  readonly slot: Float64Array;
+  readonly start: Float64Array;
+  /** 1: it holds its sensor's newest reading. */
+  readonly newest: Uint8Array;
+  readonly hash: Float64Array;
+  /** In the order of {@link SUMS}. */
+  readonly sums: readonly Float64Array[];
+  /** In the order of `MOVING_STATISTICS`. NaN: null; or, of a newest bucket, what the statistics say. */
+  readonly moving: readonly Float64Array[];
+}
+
+/** The names of {@link BucketColumns.sums}. */
+export const SUMS = AGGREGATE.map(([, name]) => name);
