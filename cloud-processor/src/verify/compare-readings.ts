@@ -48,11 +48,21 @@ export class ReadingComparer {
     this.#report = report;
   }
 
-  async compare(group: SizeGroup, start: number, signal: AbortSignal): Promise<void> {
-    const end = start + group.length;
-    const tally = await this.#tally(group, start, end, signal);
-    const sizes = group.sizes.filter((size) => this.#isMade(size, start));
-    for (const sensor of tally.sensors.values()) this.#judge(sensor, sizes, start, end);
+  /**
+   * Compares several stretches, one behind the other.
+   *
+   * @returns how many tallies were held in memory, one per sensor and stretch.
+   */
+  async compare(group: SizeGroup, from: number, to: number, signal: AbortSignal): Promise<number> {
+    const tallies = await this.#tally(group, from, to, signal);
+    let held = 0;
+    for (const [start, tally] of tallies) {
+      tally.finish();
+      held += tally.sensors.size;
+      const sizes = group.sizes.filter((size) => this.#isMade(size, start));
+      for (const sensor of tally.sensors.values()) this.#judge(sensor, sizes, start, start + group.length);
+    }
+    return held;
   }
 
   /** Whether windows of that size were made when readings of the stretch came. */
@@ -61,11 +71,25 @@ export class ReadingComparer {
     return from !== undefined && from <= start;
   }
 
-  async #tally(group: SizeGroup, start: number, end: number, signal: AbortSignal): Promise<StretchTally> {
+  async #tally(
+    { length, sizes }: SizeGroup,
+    from: number,
+    to: number,
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<number, StretchTally>> {
     const { site, gateway, through: cutThrough, unsent, windows } = this.#cut;
-    const isIn = (size: number, at: number): boolean => at >= start && at < end && group.sizes.includes(size);
-    const late = this.#cut.late.filter(({ size, start: at }) => isIn(size, at));
-    const tally = new StretchTally(new Map(late.map((one) => [windowKey(one.sensor, one.size, one.start), one])));
+    const isIn = (size: number, at: number): boolean => at >= from && at < to && sizes.includes(size);
+    const tallies = new Map<number, StretchTally>();
+    const tallyAt = (at: number): StretchTally => {
+      const start = Math.floor(at / length) * length;
+      let tally = tallies.get(start);
+      if (tally === undefined) {
+        tally = new StretchTally();
+        tallies.set(start, tally);
+      }
+      return tally;
+    };
+    for (const late of this.#cut.late) if (isIn(late.size, late.start)) tallyAt(late.start).late(late);
     const known = new Set<string>();
     for (const pane of windows?.panes ?? []) {
       if (!isIn(pane.size, pane.start)) continue;
@@ -74,20 +98,28 @@ export class ReadingComparer {
         const sensor = windows!.sensors[slot]!;
         known.add(windowKey(sensor, pane.size, pane.start));
         const cells = { aggregate: aggregateAt(pane.cells, row * CELLS), hash: hashAt(pane.cells, row * CELLS) };
-        tally.window({ sensor, size: pane.size, start: pane.start, through: pane.through[row]!, incomplete, ...cells });
+        tallyAt(pane.start).window({
+          sensor,
+          size: pane.size,
+          start: pane.start,
+          through: pane.through[row]!,
+          incomplete,
+          ...cells,
+        });
       }
     }
     for (const row of unsent.windows) {
       if (!isIn(row.size, row.start)) continue;
       known.add(windowKey(row.sensor, row.size, row.start));
-      tally.window({ ...row, hash: row.hash, through: throughOfRow(row) });
+      tallyAt(row.start).window({ ...row, hash: row.hash, through: throughOfRow(row) });
     }
-    const range = { site, gateway, from: epochMs(start), to: epochMs(end) };
+    const range = { site, gateway, from: epochMs(from), to: epochMs(to) };
     await this.#store.scan(
       { table: 'window', ...range },
       (row) => {
         if (!isIn(row.size, row.start) || known.has(windowKey(row.sensor, row.size, row.start))) return;
         const through = throughOfRow(row);
+        const tally = tallyAt(row.start);
         if (through > cutThrough) tally.sensor(row.sensor).moved = true;
         tally.window({ ...row, hash: row.hash, through });
       },
@@ -95,22 +127,22 @@ export class ReadingComparer {
     );
     const told = new Set<string>();
     for (const row of unsent.counted) {
-      if (row.hour < start || row.hour >= end) continue;
+      if (row.hour < from || row.hour >= to) continue;
       told.add(rowKey(row));
-      tally.told(row);
+      tallyAt(row.hour).told(row);
     }
     await this.#store.scan(
       { table: 'counted', ...range },
       (row) => {
         if (told.has(rowKey(row))) return;
         told.add(rowKey(row));
+        const tally = tallyAt(row.hour);
         if (orderOf(row.through) > cutThrough) tally.sensor(row.sensor).moved = true;
         tally.told(row);
       },
       signal,
     );
-    tally.finish();
-    return tally;
+    return tallies;
   }
 
   #judge(sensor: SensorTally, sizes: readonly number[], start: number, end: number): void {

@@ -56,12 +56,12 @@ export const windowKey = (sensor: SensorName, size: number, start: number): stri
 /** Adds up one gateway's counts and windows of one stretch of event time. Memory: per sensor, not per window. */
 export class StretchTally {
   readonly sensors = new Map<string, SensorTally>();
-  readonly #late: ReadonlyMap<string, LateWindowSnapshot>;
+  readonly #late = new Map<string, LateWindowSnapshot>();
   readonly #lateMet = new Set<string>();
 
-  /** @param late late readings that wait for their windows, by {@link windowKey}; only those of this stretch and its sizes. */
-  constructor(late: ReadonlyMap<string, LateWindowSnapshot>) {
-    this.#late = late;
+  /** Late readings that wait for their window; to be called before the windows are added. */
+  late(window: LateWindowSnapshot): void {
+    this.#late.set(windowKey(window.sensor, window.size, window.start), window);
   }
 
   sensor(name: SensorName): SensorTally {

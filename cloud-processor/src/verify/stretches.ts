@@ -20,8 +20,3 @@ export function groupSizes(sizes: readonly number[]): SizeGroup[] {
   }
   return Array.from(groups, ([length, group]) => ({ length, sizes: group }));
 }
-
-/** The starts of all stretches that lie wholly inside [from, to). */
-export function* stretchesIn(from: number, to: number, length: number): Generator<number> {
-  for (let start = Math.ceil(from / length) * length; start + length <= to; start += length) yield start;
-}
