@@ -13,6 +13,7 @@ const KINDS: Readonly<Record<string, string>> = {
   'jump-down': 'A jump down',
   'fast-change': 'Changes faster than usual',
   'off-average': 'Off its short average',
+  pulse: 'A pulse',
   stuck: 'The same value again and again',
   silent: 'Sends nothing',
   noisy: 'More noise than usual',

@@ -72,7 +72,7 @@ export class LimitDetector implements Detector {
     const critical = verdict.severity === 'critical';
     const above = value > own.high;
     const limit = above ? (critical ? own.criticalHigh : own.high) : critical ? own.criticalLow : own.low;
-    const beyond = value - limit;
+    const beyond = (value - limit) / 10;
     const seen = `${nameOf(sensor)} is ${quantity(sensor, value, beyond)}`;
     const which = `${above ? 'above' : 'below'} its ${critical ? 'limit' : 'warning limit'}`;
     return `${seen}, ${which} of ${quantity(sensor, limit, beyond)}.`;

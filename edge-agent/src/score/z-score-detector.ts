@@ -5,7 +5,7 @@ import type { ReadingInHand } from '../stats/reading-in-hand.ts';
 import type { Detector, Verdict } from './detector.ts';
 import { normalTailScore } from './normal-tail.ts';
 import { findRule } from './sensor-pattern.ts';
-import { nameOf, quantity, roundTo } from './wording.ts';
+import { bandInWords, nameOf } from './wording.ts';
 import type { ZScoreConfig, ZScoreRule } from './z-score-config.ts';
 
 /** The moving mean and variance that readings are compared with, by slot. */
@@ -91,11 +91,11 @@ export class ZScoreDetector implements Detector {
     const sd = this.#sd(slot, this.#rules[slot]!);
     const deviation = this.#baseline.deviation(slot, value);
     const z = Number((Math.abs(deviation) / sd).toPrecision(3));
-    const seen = `${nameOf(sensor)} is ${quantity(sensor, value, sd)}`;
+    const { band, shown } = bandInWords(sensor, value, verdict.low ?? NaN, verdict.high ?? NaN);
+    const seen = `${nameOf(sensor)} is ${shown(value)}`;
     const distance = `${z} standard deviations ${deviation > 0 ? 'above' : 'below'}`;
-    const mean = `its moving mean of ${quantity(sensor, this.#baseline.mean(slot), sd)}`;
-    const expected = `${roundTo(verdict.low ?? NaN, sd)} to ${quantity(sensor, verdict.high ?? NaN, sd)}`;
-    return `${seen}, ${distance} ${mean}; ${expected} was expected.`;
+    const mean = `its moving mean of ${shown(this.#baseline.mean(slot))}`;
+    return `${seen}, ${distance} ${mean}; ${band} was expected.`;
   }
 
   learn(slot: number, reading: ReadingInHand, anomalous: boolean): void {

@@ -101,7 +101,7 @@ describe('z-score', () => {
 
   it('explains itself with as many digits as the spread of the series asks for', () => {
     expect(explain(detector({}, around20), 100.123, '°C')).toBe(
-      'temperature of press-3 is 100.12 °C, 40.1 standard deviations above its moving mean of 20 °C; 10 to 30 °C was expected.',
+      'temperature of press-3 is 100.1 °C, 40.1 standard deviations above its moving mean of 20 °C; 10 to 30 °C was expected.',
     );
     expect(explain(detector({}, [1e9 - 1e-3, 1e9 + 1e-3, 1e9 - 1e-3, 1e9 + 1e-3]), 1e9 - 0.01)).toBe(
       'temperature of press-3 is 999999999.99, 10 standard deviations below its moving mean of 1000000000; 999999999.995 to 1000000000.005 was expected.',

@@ -6,7 +6,7 @@ import { RowTable } from '../../stats/row-table.ts';
 import type { SensorRows } from '../../stats/sensor-rows.ts';
 import type { Detector, Verdict } from '../detector.ts';
 import { findRule } from '../sensor-pattern.ts';
-import { nameOf, quantity } from '../wording.ts';
+import { bandInWords, nameOf, quantity } from '../wording.ts';
 import type { AdaptiveConfig, AdaptiveRule } from './adaptive-config.ts';
 import { AdaptiveDetector, NOT_SCORED, WARMING_UP } from './adaptive-detector.ts';
 import {
@@ -119,14 +119,12 @@ export class AdaptiveJudge implements Detector {
   }
 
   explain(sensor: RollupSensor, _slot: number, value: number, verdict: Readonly<Verdict>): string {
-    const width = verdict.low === null || verdict.high === null ? Math.abs(value) : verdict.high - verdict.low;
-    const shown = (number: number): string => quantity(sensor, number, width / 10);
+    const { low, high } = verdict;
+    const words = low === null || high === null ? undefined : bandInWords(sensor, value, low, high);
+    const shown = words?.shown ?? ((number: number): string => quantity(sensor, number, Math.abs(value) / 100));
     const kind = verdict.anomalyKind as AdaptiveChannel;
     const reason = REASONS[kind](this.#detector.features[CHANNELS.indexOf(kind)]!, shown);
-    const expected =
-      verdict.low === null || verdict.high === null
-        ? ''
-        : `; ${shown(verdict.low)} to ${shown(verdict.high)} was expected`;
+    const expected = words === undefined ? '' : `; ${words.band} was expected`;
     return `${nameOf(sensor)} is ${shown(value)}, ${reason}${expected}.`;
   }
 }

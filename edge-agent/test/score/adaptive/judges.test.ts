@@ -67,7 +67,7 @@ describe('the adaptive detector', () => {
     expect(spike.verdict.severity).toBe('critical');
     expect(spike.verdict.low).toBeGreaterThan(15);
     expect(spike.verdict.high).toBeLessThan(25);
-    expect(spike.sentence).toMatch(/^temperature of press-7 is 45 °C, .+; [\d.]+ °C to [\d.]+ °C was expected\.$/);
+    expect(spike.sentence).toMatch(/^temperature of press-7 is 45 °C, .+; [\d.]+ to [\d.]+ °C was expected\.$/);
   });
 
   it('says that a value came back from a pulse where it steps by as much now and then', () => {
