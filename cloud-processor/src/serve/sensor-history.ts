@@ -44,12 +44,15 @@ export class SensorHistory {
   #capacity = 0;
   #first = 0;
   #length = 0;
+  /** Start of the newest point. */
+  #newest = Number.NEGATIVE_INFINITY;
 
   constructor(budget: PointBudget) {
     this.#budget = budget;
   }
 
   get length(): number {
+    this.#forgetOld();
     return this.#length;
   }
 
@@ -60,19 +63,26 @@ export class SensorHistory {
    */
   add(record: RollupsRecord, of: number): number | undefined {
     const start = rollupStart(record, of);
+    if (start < this.#newest) return this.#addLate(start, record, of);
+    if (start > this.#newest) {
+      if (this.#length === this.#capacity && !this.#makeRoom(start)) this.#dropFirst();
+      this.#length += 1;
+      this.#newest = start;
+      this.#write(this.#length - 1, start, record, of);
+    } else this.#merge(this.#length - 1, record, of);
+    return this.#length - 1;
+  }
+
+  #addLate(start: number, record: RollupsRecord, of: number): number | undefined {
+    if (this.#newest - start > serveLimits.historyMs) return undefined;
+    this.#forgetOld();
     let index = this.#length;
     while (index > 0 && this.#get(index - 1, COLUMNS.start) > start) index -= 1;
     if (index > 0 && this.#get(index - 1, COLUMNS.start) === start) {
       this.#merge(index - 1, record, of);
       return index - 1;
     }
-    const newest = this.#length > 0 ? this.#get(this.#length - 1, COLUMNS.start) : start;
-    if (newest - start > serveLimits.historyMs) return undefined;
-    if (index === this.#length) {
-      this.#dropOlderThan(start - serveLimits.historyMs);
-      index = this.#length;
-    }
-    if (this.#length === this.#capacity && !this.#grow()) {
+    if (this.#length === this.#capacity && !this.#makeRoom(this.#newest)) {
       if (index === 0) return undefined;
       this.#dropFirst();
       index -= 1;
@@ -80,6 +90,18 @@ export class SensorHistory {
     this.#open(index);
     this.#write(index, start, record, of);
     return index;
+  }
+
+  /** Whether there is room without dropping a point that is not too old. Where no more can be had, nobody looks how old the first one is. */
+  #makeRoom(newest: number): boolean {
+    if (this.#capacity === serveLimits.pointsPerSensorMax) return false;
+    this.#dropOlderThan(newest - serveLimits.historyMs);
+    return this.#length < this.#capacity || this.#grow();
+  }
+
+  /** What is too old goes when somebody looks, or when its room is wanted: the first point is far from the cache when one is added. */
+  #forgetOld(): void {
+    this.#dropOlderThan(this.#newest - serveLimits.historyMs);
   }
 
   /** Point `index`, counted from the oldest. */
@@ -120,6 +142,7 @@ export class SensorHistory {
 
   /** The points with `from` ≤ start < `to`, oldest first. */
   points(from: number, to: number): RollupPoint[] {
+    this.#forgetOld();
     const found: RollupPoint[] = [];
     for (let index = 0; index < this.#length; index++) {
       const start = this.#get(index, COLUMNS.start);
@@ -130,6 +153,7 @@ export class SensorHistory {
 
   /** When and what the newest `count` points last read, oldest first: enough for a small chart. */
   lasts(count: number): { readonly at: number[]; readonly last: number[] } {
+    this.#forgetOld();
     const found: { readonly at: number[]; readonly last: number[] } = { at: [], last: [] };
     for (let index = Math.max(0, this.#length - count); index < this.#length; index++) {
       found.at.push(this.#get(index, COLUMNS.lastAt));
@@ -215,10 +239,9 @@ export class SensorHistory {
     if (capacity === this.#capacity) return false;
     if (this.#capacity > 0 && !this.#budget.take(capacity - this.#capacity)) return false;
     const rows = new Float64Array(capacity * WIDTH);
-    for (let index = 0; index < this.#length; index++) {
-      const from = this.#offset(index);
-      rows.set(this.#rows.subarray(from, from + WIDTH), index * WIDTH);
-    }
+    const begin = this.#first * WIDTH;
+    rows.set(this.#rows.subarray(begin));
+    rows.set(this.#rows.subarray(0, begin), this.#rows.length - begin);
     this.#rows = rows;
     this.#capacity = capacity;
     this.#first = 0;
