@@ -73,12 +73,12 @@ export class ReadingComparer {
 
   async #tally(
     { length, sizes }: SizeGroup,
-    from: number,
-    to: number,
+    begin: number,
+    end: number,
     signal: AbortSignal,
   ): Promise<ReadonlyMap<number, StretchTally>> {
     const { site, gateway, through: cutThrough, unsent, windows } = this.#cut;
-    const isIn = (size: number, at: number): boolean => at >= from && at < to && sizes.includes(size);
+    const isIn = (size: number, at: number): boolean => at >= begin && at < end && sizes.includes(size);
     const tallies = new Map<number, StretchTally>();
     const tallyAt = (at: number): StretchTally => {
       const start = Math.floor(at / length) * length;
@@ -113,7 +113,7 @@ export class ReadingComparer {
       known.add(windowKey(row.sensor, row.size, row.start));
       tallyAt(row.start).window({ ...row, hash: row.hash, through: throughOfRow(row) });
     }
-    const range = { site, gateway, from: epochMs(from), to: epochMs(to) };
+    const range = { site, gateway, from: epochMs(begin), to: epochMs(end) };
     await this.#store.scan(
       { table: 'window', ...range },
       (row) => {
@@ -127,7 +127,7 @@ export class ReadingComparer {
     );
     const told = new Set<string>();
     for (const row of unsent.counted) {
-      if (row.hour < from || row.hour >= to) continue;
+      if (row.hour < begin || row.hour >= end) continue;
       told.add(rowKey(row));
       tallyAt(row.hour).told(row);
     }
