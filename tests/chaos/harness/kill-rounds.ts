@@ -48,8 +48,8 @@ export async function killRounds<S extends ChaosStore>(
   const floor = await ChaosFloor.create(resources, {
     seed,
     // Beside other tests less is sent.
-    sensors: asked ? 50 : 15,
-    readingsPerSecond: asked ? 1_000 : 300,
+    sensors: asked ? 50 : 10,
+    readingsPerSecond: asked ? 1_000 : 200,
     processorLatenessSeconds: LATENESS_SECONDS,
     store: scenario.store,
     lateDevices: asked ? 2 : 1,

@@ -24,7 +24,7 @@ const FAULT_EVERY = 80;
 /** Readings of a sensor before its first fault. */
 const HEALTHY_READINGS = 40;
 /** How far behind a late reading is. Even, so that every place in time is taken once. */
-const LATE_BY = 600;
+const LATE_BY = 200;
 /** Readings that a fault lasts. */
 const FAULT_READINGS = 15;
 /** What a fault adds to a value: far beyond {@link HIGH}. */
