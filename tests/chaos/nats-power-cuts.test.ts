@@ -48,8 +48,8 @@ describe("a NATS server's disk that loses its power at random moments under load
       const disk = await DiskImage.create(resources, IMAGE_MEBIBYTES);
       const floor = await ChaosFloor.create(resources, {
         seed,
-        sensors: asked ? 50 : 15,
-        readingsPerSecond: asked ? 1_000 : 300,
+        sensors: asked ? 50 : 10,
+        readingsPerSecond: asked ? 1_000 : 200,
         processorLatenessSeconds: LATENESS_SECONDS,
         lateDevices: 1,
         agent: { storage: { trimGraceMs: GRACE_MS } },

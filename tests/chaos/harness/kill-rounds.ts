@@ -17,7 +17,7 @@ export const ROUNDS_IN_TESTS = 10;
 /** The default of the processor, so that windows are sealed all the time and late readings correct them. */
 const LATENESS_SECONDS = 30;
 const READY_P95_MS_MAX = 5_000;
-/** Half a minute of event time passes in a second and a half, so what must come late comes late within the shortest run. */
+/** Event time passes twenty times as fast as the clock, so the first windows are sealed before the first kill. */
 const WARM_UP_MS = 4_000;
 
 export interface KillScenario<S extends ChaosStore> {

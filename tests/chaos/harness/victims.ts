@@ -135,7 +135,7 @@ export class ProcessorVictim implements Victim {
       Number(rows),
     );
     this.hits.count(
-      'with rows that no store had confirmed',
+      'with rows in its checkpoint that the store had not confirmed',
       unsent.some((rows) => rows > 0),
     );
   }
