@@ -23,7 +23,7 @@ function roundTo(value: number, resolution: number): number {
 export interface BandWords {
   readonly band: string;
   /** A value with its unit, to one digit more than the bounds. */
-  shown(value: number): string;
+  readonly shown: (value: number) => string;
 }
 
 /**
