@@ -142,9 +142,9 @@ function createSnapshots(
   return new Snapshots(
     {
       file: storage.snapshots,
-      prepare: () => engine.prepareSnapshot(),
-      capture: () => ({
-        header: {
+      capture: () => {
+        const { sections, release } = engine.capture();
+        const now = {
           site,
           gateway,
           position: processor.position,
@@ -152,9 +152,10 @@ function createSnapshots(
           outputHash,
           lanes: { anomaly: lanes.anomaly.next, telemetry: lanes.telemetry.next },
           at: Date.now(),
-        },
-        sections: [...engine.snapshot(), ...intake.snapshot(), writer.told.snapshot(), processor.snapshot()],
-      }),
+        };
+        const others = [...intake.snapshot(), writer.told.snapshot(), processor.snapshot()];
+        return { header: now, sections: [...sections, ...others], release };
+      },
       readings: () => processor.readings,
       isPressing: () => journal.bytes > config.storage.journalBytesMax / 2,
       covered: async (before) => {

@@ -1,11 +1,9 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
-
 import { epochMs, type Lane } from '@floorwatch/contracts';
 import { type Logger, messageOf } from '@floorwatch/runtime';
 
 import { limits } from './limits.ts';
 import type { SnapshotFile } from './snapshot/snapshot-file.ts';
-import type { StateSection } from './state-section.ts';
+import type { CapturedSection } from './state-section.ts';
 import type { SnapshotView } from './status/durable-views.ts';
 
 /** What stands at the beginning of a snapshot. */
@@ -26,13 +24,13 @@ export interface SnapshotHeader {
 /** The state as of one moment. */
 export interface Captured {
   readonly header: SnapshotHeader;
-  readonly sections: readonly StateSection[];
+  readonly sections: readonly CapturedSection[];
+  /** To be called when the sections are not needed any more. */
+  readonly release: () => void;
 }
 
 export interface SnapshotParts {
   readonly file: SnapshotFile;
-  /** Makes room for {@link capture}, a fraction of a millisecond per step. */
-  readonly prepare: () => Generator<undefined>;
   readonly capture: () => Captured;
   /** Readings processed since the start. */
   readonly readings: () => number;
@@ -64,7 +62,7 @@ export class Snapshots {
   #before: number | undefined;
   #takenMs = performance.now();
   #takenReadings = 0;
-  #state: 'waiting' | 'preparing' | 'prepared' | 'saving' = 'waiting';
+  #saving = false;
   #running: Promise<void> = Promise.resolve();
   #view: SnapshotView;
 
@@ -87,12 +85,7 @@ export class Snapshots {
 
   /** To be called between two steps: takes a snapshot if it is time. */
   betweenSteps(): void {
-    if (this.#state === 'prepared') {
-      this.#running = this.#take();
-    } else if (this.#state === 'waiting' && this.#isDue()) {
-      this.#state = 'preparing';
-      this.#running = this.#prepare();
-    }
+    if (!this.#saving && this.#isDue()) this.#running = this.#take();
   }
 
   /** The next one is taken as soon as possible. */
@@ -106,11 +99,6 @@ export class Snapshots {
     const readings = this.#parts.readings() - this.#takenReadings;
     if (sinceMs >= snapshotMs || readings >= snapshotReadings) return true;
     return sinceMs >= limits.pressingSnapshotMs && this.#parts.isPressing();
-  }
-
-  async #prepare(): Promise<void> {
-    for (const _ of this.#parts.prepare()) await nextTurn();
-    this.#state = 'prepared';
   }
 
   /**
@@ -130,16 +118,16 @@ export class Snapshots {
   async #take(): Promise<void> {
     const { file, capture, readings, isPressing, covered, failed, logger } = this.#parts;
     const begun = performance.now();
-    const { header, sections } = capture();
+    const { header, sections, release } = capture();
     const { position } = header;
     // A second one of the same position covers the journal up to there.
     if (position === this.#newest?.position && (position === this.#before || !isPressing())) {
-      this.#state = 'waiting';
+      release();
       this.#takenMs = begun;
       return;
     }
     const pauseMs = performance.now() - begun;
-    this.#state = 'saving';
+    this.#saving = true;
     this.#takenMs = begun;
     this.#takenReadings = readings();
     try {
@@ -156,7 +144,8 @@ export class Snapshots {
       this.#view = { ...this.#view, failures: this.#view.failures + 1, lastError: messageOf(error) };
       failed();
     } finally {
-      this.#state = 'waiting';
+      release();
+      this.#saving = false;
     }
   }
 }

@@ -1,6 +1,31 @@
 /** Numbers in flat arrays: what can be copied and written without looking at each. */
 export type StateArray = Float64Array | Float32Array | Int32Array | Uint32Array | Uint16Array | Uint8Array;
 
+/** Numbers as they were at one moment, which are copied when they are asked for. */
+export interface PastNumbers {
+  readonly length: number;
+  /** Copies as many numbers as `into` has room for, from number `begin` on. */
+  copyTo(into: Float64Array, begin: number): void;
+}
+
+/** A section of a moment that is past; what it is made of is held until it is released. */
+export interface CapturedSection extends Omit<StateSection, 'arrays'> {
+  readonly arrays: Readonly<Record<string, StateArray | PastNumbers>>;
+}
+
+/** A captured section with all numbers copied. */
+export const copied = (section: CapturedSection): StateSection => ({
+  ...section,
+  arrays: Object.fromEntries(
+    Object.entries(section.arrays).map(([name, numbers]) => {
+      if (!('copyTo' in numbers)) return [name, numbers];
+      const copy = new Float64Array(numbers.length);
+      numbers.copyTo(copy, 0);
+      return [name, copy];
+    }),
+  ),
+});
+
 /**
  * A part of the agent's state as a snapshot holds it. A copy: nothing in it changes any more when it is written.
  *

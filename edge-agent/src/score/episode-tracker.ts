@@ -13,9 +13,10 @@ import {
   type Severity,
 } from '@floorwatch/contracts';
 
-import type { StateSection } from '../state-section.ts';
+import type { CapturedSection, StateSection } from '../state-section.ts';
 import { capacityFor, growUint8 } from '../stats/grow.ts';
 import { learnedSection, restoreLearned } from '../stats/learned-state.ts';
+import type { RowsCut } from '../stats/rows-cut.ts';
 import { type Detector, type Judgement, JUDGEMENTS, type Verdict } from './detector.ts';
 import { episodeId } from './episode-id.ts';
 import { clip } from './wording.ts';
@@ -298,9 +299,9 @@ export class EpisodeTracker<D extends Detector = Detector> {
   }
 
   /** What the detector has learned, and what it made of each sensor's newest reading. */
-  snapshotDetector(): StateSection {
+  captureDetector(cut: RowsCut): CapturedSection {
     const { name, state } = this.detector;
-    return learnedSection(name, state, {
+    return learnedSection(name, state, cut, {
       [JUDGED]: this.#states.slice(0, this.#sensors).map((kept) => kept & ~OPEN),
     });
   }

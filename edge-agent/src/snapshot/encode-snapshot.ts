@@ -1,8 +1,10 @@
-import type { StateArray, StateSection } from '../state-section.ts';
+import type { CapturedSection, PastNumbers, StateArray } from '../state-section.ts';
 import { ARRAY_TYPES, type ArrayType, paddingOf, type SectionHead } from './format.ts';
 
 /** Bytes that are handed over at once: below a millisecond for a checksum on a Raspberry Pi. */
 const CHUNK_BYTES = 256 * 1024;
+/** Numbers of the past that are collected at once: thousands of rows, each of which may have to be fetched from memory. */
+const PAST_NUMBERS = 8 * 1024;
 /** Characters of JSON that are turned into bytes at once. */
 const TEXT_LENGTH = 32 * 1024;
 const NOTHING = Buffer.alloc(0);
@@ -11,12 +13,12 @@ const NOTHING = Buffer.alloc(0);
  * The file behind its preamble, in chunks that each cost little. An empty chunk is a place to let others work: what comes next is not
  * ready yet.
  */
-export function* encodeSnapshot(header: unknown, sections: readonly StateSection[]): Generator<Uint8Array> {
+export function* encodeSnapshot(header: unknown, sections: readonly CapturedSection[]): Generator<Uint8Array> {
   yield block({ header, sections: sections.length });
   for (const section of sections) yield* encodeSection(section);
 }
 
-function* encodeSection({ name, version, values, arrays }: StateSection): Generator<Uint8Array> {
+function* encodeSection({ name, version, values, arrays }: CapturedSection): Generator<Uint8Array> {
   const text: Buffer[] = [];
   for (const part of inParts(jsonText(values))) {
     text.push(part);
@@ -34,9 +36,23 @@ function* encodeSection({ name, version, values, arrays }: StateSection): Genera
   yield* text;
   yield Buffer.alloc(paddingOf(valuesBytes));
   for (const [, numbers] of entries) {
+    if ('copyTo' in numbers) {
+      yield* encodePast(numbers);
+      continue;
+    }
     const bytes = new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength);
     for (let begin = 0; begin < bytes.length; begin += CHUNK_BYTES) yield bytes.subarray(begin, begin + CHUNK_BYTES);
     yield Buffer.alloc(paddingOf(bytes.length));
+  }
+}
+
+/** Every chunk lies in the same memory, and holds until the next one is asked for. */
+function* encodePast(numbers: PastNumbers): Generator<Uint8Array> {
+  const chunk = new Float64Array(Math.min(numbers.length, PAST_NUMBERS));
+  for (let begin = 0; begin < numbers.length; begin += chunk.length) {
+    const part = chunk.subarray(0, numbers.length - begin);
+    numbers.copyTo(part, begin);
+    yield new Uint8Array(part.buffer, part.byteOffset, part.byteLength);
   }
 }
 
@@ -82,7 +98,8 @@ function* inParts(texts: Iterable<string>): Generator<Buffer> {
   if (text !== '') yield Buffer.from(text);
 }
 
-function typeOf(numbers: StateArray): ArrayType {
+function typeOf(numbers: StateArray | PastNumbers): ArrayType {
+  if ('copyTo' in numbers) return 'float64';
   for (const [type, constructor] of Object.entries(ARRAY_TYPES)) {
     if (numbers instanceof constructor) return type as ArrayType;
   }

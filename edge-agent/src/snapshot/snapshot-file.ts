@@ -6,7 +6,7 @@ import { crc32 } from 'node:zlib';
 import { systemCodeOf } from '@floorwatch/runtime';
 import { type FileSystem, type LogFile, nodeFileSystem } from '@floorwatch/segment-log';
 
-import type { StateSection } from '../state-section.ts';
+import type { CapturedSection, StateSection } from '../state-section.ts';
 import { decodeSnapshot } from './decode-snapshot.ts';
 import { encodeSnapshot } from './encode-snapshot.ts';
 import { encodePreamble, PREAMBLE_BYTES } from './format.ts';
@@ -60,7 +60,7 @@ export class SnapshotFile {
    * @param header JSON.
    * @throws SnapshotFileError `disk-full` or `write-failed`: the newest snapshot is the one that it was.
    */
-  async save(header: unknown, sections: readonly StateSection[]): Promise<number> {
+  async save(header: unknown, sections: readonly CapturedSection[]): Promise<number> {
     const unfinished = this.#path(UNFINISHED);
     try {
       await this.#removeIfThere(unfinished);

@@ -1,4 +1,5 @@
-import type { StateArray, StateSection } from '../state-section.ts';
+import type { CapturedSection, PastNumbers, StateArray, StateSection } from '../state-section.ts';
+import type { RowsCut } from './rows-cut.ts';
 import type { RowTable } from './row-table.ts';
 
 /** What {@link LearnedState} says of itself, so that a snapshot of something else is not taken for it. */
@@ -29,13 +30,9 @@ export class LearnedState {
     this.#learns = learns;
   }
 
-  /** See {@link RowTable.prepareSnapshot}. */
-  *prepareSnapshot(): Generator<undefined> {
-    for (const table of Object.values(this.#tables)) yield* table.prepareSnapshot();
-  }
-
-  snapshot(): Record<string, StateArray> {
-    return Object.fromEntries(Object.entries(this.#tables).map(([name, table]) => [name, table.snapshot()]));
+  /** What was learned at the moment of a cut. */
+  capture(cut: RowsCut): Record<string, PastNumbers> {
+    return Object.fromEntries(Object.entries(this.#tables).map(([name, table]) => [name, table.past(cut)]));
   }
 
   /**
@@ -66,12 +63,13 @@ export const LEARNED = 'detector:';
 export const learnedSection = (
   name: string,
   state: LearnedState | undefined,
+  cut: RowsCut,
   further: Readonly<Record<string, StateArray>> = {},
-): StateSection => ({
+): CapturedSection => ({
   name: `${LEARNED}${name}`,
   version: state?.layout.version ?? 0,
   values: { basis: state?.layout.basis ?? {} },
-  arrays: { ...state?.snapshot(), ...further },
+  arrays: { ...state?.capture(cut), ...further },
 });
 
 /** @throws RangeError, and nothing is changed, unless the section holds what is learned now, of that many sensors. */

@@ -1,7 +1,6 @@
+import type { PastNumbers } from '../state-section.ts';
+import { RowsCut } from './rows-cut.ts';
 import { SensorRows } from './sensor-rows.ts';
-
-/** Numbers that one step of preparing a snapshot touches: half a mebibyte, a third of a millisecond. */
-const PREPARED_NUMBERS = 2 ** 16;
 
 /** The part of {@link SensorRows} that one statistic or detector has: some numbers for each sensor. */
 export class RowTable {
@@ -9,8 +8,6 @@ export class RowTable {
   readonly #offset: number;
   readonly #fields: number;
   readonly #clearRow: (state: Float64Array, offset: number) => void;
-  /** Memory for the next snapshot. */
-  #spare: Float64Array | undefined;
 
   /**
    * @param fields numbers per row
@@ -54,28 +51,15 @@ export class RowTable {
     this.#clearRow(this.state, row);
   }
 
-  /**
-   * Makes the memory ready that the next snapshot needs, some of it with every step: memory that was never touched costs five times as much
-   * to write as memory that was. Without it, or when rows have been added since, a snapshot only takes longer.
-   */
-  *prepareSnapshot(): Generator<undefined> {
-    const spare = new Float64Array(this.size);
-    for (let begin = 0; begin < spare.length; begin += PREPARED_NUMBERS) {
-      spare.fill(0, begin, begin + PREPARED_NUMBERS);
-      yield;
-    }
-    this.#spare = spare;
+  /** The rows in use at the moment of a cut. */
+  past(cut: RowsCut): PastNumbers {
+    return cut.part(this.#offset, this.#fields);
   }
 
   /** A copy of the rows in use. */
   snapshot(): Float64Array {
-    const copy = this.#spare?.length === this.size ? this.#spare : new Float64Array(this.size);
-    this.#spare = undefined;
-    const { state } = this;
-    for (let slot = 0, to = 0; to < copy.length; slot += 1) {
-      const row = this.rowOf(slot);
-      for (let i = row; i < row + this.#fields; i += 1) copy[to++] = state[i]!;
-    }
+    const copy = new Float64Array(this.size);
+    new RowsCut(this.#rows).part(this.#offset, this.#fields).copyTo(copy, 0);
     return copy;
   }
 

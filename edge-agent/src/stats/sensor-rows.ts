@@ -1,3 +1,5 @@
+import { RowsCut } from './rows-cut.ts';
+
 /** Numbers on one cache line. */
 const LINE_NUMBERS = 8;
 
@@ -19,9 +21,15 @@ export class SensorRows {
   state = new Float64Array(0);
   readonly #parts: RowPart[] = [];
   #stride = 0;
+  #cut: RowsCut | undefined;
   #count = 0;
   /** Keeps `touch` from being optimised away. */
   touched = 0;
+
+  /** Numbers of one row. */
+  get stride(): number {
+    return this.#stride;
+  }
 
   /** Rows in use: one more than the highest slot so far. */
   get count(): number {
@@ -55,8 +63,23 @@ export class SensorRows {
     if (slots > this.#count) this.#growTo(slots);
   }
 
-  /** Has the whole row of `slot` fetched into the cache at once: waiting for its lines one after the other takes several times as long. */
+  /** Holds on to all rows as they are now, until {@link endCut}. @throws Error if there is a cut already. */
+  cut(): RowsCut {
+    if (this.#cut !== undefined) throw new Error('the rows are held on to already');
+    this.#cut = new RowsCut(this);
+    return this.#cut;
+  }
+
+  endCut(): void {
+    this.#cut = undefined;
+  }
+
+  /**
+   * To be called before anything of the row of `slot` changes. Also has the whole row fetched into the cache at once: waiting for its lines one
+   * after the other takes several times as long.
+   */
   touch(slot: number): void {
+    this.#cut?.keep(slot);
     const s = this.state;
     const begin = slot * this.#stride;
     const end = begin + this.#stride;

@@ -1,8 +1,9 @@
 import { type EpochMs, epochMs, type HashSum, type RollupSensor, sensorKey, textHash } from '@floorwatch/contracts';
 
-import { numbersOf, requireSection, StateError, type StateSection } from '../state-section.ts';
+import { numbersOf, requireSection, StateError, type StateSection, type CapturedSection } from '../state-section.ts';
 import type { ReadingInHand } from './reading-in-hand.ts';
 import { RowTable } from './row-table.ts';
+import type { RowsCut } from './rows-cut.ts';
 import type { SensorRows } from './sensor-rows.ts';
 
 /** Every later release must be able to read it (docs/agent-snapshot-format.md). */
@@ -92,12 +93,12 @@ export class SensorTable {
     return this.#slots.get(device)?.get(metric);
   }
 
-  snapshot(): StateSection {
+  capture(cut: RowsCut): CapturedSection {
     return {
       name: SECTION,
       version: VERSION,
       values: { sensors: [...this.#sensors] },
-      arrays: { newest: this.#newest.snapshot() },
+      arrays: { newest: this.#newest.past(cut) },
     };
   }
 

@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest';
 
 import { SnapshotFile } from '../../src/snapshot/snapshot-file.ts';
 
+import { copied } from '../../src/state-section.ts';
 import { configs, engineOf, faultStream, type Item, run } from './fault-stream.ts';
 
 const ITEMS = 3_000;
@@ -46,6 +47,20 @@ describe.each(Object.keys(configs))('a snapshot of an engine with the configurat
     );
   });
 
+  it('is of the moment in which it was captured, although it is read later', () => {
+    const items: readonly Item[] = faultStream(8, 3_000);
+    const engine = engineOf(config);
+    for (const cut of [0, 1_000, 2_900]) {
+      run(engine, items.slice(0, cut));
+      const then = engine.snapshot();
+      const { sections, release } = engine.capture();
+      run(engine, items.slice(cut));
+      expect(sections.map(copied)).toEqual(then);
+      expect(engine.capture.bind(engine)).toThrow('already');
+      release();
+    }
+  });
+
   it('is a copy: what comes after it changes nothing in it', () => {
     const items: readonly Item[] = faultStream(7, 3_000);
     const engine = engineOf(config);
@@ -64,15 +79,14 @@ describe.each(Object.keys(configs))('a snapshot of an engine with the configurat
           const items = faultStream(seed, ITEMS);
           const whole = engineOf(config);
           run(whole, items.slice(0, cut));
-          // Prepared, and with readings between preparing and the snapshot.
-          const [...steps] = whole.prepareSnapshot();
-          const later = Math.min(items.length, cut + (seed % 3 === 0 ? 50 : 0));
-          run(whole, items.slice(cut, later));
-          await new SnapshotFile(directory).save({ steps: steps.length }, whole.snapshot());
+          const { sections, release } = whole.capture();
+          const outputs = run(whole, items.slice(cut));
+          await new SnapshotFile(directory).save({}, sections);
+          release();
           const { snapshot, problems } = await new SnapshotFile(directory).load();
           const engine = engineOf(config);
           expect([engine.restore(snapshot!.sections).leftOut, problems]).toEqual([[], []]);
-          expect(run(engine, items.slice(later))).toEqual(run(whole, items.slice(later)));
+          expect(run(engine, items.slice(cut))).toEqual(outputs);
           expect(visible(engine)).toEqual(visible(whole));
         }),
         seeds,
