@@ -50,8 +50,8 @@ export const processorLimits = {
   readWindowsMax: 1_000,
   /** Windows that are read in between because it costs less than another question. */
   readGapMax: 50,
-  /** Rows of a replay that are compared with the store together: 5 MB. */
-  replayedRowsMax: 5_000,
+  /** Rows of a replay that are compared with the store together: 20 MB, and few questions to the store. */
+  replayedRowsMax: 20_000,
   /** Late rollups of a replay that are gathered before they are merged. */
   replayedLateRollupsMax: 10_000,
   /** Windows that wait in a replay for late readings: 50 MB. What the store holds of more stays as it is. */
