@@ -42,9 +42,10 @@ it('half an hour of a simulated floor: every type of fault that was injected is 
   expect(score.faults).toBeGreaterThan(15);
   expect(score.recall).toBeGreaterThan(0.9);
   expect(score.precision).toBeGreaterThan(0.8);
-  for (const type of ['spike', 'shift', 'noise', 'gap', 'stuck', 'swing', 'drift', 'rail']) {
+  for (const type of ['spike', 'shift', 'noise', 'gap', 'stuck', 'unit', 'swing', 'season', 'drift', 'rail']) {
     expect(score.byType[type]?.found, type).toBeGreaterThan(0);
   }
   expect(score.byType['gap']?.kinds).toHaveProperty('silent');
   expect(score.byType['stuck']?.kinds).toHaveProperty('stuck');
+  expect(score.byType['unit']?.kinds).toHaveProperty('unit');
 }, 180_000);

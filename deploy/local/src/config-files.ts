@@ -14,6 +14,32 @@ export interface LocalPorts {
   readonly influx: number;
 }
 
+/**
+ * What a person would say of the simulated machines: what their sensors can measure, less the last half percent, because a broken wire shows
+ * the end of the range; and how fast temperature and humidity can change. Everything else the agent learns.
+ */
+const SIMULATED_ENGINE = {
+  range: {
+    rules: [
+      { device: 'oven-*', metric: 'temperature', low: -19, high: 398 },
+      { device: 'hall-*', metric: 'temperature', low: -19, high: 59.7 },
+      { metric: 'temperature', low: -19, high: 149.2 },
+      { metric: 'vibration', high: 49.7 },
+      { metric: 'current', high: 248.7 },
+      { device: 'press-*', metric: 'pressure', high: 398 },
+      { metric: 'pressure', high: 24.87 },
+      { metric: 'flow', high: 398 },
+      { metric: 'humidity', high: 99.5 },
+    ],
+  },
+  rate: {
+    rules: [
+      { metric: 'temperature', perSecondMax: 2 },
+      { metric: 'humidity', perSecondMax: 2 },
+    ],
+  },
+};
+
 /** The agent's configuration. */
 export function agentConfig(options: LocalOptions, ports: LocalPorts, now: Date): object {
   const gateway = gatewayName(options, now);
@@ -24,6 +50,7 @@ export function agentConfig(options: LocalOptions, ports: LocalPorts, now: Date)
     // Each gateway has a folder of its own.
     storage: { dataDir: join(options.dataDirectory, 'agent', gateway.replace(/[^\w-]/g, '-')) },
     http: { port: ports.agent },
+    ...(options.input.kind === 'simulated' && { engine: SIMULATED_ENGINE }),
     nats: { servers: [options.agentOnly?.natsUrl ?? `nats://127.0.0.1:${ports.nats}`] },
   };
 }

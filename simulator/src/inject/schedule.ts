@@ -44,6 +44,8 @@ const HISTORY_READINGS = 48;
 const MAGNITUDE_LOW = 14;
 const MAGNITUDE_HIGH = 20;
 
+/** The noise of temperatures and humidities remembers itself for at least so long. */
+const SLOW_MEMORY_MS = 15_000;
 /** Hours by which a daily pattern may lag behind. */
 const SLIPS_H = [3, 4, 5, 6, 7, 8, 9, 10, 11, 12] as const;
 
@@ -89,7 +91,10 @@ function planFault(
   at: number,
   random: Random,
 ): Pick<PlannedFault, 'type' | 'sensor' | 'magnitude'> | undefined {
-  const fit = candidates.filter((sensor) => findUnfit(type, sensor) === undefined);
+  const able = candidates.filter((sensor) => findUnfit(type, sensor) === undefined);
+  // What is impossible depends on how slow a quantity is: a temperature can't swing from second to second, a current can.
+  const slow = type === 'swing' ? able.filter(isSlow) : [];
+  const fit = slow.length > 0 ? slow : able;
   if (type === 'season') {
     for (const sensor of fit) {
       const hours = SLIPS_H.reduce((most, h) => (slipIn(sensor, at, h) > slipIn(sensor, at, most) ? h : most));
@@ -100,6 +105,9 @@ function planFault(
   const [sensor] = fit;
   return sensor && { type, sensor, magnitude: magnitudeFor(sensor, random) };
 }
+
+const isSlow = ({ signal }: FloorSensor): boolean =>
+  signal.kind === 'process' && signal.noiseMemoryMs >= SLOW_MEMORY_MS;
 
 /** How far off a sensor is at a time if its day lags behind by `hours`, in its unit. */
 const slipIn = ({ signal }: FloorSensor, at: number, hours: number): number =>

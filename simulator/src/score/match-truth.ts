@@ -5,6 +5,8 @@ import type { TruthLine } from '../inject/truth.ts';
 
 /** An episode may begin so long after its fault has ended: values that return are a jump too, and a silence shows late. */
 export const AFTER_MS = 30_000;
+/** What an agent adds to a metric of which readings come in another unit: `temperature (°F)`. No sensor of the floor is called so. */
+const OTHER_UNIT = / \([^()]*\)$/;
 const WEEK_MS = 7 * 86_400_000;
 
 /** An episode as far as the comparison needs it. */
@@ -59,7 +61,8 @@ export function matchTruth(
 ): TruthScore {
   const bySensor = new Map<string, FoundEpisode[]>();
   for (const episode of [...episodes].sort((a, b) => a.openedAt - b.openedAt)) {
-    const key = keyOf(episode.sensor);
+    const { device, metric } = episode.sensor;
+    const key = keyOf({ device, metric: metric.replace(OTHER_UNIT, '') });
     const own = bySensor.get(key);
     if (own === undefined) bySensor.set(key, [episode]);
     else own.push(episode);

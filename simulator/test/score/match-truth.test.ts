@@ -50,6 +50,11 @@ describe('ground truth against episodes', () => {
     expect(score).toMatchObject({ found: 0, falseAlarms: 1 });
   });
 
+  test('what is found in readings that came in another unit belongs to their sensor', () => {
+    const score = matchTruth([fault('unit', 'a', 0, 10)], [episode('a (°F)', 5), episode('a (b)(c)', 5)], DAY);
+    expect(score).toMatchObject({ found: 1, falseAlarms: 1 });
+  });
+
   test('by type: recall, the median delay and what the faults were reported as', () => {
     const truth = [0, 1, 2, 3].map((i) => fault('spike', 'a', i * 1_000_000, i * 1_000_000 + 1_000));
     const episodes = [
