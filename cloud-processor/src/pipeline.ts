@@ -9,7 +9,6 @@ import {
   pause,
   type ProcessLock,
   StartError,
-  takeProcessLock,
   VERSION,
 } from '@floorwatch/runtime';
 import { jetstream, jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
@@ -19,6 +18,7 @@ import type { NatsConnection } from '@nats-io/transport-node';
 import { CheckpointFile } from './checkpoint/checkpoint-file.ts';
 import { CheckpointError, type CheckpointState } from './checkpoint/format.ts';
 import { folderId } from './claim/folder-id.ts';
+import { lockDataDir } from './claim/lock-data-dir.ts';
 import { CLAIMS_BUCKET, PartitionClaims } from './claim/partition-claims.ts';
 import type { ProcessorConfig } from './config.ts';
 import { ensureIngestStream } from './consume/ingest-stream.ts';
@@ -479,19 +479,6 @@ function describeAlarms(alarms: readonly AlarmSnapshot[]): string {
   });
   const more = alarms.length - shown.length;
   return [...shown, ...(more > 0 ? [`and ${more} more`] : [])].join('; ');
-}
-
-/** Locks the data folder, so that no second processor writes the same checkpoints. */
-async function lockDataDir(dataDir: string): Promise<ProcessLock> {
-  const attempt = await takeProcessLock(dataDir).catch((error: unknown) => {
-    const message = `dataDir: ${dataDir} can't be locked: ${messageOf(error)}; make it a folder that this user may write to`;
-    throw new StartError('config-invalid', message, { cause: error });
-  });
-  if ('lock' in attempt) return attempt.lock;
-  throw new StartError(
-    'locked',
-    `dataDir: ${dataDir} is in use by another processor (process ${attempt.holder ?? 'unknown'}); stop that one first, or give this one a folder of its own`,
-  );
 }
 
 function cannotOpen(error: unknown): never {

@@ -5,7 +5,7 @@ import type { FloorRecord, WindowView } from '@floorwatch/contracts';
 import { freePort } from '@floorwatch/servers';
 import { expect, it, vi } from 'vitest';
 
-import { type ChildProgram, programs, resourcesPerTest, waitFor } from '../../../tests/support/index.ts';
+import { type ChildProgram, programs, resourcesPerTest, waitFor as waitForIt } from '../../../tests/support/index.ts';
 import type { ReprocessStatus } from '../../src/reprocess/reprocess-state.ts';
 import { BASE, batchOf, MINUTE, rollups, start, tick } from '../support/floor.ts';
 import { connectPublisher, hasStream } from '../support/running.ts';
@@ -14,6 +14,8 @@ import { connectPublisher, hasStream } from '../support/running.ts';
 vi.setConfig({ testTimeout: 240_000 });
 
 const resources = resourcesPerTest();
+const waitFor: typeof waitForIt = async (what, look, options) =>
+  waitForIt(what, look, { timeoutMs: 60_000, ...options });
 const MINUTES = 240;
 const RANGE = ['--from', new Date(BASE).toISOString(), '--to', String(BASE + MINUTES * MINUTE)];
 
