@@ -348,7 +348,7 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
       { name: SECTION, version: VERSION, values: counters, arrays: {} },
       this.#sensors.capture(cut),
       this.#watermark.snapshot(),
-      this.#rollups.snapshot(),
+      this.#rollups.capture(),
       this.#accepted.snapshot(),
       episodesSection(this.#judges.all, this.#judges.related),
       ...this.#learned().map(([name, state]) => learnedSection(name, state, cut)),

@@ -3,9 +3,10 @@ export type StateArray = Float64Array | Float32Array | Int32Array | Uint32Array 
 
 /** Numbers as they were at one moment, which are copied when they are asked for. */
 export interface PastNumbers {
+  readonly type: 'float64' | 'uint8';
   readonly length: number;
   /** Copies as many numbers as `into` has room for, from number `begin` on. */
-  copyTo(into: Float64Array, begin: number): void;
+  copyTo(into: Float64Array | Uint8Array, begin: number): void;
 }
 
 /** A section of a moment that is past; what it is made of is held until it is released. */
@@ -19,7 +20,7 @@ export const copied = (section: CapturedSection): StateSection => ({
   arrays: Object.fromEntries(
     Object.entries(section.arrays).map(([name, numbers]) => {
       if (!('copyTo' in numbers)) return [name, numbers];
-      const copy = new Float64Array(numbers.length);
+      const copy = numbers.type === 'uint8' ? new Uint8Array(numbers.length) : new Float64Array(numbers.length);
       numbers.copyTo(copy, 0);
       return [name, copy];
     }),

@@ -301,9 +301,9 @@ export class EpisodeTracker<D extends Detector = Detector> {
   /** What the detector has learned, and what it made of each sensor's newest reading. */
   captureDetector(cut: RowsCut): CapturedSection {
     const { name, state } = this.detector;
-    return learnedSection(name, state, cut, {
-      [JUDGED]: this.#states.slice(0, this.#sensors).map((kept) => kept & ~OPEN),
-    });
+    const judgements = this.#states.slice(0, this.#sensors);
+    for (const slot of this.#open.keys()) judgements[slot]! &= ~OPEN;
+    return learnedSection(name, state, cut, { [JUDGED]: judgements });
   }
 
   /**

@@ -48,12 +48,14 @@ function* encodeSection({ name, version, values, arrays }: CapturedSection): Gen
 
 /** Every chunk lies in the same memory, and holds until the next one is asked for. */
 function* encodePast(numbers: PastNumbers): Generator<Uint8Array> {
-  const chunk = new Float64Array(Math.min(numbers.length, PAST_NUMBERS));
+  const length = Math.min(numbers.length, PAST_NUMBERS);
+  const chunk = numbers.type === 'uint8' ? new Uint8Array(length) : new Float64Array(length);
   for (let begin = 0; begin < numbers.length; begin += chunk.length) {
     const part = chunk.subarray(0, numbers.length - begin);
     numbers.copyTo(part, begin);
     yield new Uint8Array(part.buffer, part.byteOffset, part.byteLength);
   }
+  yield Buffer.alloc(paddingOf(numbers.length * chunk.BYTES_PER_ELEMENT));
 }
 
 /** A length, and as much JSON. */
@@ -99,7 +101,7 @@ function* inParts(texts: Iterable<string>): Generator<Buffer> {
 }
 
 function typeOf(numbers: StateArray | PastNumbers): ArrayType {
-  if ('copyTo' in numbers) return 'float64';
+  if ('copyTo' in numbers) return numbers.type;
   for (const [type, constructor] of Object.entries(ARRAY_TYPES)) {
     if (numbers instanceof constructor) return type as ArrayType;
   }

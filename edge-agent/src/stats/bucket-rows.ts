@@ -1,5 +1,6 @@
 import { type Aggregate, epochMs, type HashSum, MOVING_STATISTICS, type MovingStatistics } from '@floorwatch/contracts';
 
+import type { PastNumbers } from '../state-section.ts';
 import { growFloat64 } from './grow.ts';
 import type { ReadingInHand } from './reading-in-hand.ts';
 import type { RollupBucket } from './rollup-buckets.ts';
@@ -203,17 +204,81 @@ export class BucketRows {
     this.setMoving(row, moving);
   }
 
-  /** Copies a bucket into the columns of a snapshot, at `index`. */
-  copyTo(columns: BucketColumns, index: number, row: number, newest: boolean): void {
-    const t = this.#table;
-    const o = row * FIELDS;
-    columns.slot[index] = t[o + SLOT]!;
-    columns.start[index] = t[o + START]!;
-    columns.newest[index] = newest ? 1 : 0;
-    columns.hash[2 * index] = t[o + HASH_HIGH]!;
-    columns.hash[2 * index + 1] = t[o + HASH_LOW]!;
-    for (let i = 0; i < AGGREGATE.length; i++) columns.sums[i]![index] = t[o + N + i]!;
-    for (let i = 0; i < MOVING_STATISTICS.length; i++) columns.moving[i]![index] = newest ? NaN : t[o + MOVING + i]!;
+  /** A copy of all rows, for {@link PastBuckets}. */
+  copy(): Float64Array {
+    return this.#table.slice(0, this.#rows * FIELDS);
+  }
+}
+
+/** Open buckets as they were at one moment: rows that were copied as they lay, which takes a tenth of the time that columns take. */
+export class PastBuckets {
+  readonly length: number;
+  readonly #table: Float64Array;
+  /** The first bucket of every start, in the order in which they go out within one start of the agent. */
+  readonly #firsts: readonly number[];
+  /** By slot: the row of its newest bucket. */
+  readonly #newest: Int32Array;
+  /** Rows in the order of the snapshot; found with the first column that is asked for. */
+  #order: Int32Array | undefined;
+
+  constructor(rows: BucketRows, length: number, firsts: readonly number[], newest: Int32Array) {
+    this.length = length;
+    this.#table = rows.copy();
+    this.#firsts = firsts;
+    this.#newest = newest;
+  }
+
+  get #rows(): Int32Array {
+    return (this.#order ??= this.#findOrder());
+  }
+
+  #findOrder(): Int32Array {
+    const order = new Int32Array(this.length);
+    let index = 0;
+    for (const first of this.#firsts) {
+      for (let row = first; row !== NONE; row = this.#table[row * FIELDS + FOLLOWING]!) order[index++] = row;
+    }
+    return order;
+  }
+
+  #isNewest(row: number): boolean {
+    return this.#newest[this.#table[row * FIELDS + SLOT]!] === row;
+  }
+
+  /**
+   * The columns of a snapshot, by name. `newest` is 1 for a bucket that holds its sensor's newest reading; its moving statistics are NaN: they
+   * are what the statistics say.
+   */
+  columns(): Record<string, PastNumbers> {
+    const columns: Record<string, PastNumbers> = {
+      slot: this.#column(SLOT),
+      start: this.#column(START),
+      newest: {
+        type: 'uint8',
+        length: this.length,
+        copyTo: (into, begin) => {
+          for (let i = 0; i < into.length; i++) into[i] = this.#isNewest(this.#rows[begin + i]!) ? 1 : 0;
+        },
+      },
+      hash: this.#column(HASH_HIGH, 2),
+    };
+    for (const [field, name] of AGGREGATE) columns[name] = this.#column(field);
+    for (const [place, name] of MOVING_STATISTICS.entries()) columns[name] = this.#column(MOVING + place);
+    return columns;
+  }
+
+  #column(field: number, fields = 1): PastNumbers {
+    return {
+      type: 'float64',
+      length: this.length * fields,
+      copyTo: (into, begin) => {
+        for (let i = 0; i < into.length; i++) {
+          const row = this.#rows[Math.floor((begin + i) / fields)]!;
+          const number = this.#table[row * FIELDS + field + ((begin + i) % fields)]!;
+          into[i] = field >= MOVING && this.#isNewest(row) ? NaN : number;
+        }
+      },
+    };
   }
 }
 
@@ -231,18 +296,5 @@ const AGGREGATE = [
   [UNCERTAIN, 'uncertain'],
 ] as const satisfies readonly (readonly [field: number, name: keyof Aggregate])[];
 
-/** Buckets as a snapshot holds them: one column per field, and the halves of the hashes one after the other. */
-export interface BucketColumns {
-  readonly slot: Float64Array;
-  readonly start: Float64Array;
-  /** 1: it holds its sensor's newest reading. */
-  readonly newest: Uint8Array;
-  readonly hash: Float64Array;
-  /** In the order of {@link SUMS}. */
-  readonly sums: readonly Float64Array[];
-  /** In the order of `MOVING_STATISTICS`. NaN: null; or, of a newest bucket, what the statistics say. */
-  readonly moving: readonly Float64Array[];
-}
-
-/** The names of {@link BucketColumns.sums}. */
+/** The names of an aggregate's columns in a snapshot. */
 export const SUMS = AGGREGATE.map(([, name]) => name);

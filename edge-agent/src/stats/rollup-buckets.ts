@@ -8,12 +8,12 @@ import {
   ROLLUP_MS,
 } from '@floorwatch/contracts';
 
-import type { StateSection } from '../state-section.ts';
-import { BucketRows, NONE } from './bucket-rows.ts';
+import type { CapturedSection, StateSection } from '../state-section.ts';
+import { BucketRows, NONE, PastBuckets } from './bucket-rows.ts';
 import { capacityFor, growInt32 } from './grow.ts';
 import { statsLimits } from './limits.ts';
 import type { ReadingInHand } from './reading-in-hand.ts';
-import { bucketColumns, bucketsIn, rollupsSection } from './rollup-section.ts';
+import { bucketsIn, rollupsSection } from './rollup-section.ts';
 
 /** One sensor's readings in one bucket of {@link ROLLUP_MS} that have not gone out yet. */
 export interface RollupBucket {
@@ -163,17 +163,10 @@ export class RollupBuckets {
     this.#openCount -= 1;
   }
 
-  /** A copy of the open buckets. */
-  snapshot(): StateSection {
-    const columns = bucketColumns(this.#openCount);
-    let index = 0;
-    for (const start of this.#byStart.keys()) {
-      for (const row of this.#of(start)) {
-        this.#rows.copyTo(columns, index, row, this.#newest[this.#rows.slot(row)] === row);
-        index += 1;
-      }
-    }
-    return rollupsSection(columns);
+  /** The open buckets at this moment. */
+  capture(): CapturedSection {
+    const firsts = [...this.#byStart.values()].map(({ first }) => first);
+    return rollupsSection(new PastBuckets(this.#rows, this.#openCount, firsts, this.#newest.slice()));
   }
 
   /**

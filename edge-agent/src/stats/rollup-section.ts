@@ -1,7 +1,7 @@
 import { epochMs, MOVING_STATISTICS, ROLLUP_MS } from '@floorwatch/contracts';
 
-import { numbersOf, requireSection, type StateArray, StateError, type StateSection } from '../state-section.ts';
-import { type BucketColumns, SUMS } from './bucket-rows.ts';
+import { type CapturedSection, numbersOf, requireSection, StateError, type StateSection } from '../state-section.ts';
+import { type PastBuckets, SUMS } from './bucket-rows.ts';
 import type { RollupBucket } from './rollup-buckets.ts';
 
 /** Readings that no rollup has told of yet: every later release must be able to read them (docs/agent-snapshot-format.md). */
@@ -15,25 +15,13 @@ export interface SavedBucket {
   readonly newest: boolean;
 }
 
-/** Room for so many buckets. */
-export function bucketColumns(length: number): BucketColumns {
-  const columns = (fields: readonly string[]): Float64Array[] => fields.map(() => new Float64Array(length));
-  return {
-    slot: new Float64Array(length),
-    start: new Float64Array(length),
-    newest: new Uint8Array(length),
-    hash: new Float64Array(2 * length),
-    sums: columns(SUMS),
-    moving: columns(MOVING_STATISTICS),
-  };
-}
-
-export function rollupsSection({ slot, start, newest, hash, sums, moving }: BucketColumns): StateSection {
-  const arrays: Record<string, StateArray> = { slot, start, newest, hash };
-  for (const [place, field] of SUMS.entries()) arrays[field] = sums[place]!;
-  for (const [place, field] of MOVING_STATISTICS.entries()) arrays[field] = moving[place]!;
-  return { name: SECTION, version: VERSION, values: { bucketMs: ROLLUP_MS }, arrays };
-}
+/** The section of the open buckets, whose columns are still to be copied. */
+export const rollupsSection = (buckets: PastBuckets): CapturedSection => ({
+  name: SECTION,
+  version: VERSION,
+  values: { bucketMs: ROLLUP_MS },
+  arrays: buckets.columns(),
+});
 
 /**
  * The buckets that a snapshot holds, in the order in which they would go out within one start.

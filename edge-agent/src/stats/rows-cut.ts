@@ -38,6 +38,7 @@ export class RowsCut {
   /** The numbers that one part of the rows had, row by row. @param offset where in a row the part begins. */
   part(offset: number, fields: number): PastNumbers {
     return {
+      type: 'float64',
       length: this.count * fields,
       copyTo: (into, begin) => {
         let slot = Math.floor(begin / fields);
