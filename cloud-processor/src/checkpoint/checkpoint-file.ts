@@ -13,7 +13,7 @@ import {
 } from './format.ts';
 
 /** Bytes gathered before they go to the file; each write lets the rest of the program run. */
-const WRITE_BYTES = 512 * 1024;
+const WRITE_BYTES = 256 * 1024;
 
 /** What was found at the start. `fallback`: the newest checkpoint was damaged, `problem` says how, and the one before it was used. */
 export type LoadedCheckpoint =
@@ -100,7 +100,7 @@ export class CheckpointFile {
     const file = await open(this.#temporary, 'w');
     let bytes: number;
     try {
-      bytes = await writeLines(file, encodeCheckpoint(state, this.#codeVersion, this.#version));
+      bytes = await writePieces(file, encodeCheckpoint(state, this.#codeVersion, this.#version));
       await file.sync();
     } finally {
       await file.close();
@@ -120,7 +120,7 @@ export class CheckpointFile {
   }
 }
 
-async function writeLines(file: FileHandle, lines: Iterable<string>): Promise<number> {
+async function writePieces(file: FileHandle, pieces: Iterable<string>): Promise<number> {
   let crc = 0;
   let bytes = 0;
   let pending: Buffer[] = [];
@@ -131,14 +131,14 @@ async function writeLines(file: FileHandle, lines: Iterable<string>): Promise<nu
     pending = [];
     pendingBytes = 0;
   };
-  const add = (line: string): Buffer => {
-    const encoded = Buffer.from(line);
+  const add = (piece: string): Buffer => {
+    const encoded = Buffer.from(piece);
     pending.push(encoded);
     pendingBytes += encoded.length;
     return encoded;
   };
-  for (const line of lines) {
-    crc = crc32(add(line), crc);
+  for (const piece of pieces) {
+    crc = crc32(add(piece), crc);
     if (pendingBytes >= WRITE_BYTES) await flush();
   }
   add(trailer(crc));

@@ -40,11 +40,15 @@ export const CHECKPOINT_VERSION = 3;
 /** Doubles per window in versions 1 and 2, which knew no hashes. */
 const CELLS_BEFORE_3 = 16;
 
-/** Entries in one line, so that encoding one never holds up the program for long. */
+/** Entries that are encoded together, so that it never holds up the program for long. */
 const ENTRIES_PER_LINE = 500;
 
+/** Bytes that become base64 together: a multiple of 3, so that the pieces can be joined. */
+const BYTES_PER_PIECE = 3 * 2 ** 15;
+
 /**
- * The lines of a checkpoint, each one JSON value:
+ * The text of a checkpoint, in pieces that each take less than a millisecond or so to make; whoever writes them lets others run in between.
+ * Its lines are one JSON value each:
  *
  * - `{"kind":"checkpoint","version":3,"codeVersion":…,"series":…,"ordinal":…,"partition":…,"cursor":{…}}`, always first
  * - `{"kind":"sources","sources":[…]}`, any number of times; an epoch is `[name, floor, highest number, has a successor, heard at]`, and was
@@ -70,11 +74,22 @@ export function* encodeCheckpoint(
   for (const sources of chunks(state.sources)) yield line({ kind: 'sources', sources });
   for (const alarms of chunks(state.alarms)) yield line({ kind: 'alarms', alarms });
   for (const ledger of chunks(state.ledger)) yield line({ kind: 'ledger', ledger });
-  for (const { panes, ...gateway } of state.windows.gateways) {
-    yield line({ kind: 'gateway', ...gateway });
+  for (const { panes, sensors, ...gateway } of state.windows.gateways) {
+    yield `${JSON.stringify({ kind: 'gateway', ...gateway }).slice(0, -1)},"sensors":[`;
+    let comma = '';
+    for (const some of chunks(sensors)) {
+      yield comma + JSON.stringify(some).slice(1, -1);
+      comma = ',';
+    }
+    yield ']}\n';
     for (const { size, start, slots, cells, through } of panes) {
-      const arrays = { slots: toBase64(slots), cells: toBase64(cells), through: toBase64(through) };
-      yield line({ kind: 'pane', size, start, ...arrays });
+      yield `{"kind":"pane","size":${size},"start":${start},"slots":"`;
+      yield* base64Pieces(slots);
+      yield '","cells":"';
+      yield* base64Pieces(cells);
+      yield '","through":"';
+      yield* base64Pieces(through);
+      yield '"}\n';
     }
   }
   for (const late of chunks(state.windows.late)) yield line({ kind: 'late', late });
@@ -88,6 +103,13 @@ const line = (value: Readonly<Record<string, unknown>>): string => `${JSON.strin
 
 function* chunks<T>(items: readonly T[]): Generator<readonly T[]> {
   for (let from = 0; from < items.length; from += ENTRIES_PER_LINE) yield items.slice(from, from + ENTRIES_PER_LINE);
+}
+
+function* base64Pieces(array: Int32Array | Float64Array): Generator<string> {
+  for (let from = 0; from < array.byteLength; from += BYTES_PER_PIECE) {
+    const bytes = Math.min(BYTES_PER_PIECE, array.byteLength - from);
+    yield Buffer.from(array.buffer, array.byteOffset + from, bytes).toString('base64');
+  }
 }
 
 const toBase64 = (array: Int32Array | Float64Array): string =>

@@ -97,8 +97,9 @@ export class Pane {
 
   /** Opens the slot's window with a loaded rollup of the record `order`. */
   add(slot: number, rollup: Float64Array, order: number): void {
-    if (this.rows === this.#slots.length) this.#grow(this.rows * 2);
-    if (slot >= this.#rowOf.length) this.#rowOf = enlarged(this.#rowOf, Math.max(slot + 1, this.#rowOf.length * 2));
+    if (this.rows === this.#slots.length) this.#grow(enlargedLength(this.rows));
+    if (slot >= this.#rowOf.length)
+      this.#rowOf = enlarged(this.#rowOf, Math.max(slot + 1, enlargedLength(this.#rowOf.length)));
     const row = this.rows++;
     this.#slots[row] = slot;
     this.#rowOf[slot] = row + 1;
@@ -144,6 +145,9 @@ export class Pane {
     this.#cells = enlarged(this.#cells, room * CELLS);
   }
 }
+
+/** An eighth more: twice as much would leave up to half of it unused, and only the first pane of a size has to grow. */
+const enlargedLength = (length: number): number => length + Math.ceil(length / 8) + 16;
 
 function enlarged<T extends Int32Array | Uint8Array | Float64Array>(array: T, length: number): T {
   const larger = new (array.constructor as new (length: number) => T)(length);
