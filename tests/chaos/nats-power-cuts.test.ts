@@ -96,6 +96,7 @@ describe("a NATS server's disk that loses its power at random moments under load
       const began = performance.now();
       const shown = await judgeProcessor(ledger, agent, processor, { timeoutMs: HEALED_MS_MAX });
       const lastMs = performance.now() - began;
+      const unverified = await processor.verify();
       const stored = await judgeStore(floor, processor, { inOrder: false });
       report(`nats-power-cuts, nats-server ${version}`, {
         cuts: rounds,
@@ -109,12 +110,14 @@ describe("a NATS server's disk that loses its power at random moments under load
         'corrections of sealed windows': stored.revisions,
         episodes: stored.episodes,
         ...stored.balance,
+        'floorwatch-processor verify': unverified.length === 0 ? 'everything adds up' : 'something does not',
         'healed p50 ms': Math.round(percentile(healedMs, 0.5)),
         'healed at most ms': Math.round(Math.max(0, ...healedMs)),
         'all there after the end, ms': Math.round(lastMs),
         repeat: repeatCommand('nats-power-cuts', seed, rounds),
       });
       for (const verdict of [shown, stored]) expectClean(verdict);
+      expect(unverified).toEqual([]);
       expect(stored.balance['+ unexplained']).toBe(0);
       expect(ifAsked(Math.max(0, ...healedMs))).toBeLessThan(HEALED_MS_MAX);
     },

@@ -83,6 +83,7 @@ export async function killRounds<S extends ChaosStore>(
   await load.acknowledged();
   const stream = await judge(ledger, agent, reader);
   const shown = await judgeProcessor(ledger, agent, processor, { timeoutMs: 120_000 });
+  const unverified = await processor.verify();
   const stored = await judgeStore(floor, processor, { inOrder: true });
   report(scenario.name, {
     rounds,
@@ -99,6 +100,7 @@ export async function killRounds<S extends ChaosStore>(
     episodes: stored.episodes,
     'episode differences': stored.episodeDifferences,
     ...stored.balance,
+    'floorwatch-processor verify': unverified.length === 0 ? 'everything adds up' : 'something does not',
     'ready again p50 ms': Math.round(percentile(readyMs, 0.5)),
     'ready again p95 ms': Math.round(percentile(readyMs, 0.95)),
     'load of the machine p50': percentile(loads, 0.5),
@@ -110,6 +112,7 @@ export async function killRounds<S extends ChaosStore>(
     ...Object.entries({ stream, 'what the processor tells': shown, 'what the store holds': stored }).flatMap(
       ([where, verdict]) => troublesOf(verdict).map((trouble) => `${where}: ${trouble}`),
     ),
+    ...unverified,
     ...(stored.balance['+ unexplained'] === 0 ? [] : ['the balance does not add up']),
     ...(stored.revisions > 0 ? [] : ['no window was corrected, so nothing was shown of late readings']),
     ...(p95 < READY_P95_MS_MAX ? [] : [`ready again p95 ${Math.round(p95)} ms`]),

@@ -136,6 +136,13 @@ export class ProcessorProcess {
     };
   }
 
+  /** Has the product's own command compare what gateways counted with what is stored. @returns what is wrong, in its words. */
+  async verify(): Promise<string[]> {
+    const program = this.#resources.program(programs.processor, ['verify', '--config', this.#file]);
+    const { code } = await program.exited;
+    return code === 0 ? [] : [`verify ended with ${code}: ${program.stdout}${program.stderr}`];
+  }
+
   /** The minutes of these sensors (`device/metric`) as it tells them, and how many are sealed and incomplete. */
   async windows(
     sensors: Iterable<string>,
