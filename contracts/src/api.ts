@@ -59,7 +59,8 @@ export interface SensorView {
   readonly sensor: SensorRef;
   readonly unit: string | null;
   readonly state: SensorState;
-  readonly last: number;
+  /** Null: it is expected, and was never heard. */
+  readonly last: number | null;
   readonly lastAt: EpochMs;
   readonly moving: MovingStatistics;
   readonly openAnomalies: number;

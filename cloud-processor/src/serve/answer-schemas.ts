@@ -132,7 +132,7 @@ const sensor: z.ZodType<SensorView> = z.strictObject({
   sensor: sensorRef,
   unit: text.nullable(),
   state: z.enum(SENSOR_STATES),
-  last: z.number(),
+  last: z.number().nullable(),
   lastAt: instant,
   moving,
   openAnomalies: count,

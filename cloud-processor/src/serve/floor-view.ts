@@ -96,7 +96,8 @@ interface SensorEntry {
   readonly history: SensorHistory;
   readonly open: Map<string, Severity>;
   unit: string | null;
-  last: number;
+  /** Null: it was never heard. */
+  last: number | null;
   lastAt: EpochMs;
   /** As the store knew them; newer ones are in the history. */
   moving: MovingStatistics;
@@ -167,7 +168,7 @@ export class FloorView implements FloorObserver {
       );
       for (const row of page.items) {
         if (row.phase === 'closed' || this.#closedMeanwhile?.has(row.id) === true) continue;
-        const entry = this.#sensor(row.sensor, row.value, row.openedAt);
+        const entry = this.#sensor(row.sensor, lastIn(row), row.openedAt);
         if (entry !== undefined && !entry.open.has(row.id)) this.#openEpisode(entry, row);
       }
       rows += page.items.length;
@@ -224,7 +225,7 @@ export class FloorView implements FloorObserver {
   }
 
   anomaly(row: AnomalyRow): void {
-    const entry = this.#sensor(row.sensor, row.value, row.openedAt);
+    const entry = this.#sensor(row.sensor, lastIn(row), row.openedAt);
     if (entry !== undefined) {
       if (row.phase === 'closed') this.#closeEpisode(entry, row.id);
       else this.#openEpisode(entry, row);
@@ -393,7 +394,7 @@ export class FloorView implements FloorObserver {
   }
 
   /** The sensor, made with this value if it is new; undefined beyond the limit. */
-  #sensor(ref: SensorRef, last: number, lastAt: EpochMs): SensorEntry | undefined {
+  #sensor(ref: SensorRef, last: number | null, lastAt: EpochMs): SensorEntry | undefined {
     const id = sensorId(ref);
     const known = this.#sensors.get(id);
     if (known !== undefined) return known;
@@ -457,3 +458,7 @@ function firstBehind(sorted: readonly string[], after: string | undefined): numb
   }
   return low;
 }
+
+/** The value of the sensor that an episode tells; null: it is missed, and was never heard. */
+const lastIn = ({ anomalyKind, value, before, moving }: AnomalyRow): number | null =>
+  anomalyKind === 'silent' && before.length === 0 && moving.countMean === null ? null : value;

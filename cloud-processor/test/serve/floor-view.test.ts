@@ -1,4 +1,4 @@
-import { BROKER_AWAY, durationMs, epochMs, type GatewayRow } from '@floorwatch/contracts';
+import { BROKER_AWAY, durationMs, epochMs, type GatewayRow, NO_STATISTICS } from '@floorwatch/contracts';
 import { describe, expect, test, vi } from 'vitest';
 
 import { FloorView, restoreView } from '../../src/serve/index.ts';
@@ -109,6 +109,15 @@ test('an anomaly may come before the first rollup of its sensor', () => {
   hear();
   view.anomaly(anomalyRow(1));
   expect(only()).toMatchObject({ id: ID, state: 'warning', last: 91, unit: '°C' });
+});
+
+test('a sensor that is expected and was never heard has no value until its first reading', () => {
+  const { view, hear, read, only } = makeView();
+  hear();
+  view.anomaly(anomalyRow(1, { anomalyKind: 'silent', value: 0, before: [], moving: NO_STATISTICS }));
+  expect(only()).toMatchObject({ id: ID, state: 'warning', last: null });
+  read(70, BASE + 60_000);
+  expect(only()).toMatchObject({ last: 70 });
 });
 
 test('a gateway that falls silent, or comes back, changes all of its sensors', () => {

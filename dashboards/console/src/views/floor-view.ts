@@ -111,7 +111,7 @@ export class FloorPage implements View {
   sensors(views: readonly SensorView[]): void {
     for (const view of views) {
       const recent = this.#recent.get(view.id);
-      if (recent !== undefined) appendRecent(recent, view.lastAt, view.last);
+      if (recent !== undefined && view.last !== null) appendRecent(recent, view.lastAt, view.last);
       this.#cardOfSensor.get(view.id)?.show(view, recent);
     }
     this.#queueDraw();
