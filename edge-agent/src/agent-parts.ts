@@ -143,7 +143,7 @@ function createSnapshots(
     {
       file: storage.snapshots,
       capture: () => {
-        const { sections, release } = engine.capture();
+        const parts = [engine.capture(), intake.capture()];
         const now = {
           site,
           gateway,
@@ -153,8 +153,9 @@ function createSnapshots(
           lanes: { anomaly: lanes.anomaly.next, telemetry: lanes.telemetry.next },
           at: Date.now(),
         };
-        const others = [...intake.snapshot(), writer.told.snapshot(), processor.snapshot()];
-        return { header: now, sections: [...sections, ...others], release };
+        const others = [writer.told.snapshot(), processor.snapshot()];
+        const sections = [...parts.flatMap((part) => part.sections), ...others];
+        return { header: now, sections, release: () => parts.forEach(({ release }) => release()) };
       },
       readings: () => processor.readings,
       isPressing: () => journal.bytes > config.storage.journalBytesMax / 2,

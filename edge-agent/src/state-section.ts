@@ -1,12 +1,15 @@
 /** Numbers in flat arrays: what can be copied and written without looking at each. */
 export type StateArray = Float64Array | Float32Array | Int32Array | Uint32Array | Uint16Array | Uint8Array;
 
+/** What numbers of the past are copied to, by the names that a snapshot's file gives them. */
+export const PAST_TYPES = { float64: Float64Array, uint32: Uint32Array, uint8: Uint8Array } as const;
+
 /** Numbers as they were at one moment, which are copied when they are asked for. */
 export interface PastNumbers {
-  readonly type: 'float64' | 'uint8';
+  readonly type: keyof typeof PAST_TYPES;
   readonly length: number;
   /** Copies as many numbers as `into` has room for, from number `begin` on. */
-  copyTo(into: Float64Array | Uint8Array, begin: number): void;
+  copyTo(into: Float64Array | Uint32Array | Uint8Array, begin: number): void;
 }
 
 /** A section of a moment that is past; what it is made of is held until it is released. */
@@ -20,7 +23,7 @@ export const copied = (section: CapturedSection): StateSection => ({
   arrays: Object.fromEntries(
     Object.entries(section.arrays).map(([name, numbers]) => {
       if (!('copyTo' in numbers)) return [name, numbers];
-      const copy = numbers.type === 'uint8' ? new Uint8Array(numbers.length) : new Float64Array(numbers.length);
+      const copy = new PAST_TYPES[numbers.type](numbers.length);
       numbers.copyTo(copy, 0);
       return [name, copy];
     }),

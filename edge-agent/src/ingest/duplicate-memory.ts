@@ -1,4 +1,4 @@
-import type { StateSection } from '../state-section.ts';
+import type { CapturedSection, PastNumbers, StateSection } from '../state-section.ts';
 import { capacityFor, growFloat64, growUint32 } from '../stats/grow.ts';
 import type { ReadingKey } from './reading-key.ts';
 
@@ -26,6 +26,8 @@ export class DuplicateMemory {
   #pending = new Uint32Array();
   /** No event time among a sensor's keys is later. Nearly every reading is newer than all before it, and need not be compared. */
   #newest = new Float64Array();
+  /** The rings that a snapshot is being written from, which must not change. */
+  #held: Uint32Array[] | undefined;
 
   /** @param keysMax safe keys per sensor. */
   constructor(keysMax: number) {
@@ -60,6 +62,7 @@ export class DuplicateMemory {
   /** Adds a key of a reading that is not safe yet. */
   add(sensor: number, eventTime: number, { high, low }: ReadingKey): void {
     this.#makeRoom(sensor);
+    this.#keepRing(sensor);
     const ring = this.#rings[sensor]!;
     let at = 2 * (this.#start[sensor]! + this.#safe[sensor]! + this.#pending[sensor]!);
     if (at >= ring.length) at -= ring.length;
@@ -84,6 +87,7 @@ export class DuplicateMemory {
 
   /** Closes the gap of the key at `index`, of which the count of pending ones does not know any more. */
   #removeAt(sensor: number, index: number): void {
+    this.#keepRing(sensor);
     const ring = this.#rings[sensor]!;
     const end = this.#safe[sensor]! + this.#pending[sensor]!;
     const placeOf = (i: number): number => (2 * (this.#start[sensor]! + i)) % ring.length;
@@ -120,38 +124,41 @@ export class DuplicateMemory {
   }
 
   /**
-   * A copy of the rings as they are, because to unroll ten thousand of them would take too long; `counts` says how many keys from `starts` are
-   * safe. @param names device and metric of every sensor, one after the other, in the order of their numbers.
+   * The rings as they are at this moment, not unrolled: `counts` says how many keys from `starts` are safe. A ring is copied when a key is about
+   * to change it, until {@link release}.
+   *
+   * @param names device and metric of every sensor, one after the other, in the order of their numbers.
    */
-  snapshot(names: readonly string[]): StateSection {
+  capture(names: readonly string[]): CapturedSection {
     const sensors = names.length / 2;
-    const sizes = new Uint32Array(sensors);
-    let size = 0;
-    for (let sensor = 0; sensor < sensors; sensor++) {
-      const { length } = this.#rings[sensor] ?? EMPTY;
-      sizes[sensor] = length / 2;
-      size += length;
-    }
-    const keys = new Uint32Array(size);
-    let at = 0;
-    for (let sensor = 0; sensor < sensors; sensor++) {
-      const ring = this.#rings[sensor] ?? EMPTY;
-      keys.set(ring, at);
-      at += ring.length;
-    }
+    const held = this.#rings.slice(0, sensors);
+    while (held.length < sensors) held.push(EMPTY);
+    this.#held = held;
     const starts = copyOf(this.#start, sensors);
     const counts = copyOf(this.#safe, sensors);
     const newest = growFloat64(this.#newest.subarray(0, sensors), sensors, -Infinity);
     const keeps = new Uint32Array(sensors);
     for (const [sensor, keysMax] of this.#more) if (sensor < sensors) keeps[sensor] = keysMax;
-    return { name: SECTION, version: 1, values: { names }, arrays: { sizes, starts, counts, keys, newest, keeps } };
+    const arrays = { sizes: pastSizes(held), starts, counts, keys: pastKeys(held), newest, keeps };
+    return { name: SECTION, version: 1, values: { names }, arrays };
+  }
+
+  /** The sections of the last capture are not needed any more. */
+  release(): void {
+    this.#held = undefined;
+  }
+
+  /** The ring of the sensor is about to change. */
+  #keepRing(sensor: number): void {
+    const ring = this.#rings[sensor]!;
+    if (this.#held !== undefined && this.#held[sensor] === ring) this.#held[sensor] = ring.slice();
   }
 
   /**
    * Takes up what a snapshot holds.
    *
    * @param sensorOf the number of a sensor that is to be known from now on.
-   * @throws TypeError if the section is not what {@link snapshot} makes.
+   * @throws TypeError if the section is not what {@link capture} makes.
    */
   restore(section: StateSection, sensorOf: (device: string, metric: string) => number): void {
     const { names, sizes, starts, counts, keys, newest, keeps } = checked(section);
@@ -206,6 +213,43 @@ function checked({ name, version, values, arrays }: StateSection): Content {
 
 const isNumbers = (array: StateSection['arrays'][string] | undefined): array is Uint32Array =>
   array instanceof Uint32Array;
+
+/** How many keys every ring has room for. A ring that changes keeps its size. */
+const pastSizes = (rings: readonly Uint32Array[]): PastNumbers => ({
+  type: 'uint32',
+  length: rings.length,
+  copyTo: (into, begin) => {
+    for (let i = 0; i < into.length; i++) into[i] = rings[begin + i]!.length / 2;
+  },
+});
+
+/** The keys of all rings, one ring after the other. Asked for from the first to the last. */
+function pastKeys(rings: readonly Uint32Array[]): PastNumbers {
+  // Where the next numbers that are asked for begin: the ring, and how many numbers lie before it.
+  let ring = 0;
+  let before = 0;
+  return {
+    type: 'uint32',
+    get length(): number {
+      return rings.reduce((sum, { length }) => sum + length, 0);
+    },
+    copyTo: (into, begin) => {
+      if (begin < before) [ring, before] = [0, 0];
+      for (let i = 0; i < into.length;) {
+        const keys = rings[ring]!;
+        const from = begin + i - before;
+        if (from >= keys.length) {
+          before += keys.length;
+          ring += 1;
+          continue;
+        }
+        const part = keys.subarray(from, from + into.length - i);
+        into.set(part, i);
+        i += part.length;
+      }
+    },
+  };
+}
 
 function copyOf(array: Uint32Array, length: number): Uint32Array {
   const copy = new Uint32Array(length);

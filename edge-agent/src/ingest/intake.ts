@@ -1,6 +1,6 @@
 import type { ClockQuality, EpochMs, Reading } from '@floorwatch/contracts';
 
-import type { StateSection } from '../state-section.ts';
+import { type CapturedSection, copied, type StateSection } from '../state-section.ts';
 import { DuplicateMemory } from './duplicate-memory.ts';
 import { faultOfTime, type QuarantinedReading, type QuarantineReason } from './quarantined-reading.ts';
 import type { RawMessage } from './raw-message.ts';
@@ -310,9 +310,21 @@ export class Intake {
     this.#memory.settle(sensor, true);
   }
 
-  /** What must be known after a restart: sensors and the keys of their last readings that are safe. */
+  /**
+   * What must be known after a restart: sensors and the keys of their last readings that are safe. The keys are copied when the sections are
+   * read, until `release`.
+   */
+  capture(): { readonly sections: readonly CapturedSection[]; readonly release: () => void } {
+    const sections = [this.#memory.capture(this.#registry.names.slice()), this.#units.snapshot(this.#registry.size)];
+    return { sections, release: () => this.#memory.release() };
+  }
+
+  /** A copy of what {@link capture} gives. */
   snapshot(): readonly StateSection[] {
-    return [this.#memory.snapshot(this.#registry.names.slice()), this.#units.snapshot(this.#registry.size)];
+    const { sections, release } = this.capture();
+    const copies = sections.map(copied);
+    release();
+    return copies;
   }
 
   /**

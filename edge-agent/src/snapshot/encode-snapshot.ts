@@ -1,4 +1,4 @@
-import type { CapturedSection, PastNumbers, StateArray } from '../state-section.ts';
+import { type CapturedSection, PAST_TYPES, type PastNumbers, type StateArray } from '../state-section.ts';
 import { ARRAY_TYPES, type ArrayType, paddingOf, type SectionHead } from './format.ts';
 
 /** Bytes that are handed over at once: below a millisecond for a checksum on a Raspberry Pi. */
@@ -49,7 +49,7 @@ function* encodeSection({ name, version, values, arrays }: CapturedSection): Gen
 /** Every chunk lies in the same memory, and holds until the next one is asked for. */
 function* encodePast(numbers: PastNumbers): Generator<Uint8Array> {
   const length = Math.min(numbers.length, PAST_NUMBERS);
-  const chunk = numbers.type === 'uint8' ? new Uint8Array(length) : new Float64Array(length);
+  const chunk = new PAST_TYPES[numbers.type](length);
   for (let begin = 0; begin < numbers.length; begin += chunk.length) {
     const part = chunk.subarray(0, numbers.length - begin);
     numbers.copyTo(part, begin);

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 
 import { Intake, type IntakeConfig, type Taken } from '../../src/ingest/intake.ts';
 import type { RawMessage } from '../../src/ingest/raw-message.ts';
+import { copied } from '../../src/state-section.ts';
 
 const NOW = epochMs(Date.UTC(2026, 0, 31, 12));
 const YEAR_2000 = Date.UTC(2000, 0, 1);
@@ -396,6 +397,18 @@ describe('after a restart the intake', () => {
     expect(accept(after, ...sent)).toEqual([35, 36, 37, 38, 39]);
     expect(accept(after, { value: 5, seq: 99, sensor: 'new/one', at: NOW + 9 })).toEqual([]);
     expect(after.sensors).toBe(4);
+  });
+
+  it('is captured as it is, although it goes on before the sections are read', () => {
+    const before = intakeOf();
+    accept(before, ...sent.slice(0, 20));
+    const then = structuredClone(before.snapshot());
+    const { sections, release } = before.capture();
+    accept(before, ...sent.slice(20));
+    const refused = before.take([message({ ts: NOW + 1_000, sensor: 'a/1' })], clock);
+    before.settled(refused, false);
+    expect(sections.map(copied)).toEqual(then);
+    release();
   });
 
   it('knows sensors beyond a limit that has become smaller', () => {
