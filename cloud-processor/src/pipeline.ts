@@ -232,7 +232,7 @@ export class Pipeline implements OpenWindows {
       signal.removeEventListener('abort', stop);
       sources.abort();
       sinks.abort();
-      await Promise.allSettled([reading, saving, showing, telling, writing]);
+      await Promise.allSettled([reading, saving, showing, telling, writing, this.#reprocessor?.stop()]);
       await this.#checkpointAll(true);
     }
     await writing;

@@ -1,4 +1,4 @@
-import { messageOf, pause } from '@floorwatch/runtime';
+import { messageOf, pause, unlessAborted } from '@floorwatch/runtime';
 
 import { processorLimits } from '../limits.ts';
 import { type Store, StoreError } from '../write/store.ts';
@@ -30,8 +30,9 @@ export class PatientStore implements Readable {
     for (let attempt = 0; ; attempt++) {
       this.#signal.throwIfAborted();
       try {
-        return await ask();
+        return await unlessAborted(ask(), this.#signal);
       } catch (error) {
+        this.#signal.throwIfAborted();
         const isOver = performance.now() - begun > replayStoreMsMax;
         if (!(error instanceof StoreError) || !error.retryable || isOver) {
           throw new ReprocessError(`the store can not be asked: ${messageOf(error)}; try again when it can`, {

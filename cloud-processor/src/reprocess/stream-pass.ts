@@ -60,36 +60,47 @@ export class NatsStreamPass implements StreamPass {
   ): Promise<void> {
     const begun = await this.look();
     let next = from;
-    for (let failures = 0; next <= through && !signal.aborted;) {
+    const taking = async (message: StreamMessage): Promise<void> => {
       try {
-        const before = next;
-        next = await this.#readOnce(partition, { from: next, through }, take, signal);
-        failures = next === before ? failures + 1 : 0;
+        await take(message);
       } catch (error) {
-        if (error instanceof TakeFailed) throw error.cause;
-        if (++failures > processorLimits.replayFailuresMax) throw error;
+        throw new HopelessError('', { cause: error });
       }
-      const now = await this.look();
-      if (now?.created !== begun?.created) throw new Error('the stream was made anew meanwhile');
-      if (failures > 0) await pause(processorLimits.retryPauseMs * 2 ** Math.min(failures, 5), signal);
+      next = message.sequence + 1;
+    };
+    let problem: unknown = new Error('the stream gives nothing although it holds more');
+    for (let [failures, isEnd] = [0, false]; !isEnd && next <= through && !signal.aborted;) {
+      const before = next;
+      try {
+        isEnd = await this.#readOnce(partition, { from: next, through }, taking, signal);
+        if ((await this.look())?.created !== begun?.created) {
+          throw new HopelessError('', { cause: new Error('the stream was made anew meanwhile') });
+        }
+      } catch (error) {
+        if (error instanceof HopelessError) throw error.cause;
+        problem = error;
+      }
+      if (isEnd) return;
+      failures = next === before ? failures + 1 : 0;
+      if (failures > processorLimits.replayFailuresMax) throw problem;
+      await pause(processorLimits.retryPauseMs * 2 ** Math.min(failures, 5), signal);
     }
   }
 
-  /** Returns the sequence to go on with: behind `through` if all was read. */
+  /** Reads with one consumer. Returns true when all was read, false if something was odd before. */
   async #readOnce(
     partition: number,
     { from, through }: { readonly from: number; readonly through: number },
-    take: (message: StreamMessage) => void | Promise<void>,
+    take: (message: StreamMessage) => Promise<void>,
     signal: AbortSignal,
-  ): Promise<number> {
+  ): Promise<boolean> {
     const filter = partitionFilter(partition);
     const consumer = await this.#client.consumers.get(INGEST_STREAM.name, {
       filter_subjects: filter,
       opt_start_seq: from,
     });
-    let next = from;
     try {
-      if ((await consumer.info()).num_pending === 0) return through + 1;
+      if ((await consumer.info()).num_pending === 0) return true;
       const messages = await consumer.consume({
         max_messages: processorLimits.prefetchMessages,
         expires: PULL_MS,
@@ -102,28 +113,25 @@ export class NatsStreamPass implements StreamPass {
       try {
         for await (const message of messages) {
           if (signal.aborted) break;
-          if (message.seq > through) return through + 1;
-          try {
-            await take(asStreamMessage(message));
-          } catch (error) {
-            throw new TakeFailed('taking a message failed', { cause: error });
-          }
-          next = message.seq + 1;
-          if (message.info.pending === 0) return through + 1;
+          if (message.seq > through) return true;
+          await take(asStreamMessage(message));
+          if (message.info.pending === 0) return true;
         }
       } finally {
         signal.removeEventListener('abort', stop);
         stop();
       }
-      return next;
+      return false;
     } finally {
       consumer.delete().catch(() => undefined);
     }
   }
 }
 
-/** What went wrong is not the stream's fault: to read the message again would not help. */
-class TakeFailed extends Error {}
+/** To read on would not help; its cause says why. */
+class HopelessError extends Error {
+  override readonly name = 'HopelessError';
+}
 
 const asStreamMessage = ({ subject, data, seq, timestampNanos }: JsMsg): StreamMessage => ({
   subject,
