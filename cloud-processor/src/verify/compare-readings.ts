@@ -48,21 +48,14 @@ export class ReadingComparer {
     this.#report = report;
   }
 
-  /**
-   * Compares several stretches, one behind the other.
-   *
-   * @returns how many tallies were held in memory, one per sensor and stretch.
-   */
-  async compare(group: SizeGroup, from: number, to: number, signal: AbortSignal): Promise<number> {
+  /** Compares the stretches in [from, to). In memory is held something for every sensor and stretch. */
+  async compare(group: SizeGroup, from: number, to: number, signal: AbortSignal): Promise<void> {
     const tallies = await this.#tally(group, from, to, signal);
-    let held = 0;
     for (const [start, tally] of tallies) {
       tally.finish();
-      held += tally.sensors.size;
       const sizes = group.sizes.filter((size) => this.#isMade(size, start));
       for (const sensor of tally.sensors.values()) this.#judge(sensor, sizes, start, start + group.length);
     }
-    return held;
   }
 
   /** Whether windows of that size were made when readings of the stretch came. */

@@ -10,7 +10,7 @@ import { groupSizes } from './stretches.ts';
 
 /** How far back hours are compared if nobody says: what a stream keeps, so what can still be made again. */
 const RANGE_DEFAULT_MS = days(7);
-/** Sensors times stretches that are held in memory at a time, at about 1 KB each; one stretch of more sensors is held all the same. */
+/** Sensors times stretches that are held in memory at a time, at about 1 KB each; one stretch of more sensors is held whole. */
 const TALLIES_MAX = 20_000;
 /** Hours of episodes that are compared together. */
 const EPISODE_STRETCH_MS = days(1);
@@ -38,18 +38,16 @@ export async function verifyGateway(given: GatewayVerification, signal: AbortSig
   const episodes = new EpisodeComparer(cut, store, report);
   if (watermark !== null) {
     const to = Math.min(request.to ?? Infinity, watermark);
+    const sensors = cut.windows?.sensors.length ?? 0;
     const from = Math.max(request.from ?? watermark - RANGE_DEFAULT_MS, given.keptFrom);
     const say = (at: number): void => progress(`${site}/${gateway} ${new Date(at).toISOString()}`);
     for (const group of groupSizes(given.sizes)) {
       const end = Math.floor(to / group.length) * group.length;
-      // As many at a time as memory allows: most of the time of a question goes by before the first row.
-      let stretches = 1;
-      for (let start = Math.ceil(from / group.length) * group.length, next; start < end; start = next) {
+      // Many at a time: most of the time of a question goes by before the first row.
+      const step = Math.max(1, Math.floor(TALLIES_MAX / Math.max(1, sensors))) * group.length;
+      for (let start = Math.ceil(from / group.length) * group.length; start < end; start += step) {
         say(start);
-        next = Math.min(end, start + stretches * group.length);
-        const held = await readings.compare(group, start, next, signal);
-        if (held < TALLIES_MAX / 4) stretches *= 2;
-        else if (held > TALLIES_MAX / 2) stretches = Math.max(1, stretches / 2);
+        await readings.compare(group, start, Math.min(end, start + step), signal);
       }
     }
     // Episodes are told as they open, so the hour in hand is compared too.
