@@ -170,7 +170,7 @@ describe('rate of change', () => {
     const [opened] = found(reading(0, 10), reading(10, -30));
     expect(opened).toMatchObject({ anomalyKind: 'too-fast', severity: 'critical', expected: { low: -10, high: 30 } });
     expect(opened?.explanation).toBe(
-      'temperature of press-3 has fallen from 10 °C to -30 °C, that is 4 per second; 2 per second are allowed.',
+      'temperature of press-3 has fallen from 10 °C to -30 °C, that is 4 °C per second; 2 °C per second are allowed.',
     );
   });
 

@@ -89,7 +89,8 @@ export class RateDetector implements Detector {
     const rate = (Math.abs(value - last) / reach) * perSecondMax;
     const shown = (number: number): string => quantity(sensor, number, Math.abs(value - last) / 10);
     const way = value > last ? 'risen' : 'fallen';
-    const speed = `${Number(rate.toPrecision(3))} per second; ${perSecondMax} per second are allowed`;
+    const unit = sensor.unit === undefined ? '' : ` ${sensor.unit}`;
+    const speed = `${Number(rate.toPrecision(3))}${unit} per second; ${perSecondMax}${unit} per second are allowed`;
     return `${nameOf(sensor)} has ${way} from ${shown(last)} to ${shown(value)}, that is ${speed}.`;
   }
 

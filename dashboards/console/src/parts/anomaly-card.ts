@@ -98,8 +98,9 @@ export class AnomalyCard {
 const fact = (name: string, ...value: readonly (Node | string)[]): HTMLElement =>
   h('div', {}, h('dt', {}, name), h('dd', {}, ...value));
 
-/** Whether the anomaly is one of a value. A sensor that is silent, say, has read nothing. */
-const hasBand = ({ expected: { low, high } }: AnomalyRow): boolean => low !== null || high !== null;
+/** Whether the anomaly is one of a value that left its band. A sensor that is silent, say, has read nothing. */
+const hasBand = ({ expected: { low, high }, value, worst }: AnomalyRow): boolean =>
+  [value, worst.value].some((read) => (low !== null && read < low) || (high !== null && read > high));
 
 /** What was read against what was expected. */
 function versus(row: AnomalyRow): Element {

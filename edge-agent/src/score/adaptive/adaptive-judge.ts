@@ -124,7 +124,9 @@ export class AdaptiveJudge implements Detector {
     const shown = words?.shown ?? ((number: number): string => quantity(sensor, number, Math.abs(value) / 100));
     const kind = verdict.anomalyKind as AdaptiveChannel;
     const reason = REASONS[kind](this.#detector.features[CHANNELS.indexOf(kind)]!, shown);
-    const expected = words === undefined ? '' : `; ${words.band} was expected`;
+    // A value within its band is told for something else than its level.
+    const isWithin = low !== null && high !== null && value >= low && value <= high;
+    const expected = words === undefined || isWithin ? '' : `; ${words.band} was expected`;
     return `${nameOf(sensor)} is ${shown(value)}, ${reason}${expected}.`;
   }
 }
