@@ -3,7 +3,7 @@ import path from 'node:path';
 
 import { epochMs, type WindowRow } from '@floorwatch/contracts';
 import { createLogger } from '@floorwatch/runtime';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
 import { resourcesPerTest } from '../../../tests/support/index.ts';
 import { CheckpointFile } from '../../src/checkpoint/checkpoint-file.ts';
@@ -15,6 +15,9 @@ import { rowKey } from '../../src/write/row-key.ts';
 import { partitionBasics } from '../support/floor.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 import { scriptedStream } from '../support/script.ts';
+
+// Saving is slow on a busy machine.
+vi.setConfig({ testTimeout: 60_000 });
 
 const resources = resourcesPerTest();
 const never = new AbortController().signal;

@@ -9,7 +9,7 @@ import {
   type WindowRow,
 } from '@floorwatch/contracts';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
 import { deafObserver } from '../../src/floor-observer.ts';
 import { Fold } from '../../src/fold.ts';
@@ -29,6 +29,9 @@ import {
   tick,
   windowConfig,
 } from '../support/floor.ts';
+
+// Hundreds of runs take their time on a busy machine.
+vi.setConfig({ testTimeout: 120_000 });
 
 const config = { windows: windowConfig(), sequence: sequencerLimits() };
 type Windows = Map<string, WindowRow>;
@@ -242,7 +245,7 @@ describe('a replay', () => {
         expect(keysOf(whole)).toEqual(keysOf(windows));
         for (const [key, row] of windows) expect(whole.get(key)).toEqual(row);
       }),
-      { numRuns: 40 },
+      { numRuns: 30 },
     );
   });
 
@@ -256,7 +259,7 @@ describe('a replay', () => {
         const { whole } = replayed(fold, held);
         for (const [key, row] of whole) expect(row).toEqual(windows.get(key));
       }),
-      { numRuns: 120 },
+      { numRuns: 100 },
     );
   });
 
