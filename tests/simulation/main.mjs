@@ -1,4 +1,4 @@
-// `npm run simulate`: runs as many seeds as asked. The same test runs the first 200 in `npm test`.
+// `npm run simulate`: runs as many seeds as asked. The same test runs the first 500 in `npm test`.
 import { join } from 'node:path';
 
 import { plant } from '../chaos/planted-bugs/plant.mjs';
@@ -43,9 +43,11 @@ async function run(folder) {
 
 function runPlanted(folder) {
   const resultOf = (name) => join(folder, name);
+  const environmentOf = (asked) => ({ FLOORWATCH_SIMULATION: JSON.stringify({ seeds, seed, ...asked }) });
+  const soundEnvironment = environmentOf({});
   const bugs = plantedBugs.map((one) => {
-    const asked = { seeds, seed, resultFile: resultOf(one.name), untilFailure: true };
-    return Object.assign({ environment: { FLOORWATCH_SIMULATION: JSON.stringify(asked) } }, one);
+    const environment = environmentOf({ resultFile: resultOf(one.name), untilFailure: true });
+    return Object.assign({ environment, soundEnvironment }, one);
   });
   const outcomes = plant(bug, (text) => process.stderr.write(`  ${text}\n`), bugs).map((planted) => {
     const [found] = readLines(resultOf(planted.bug));

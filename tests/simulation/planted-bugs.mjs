@@ -1,5 +1,5 @@
 /** Bugs that would break the promise, each of which the simulation must find. What is to be found must occur once in its file. */
-const FILE = 'tests/simulation/simulation.test.ts';
+const FILE = 'tests/simulation';
 const TEST = 'count every reading once and end as if nothing had happened';
 
 const bug = (name, what, ...edits) => ({ name, what, edits, file: FILE, test: TEST, runsSources: true });
@@ -81,6 +81,15 @@ export const plantedBugs = [
       'cloud-processor/src/write/outbox-writer.ts',
       '        if (signal.aborted) break;\n',
       '        if (signal.aborted) break;\n        void this.#store.write(batch, signal).catch(() => undefined);\n        return true;\n',
+    ),
+  ),
+  bug(
+    'partial-window-on-reprocess',
+    'windows are made again of which the stream no longer holds the beginning',
+    edit(
+      'cloud-processor/src/reprocess/reprocess-partition.ts',
+      '      const whole = inside.filter((window) => replay.isWhole(window));\n',
+      '      const whole = inside;\n',
     ),
   ),
   bug(

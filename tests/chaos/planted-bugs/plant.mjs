@@ -66,9 +66,10 @@ function copyRepository(copy) {
 
 /** In words what became of it. A bug that can't be planted any more is told, and the others are tried. */
 function tryBug(copy, say, bug, sound) {
-  const key = JSON.stringify([bug.file, bug.test, bug.rounds, bug.environment]);
+  const { environment = {}, soundEnvironment = environment } = bug;
+  const key = JSON.stringify([bug.file, bug.test, bug.rounds, soundEnvironment]);
   // A test that fails anyway notices nothing.
-  if (!sound.has(key)) sound.set(key, buildAndTest(copy, say, bug));
+  if (!sound.has(key)) sound.set(key, buildAndTest(copy, say, { ...bug, environment: soundEnvironment }));
   if (sound.get(key) !== 'passed') return `without the bug: ${sound.get(key)}`;
   const originals = new Map();
   try {

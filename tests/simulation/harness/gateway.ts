@@ -36,12 +36,12 @@ const CONFIG: AgentConfig = agentConfigSchema.parse({
   storage: { dataDir: '/data', trimGraceMs: 0 },
 });
 
-/** Smaller than a configuration may make them, so that they fill and are trimmed within a minute. */
+/** A segment has room for three appends, and a small lane for two segments besides its reserve: it must drop soon. */
+const SEGMENT_BYTES = 16 * KIB;
+const SMALL_LANE_BYTES = 3 * SEGMENT_BYTES;
+
+/** Logs are smaller than a configuration may make them, so that they fill and are trimmed within a minute. */
 function configOf(world: World, gateway: string): AgentConfig {
-  const lane = (isSmall: boolean, whenFull: 'drop-unsent' | 'refuse') => ({
-    bytesMax: (isSmall ? 64 : 1024) * KIB,
-    whenFull,
-  });
   return {
     ...CONFIG,
     gateway,
@@ -49,8 +49,8 @@ function configOf(world: World, gateway: string): AgentConfig {
       ...CONFIG.storage,
       snapshotMs: world.pick([1_000, 5_000, 20_000]),
       journalBytesMax: 1024 * KIB,
-      telemetry: lane(world.faults.has('small-disk'), 'drop-unsent'),
-      anomaly: lane(false, 'refuse'),
+      telemetry: { bytesMax: world.faults.has('small-disk') ? SMALL_LANE_BYTES : 1024 * KIB, whenFull: 'drop-unsent' },
+      anomaly: { bytesMax: 1024 * KIB, whenFull: 'refuse' },
     },
   };
 }
@@ -140,7 +140,7 @@ export class GatewayLife {
       tickMs: this.#tickMs,
       listens: false,
       fileSystem: this.#view,
-      segmentBytesMax: 16 * KIB,
+      segmentBytesMax: SEGMENT_BYTES,
       broker: this.#broker,
       clock: this.#clockModel(),
       link: this.#linkModel(),

@@ -18,6 +18,7 @@ import { deaf, sequencerLimits } from '../../../cloud-processor/test/support/flo
 import { MemoryStore } from '../../../cloud-processor/test/support/memory-store.ts';
 import { WINDOWS } from './processor.ts';
 import type { Site } from './site.ts';
+import type { StoreModel } from './store-model.ts';
 import type { World } from './world.ts';
 
 interface Published {
@@ -28,10 +29,13 @@ interface Published {
 /** Everything that gateways ever published, by gateway, lane, epoch and number. */
 export class PublishedRecords {
   readonly #world: World;
+  readonly #isDoubled: (gateway: string) => boolean;
   readonly #lanes = new Map<string, Map<string, Map<number, Published>>>();
 
-  constructor(world: World) {
+  /** @param isDoubled whether there were two gateways of a name. */
+  constructor(world: World, isDoubled: (gateway: string) => boolean) {
     this.#world = world;
+    this.#isDoubled = isDoubled;
   }
 
   /** Takes a message of the stream; the same number must always say the same. */
@@ -42,6 +46,8 @@ export class PublishedRecords {
     for (const record of batch.records) {
       const known = numbers.get(record.number);
       if (known === undefined) numbers.set(record.number, { record, batch });
+      // What two agents of one journal have counted since their start differs.
+      else if (record.kind === 'status' && this.#isDoubled(batch.gateway)) continue;
       else if (record.kind !== 'gap' && known.record.kind !== 'gap' && textOf(known) !== textOf({ record, batch })) {
         const place = `${batch.gateway} ${batch.lane} ${batch.epoch} ${record.number}`;
         this.#world.fail(`${place} says something else: ${textOf(known)} and ${textOf({ record, batch })}`);
@@ -117,22 +123,23 @@ interface Count {
 export async function judge(
   world: World,
   sites: readonly Site[],
-  store: MemoryStore,
+  { memory: store, deleted }: StoreModel,
   published: PublishedRecords,
 ): Promise<void> {
-  const odd = sites.filter(({ restored, cloned }) => restored !== undefined || cloned).map(({ name }) => name);
-  checkDirection(world, store, odd);
+  const odd = sites.filter(({ isDoubled }) => isDoubled).map(({ name }) => name);
+  checkDirection(world, store, deleted, odd);
   const contents = store.contents('window', 'anomaly');
+  // What was deleted can be made again only of what the stream still holds.
+  const isGone = (key: string): boolean => deleted.has(key) && contents[key] === undefined && world.mayLoseMessages;
   for (const site of sites) {
-    checkWindows(world, site, contents, published);
-    if (site.restored === undefined && !site.cloned) checkEpisodes(world, site, contents, published);
+    checkWindows(world, site, contents, published, isGone);
+    if (!site.isDoubled) checkEpisodes(world, site, contents, published);
   }
-  const plain = sites.filter(
-    ({ name, restored, cloned }) => restored === undefined && !cloned && published.gapReasons(name).size === 0,
-  );
+  const plain = sites.filter(({ name, isDoubled }) => !isDoubled && published.gapReasons(name).size === 0);
   const undisturbed = await foldUndisturbed(plain, published);
   for (const [key, text] of Object.entries(undisturbed)) {
     const stored = contents[key];
+    if (isGone(key)) continue;
     if (stored === undefined) world.fail(`${key} is not in the store; undisturbed: ${text}`);
     else if (withoutProvenance(stored) !== withoutProvenance(text)) {
       world.fail(`${key} differs from the undisturbed run:\n  ${stored}\n  ${text}`);
@@ -147,13 +154,21 @@ const withoutProvenance = (text: string): string => text.replace(/"provenance":"
  *
  * @param odd gateways of which there were two: each tells of its own episodes, and both may tell of the same one.
  */
-function checkDirection(world: World, { log }: MemoryStore, odd: readonly string[]): void {
+function checkDirection(
+  world: World,
+  { log }: MemoryStore,
+  deleted: StoreModel['deleted'],
+  odd: readonly string[],
+): void {
   const ages = new Map<string, readonly number[]>();
-  for (const { key, row } of log) {
+  const again = new Set<string>();
+  for (const [index, { key, row }] of log.entries()) {
     if (row.table !== 'window' && row.table !== 'anomaly') continue;
     if (row.table === 'anomaly' && odd.includes(row.sensor.gateway)) continue;
     const age = row.table === 'window' ? [row.revision] : [Number(row.phase === 'closed'), row.readings];
-    const before = ages.get(key);
+    const isNew = index >= (deleted.get(key) ?? Infinity) && !again.has(key);
+    if (isNew) again.add(key);
+    const before = isNew ? undefined : ages.get(key);
     ages.set(key, age);
     const difference = age.findIndex((value, i) => value !== before?.[i]);
     if (before !== undefined && difference !== -1 && age[difference]! < before[difference]!) {
@@ -167,6 +182,7 @@ function checkWindows(
   site: Site,
   contents: Readonly<Record<string, string>>,
   published: PublishedRecords,
+  isGone: (key: string) => boolean,
 ): void {
   const expected = new Map<string, Count>();
   const smallest = Math.min(...WINDOWS.sizes);
@@ -183,7 +199,7 @@ function checkWindows(
       expected.set(key, { n: count.n + 1, sum: count.sum + value });
     }
   }
-  const isExact = site.restored === undefined && !site.cloned;
+  const isExact = !site.isDoubled;
   const reasons = published.gapReasons(site.name);
   const hasGap = reasons.size > 0;
   for (const reason of reasons) {
@@ -192,12 +208,15 @@ function checkWindows(
     if (!isMeant) world.fail(`${site.name}: numbers are lost without reason: ${reason}`);
   }
   for (const [key, { n, sum }] of expected) {
+    if (isGone(key)) continue;
     const row = contents[key] === undefined ? undefined : (JSON.parse(contents[key]) as WindowRow);
     const found = row === undefined ? { n: 0, sum: 0 } : countOf(row);
     if (row?.size === smallest || key.includes(`/${smallest}/`)) missing += n - found.n;
     if (found.n === n && found.sum === sum && row?.incomplete !== true) continue;
     if (!isExact && found.n >= n) continue;
-    if (isExact && hasGap && found.n <= n && (row === undefined || row.incomplete)) continue;
+    // A gap says between which event times readings are lost, and windows that were sealed before are not marked.
+    const isMarked = row === undefined || row.incomplete || world.faults.has('late-devices');
+    if (isExact && hasGap && found.n <= n && isMarked) continue;
     world.fail(
       `${key}: ${found.n} readings of sum ${found.sum} instead of ${n} of sum ${sum}${row?.incomplete ? ', marked incomplete' : ''}`,
     );
@@ -208,7 +227,7 @@ function checkWindows(
         world.fail(`${key} is a window that nothing belongs to`);
     }
     const lost = published.lostReadings(site.name);
-    if (hasGap && missing !== lost)
+    if (hasGap && missing !== lost && ![...expected.keys()].some(isGone))
       world.fail(`${site.name}: ${missing} readings are missing, its gaps tell of ${lost}`);
   }
 }

@@ -16,7 +16,7 @@ export interface SimulationOptions {
 /** The environment variable in which the command hands its options to the test. */
 const VARIABLE = 'FLOORWATCH_SIMULATION';
 /** Seeds in `npm test`. */
-const SEEDS = 200;
+const SEEDS = 500;
 /** Lines of history that are printed. */
 const LINES = 60;
 

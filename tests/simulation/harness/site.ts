@@ -8,6 +8,8 @@ import type { StreamModel } from './stream-model.ts';
 import { BASE } from './virtual-time.ts';
 import type { World } from './world.ts';
 
+const WEEK_MS = 7 * 24 * 3_600_000;
+
 /** A reading that a device has made, and when the gateway said that it has it. */
 export interface MadeReading {
   readonly device: string;
@@ -104,6 +106,7 @@ export class Site {
       // Some devices have a line so slow that their windows are always sealed before they report.
       const lagMs =
         world.faults.has('late-devices') && world.chance(0.4) ? world.int(20_000, world.pick([45_000, 90_000])) : 0;
+      if (world.faults.has('late-devices') && world.chance(0.3)) this.#comeBack(device, until);
       const make = (): void => {
         if (world.time.now > until) return;
         const value = world.chance(0.06) ? LIMIT + world.int(1, 99) : world.int(-500, 500);
@@ -117,6 +120,22 @@ export class Site {
       };
       send();
     }
+  }
+
+  /** A device was away for a week, and tells what it has measured. */
+  #comeBack(device: Device, until: number): void {
+    const world = this.#world;
+    const [from, stepMs] = [BASE - WEEK_MS + world.int(0, 60_000), world.int(100, 4_000)];
+    world.time.after(world.int(1_000, until), () => {
+      world.note(`${this.name}: ${device.name} tells what it measured a week ago`);
+      for (let left = world.int(5, 40), at = from; left > 0; left--, at += stepMs)
+        device.make(at, world.int(-500, 500));
+    });
+  }
+
+  /** Whether there were two gateways of its name. */
+  get isDoubled(): boolean {
+    return this.cloned || this.restored !== undefined;
   }
 
   get #clock(): number {
@@ -235,13 +254,15 @@ export class Site {
     this.#life?.end();
   }
 
+  kill(): void {
+    this.#life?.kill();
+    this.#clone?.kill();
+  }
+
   get waitsFor(): readonly string[] {
     const devices = this.devices
       .filter(({ done }) => !done)
       .map(({ name }) => `${this.name}: ${name} is not acknowledged`);
-    return [
-      ...devices,
-      ...(this.#life?.waitsFor(this.cloned || this.restored !== undefined) ?? [`${this.name} is down`]),
-    ];
+    return [...devices, ...(this.#life?.waitsFor(this.isDoubled) ?? [`${this.name} is down`])];
   }
 }

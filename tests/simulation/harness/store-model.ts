@@ -1,4 +1,13 @@
-import type { AnomalyQuery, AnomalyRow, Page, Row, WindowQuery, WindowRow, WriteOutcome } from '@floorwatch/contracts';
+import type {
+  AnomalyQuery,
+  AnomalyRow,
+  Page,
+  Row,
+  WindowQuery,
+  WindowRangeQuery,
+  WindowRow,
+  WriteOutcome,
+} from '@floorwatch/contracts';
 
 import { type Store, StoreError } from '../../../cloud-processor/src/write/store.ts';
 import { MemoryStore } from '../../../cloud-processor/test/support/memory-store.ts';
@@ -18,12 +27,26 @@ export class StoreModel {
     this.#world = world;
   }
 
+  /** Somebody deletes windows; where in the log, by key. */
+  readonly deleted = new Map<string, number>();
+
+  deleteSome(): void {
+    for (const key of Object.keys(this.memory.contents('window'))) {
+      if (!this.#world.chance(0.3)) continue;
+      this.memory.lose(key);
+      this.deleted.set(key, this.memory.log.length);
+    }
+    this.#world.note(`${this.deleted.size} windows are deleted from the store`);
+  }
+
   async open(): Promise<void> {
     await this.memory.connect(new AbortController().signal);
   }
 
   /** A processor's connection; `isDead` says whether that one is gone, so that no answer reaches it. */
-  connect(beforeAnswer: () => boolean): Pick<Store, 'lingerMs' | 'write' | 'windows' | 'anomalies'> {
+  connect(
+    beforeAnswer: () => boolean,
+  ): Pick<Store, 'lingerMs' | 'write' | 'windows' | 'windowsByTime' | 'scan' | 'anomalies'> {
     const answer = async <T>(give: () => Promise<T>): Promise<T> => {
       const result = await give();
       return beforeAnswer() ? result : never();
@@ -33,6 +56,10 @@ export class StoreModel {
       write: async (rows: readonly Row[]) => answer(async () => this.#write(rows)),
       windows: async (query: WindowQuery): Promise<Page<WindowRow>> =>
         answer(async () => this.#read(async () => this.memory.windows(query))),
+      windowsByTime: async (query: WindowRangeQuery): Promise<Page<WindowRow>> =>
+        answer(async () => this.#read(async () => this.memory.windowsByTime(query))),
+      scan: async (query, take, signal) =>
+        answer(async () => this.#read(async () => this.memory.scan(query, take, signal))),
       anomalies: async (query: AnomalyQuery): Promise<Page<AnomalyRow>> =>
         answer(async () => this.#read(async () => this.memory.anomalies(query))),
     };

@@ -1,8 +1,9 @@
 import { crc32 } from 'node:zlib';
 
-import { INGEST_STREAM, limits as contractLimits } from '@floorwatch/contracts';
+import { epochMs, INGEST_STREAM, limits as contractLimits } from '@floorwatch/contracts';
 import type { ConsumerMessages, JetStreamClient, JetStreamManager, JsMsg, StreamInfo } from '@nats-io/jetstream';
 
+import type { StreamPass } from '../../../cloud-processor/src/reprocess/stream-pass.ts';
 import type { World } from './world.ts';
 
 interface Stored {
@@ -29,14 +30,25 @@ export class StreamModel {
   readonly #consumers = new Set<ConsumerModel>();
   /** What hears core NATS messages: floor messages. */
   readonly listeners = new Set<(subject: string, data: Uint8Array) => void>();
-  /** Nobody reaches it. */
-  down = false;
+  #downUntil = 0;
   /** Called with everything that a gateway publishes and that the stream takes. */
   onStored: (subject: string, data: Uint8Array) => void = () => undefined;
 
   constructor(world: World) {
     this.#world = world;
     this.#create();
+  }
+
+  /** Nobody reaches it. */
+  get down(): boolean {
+    return this.#world.time.now < this.#downUntil;
+  }
+
+  /** Nobody reaches it for some time. */
+  goDown(ms: number): void {
+    this.#world.note(`NATS can not be reached for ${ms} ms`);
+    this.#downUntil = Math.max(this.#downUntil, this.#world.time.now + ms);
+    for (const consumer of this.#consumers) consumer.cut();
   }
 
   get last(): number {
@@ -105,11 +117,6 @@ export class StreamModel {
     for (const consumer of this.#consumers) consumer.cut();
   }
 
-  /** The connection of the processor breaks. */
-  disconnect(): void {
-    for (const consumer of this.#consumers) consumer.cut();
-  }
-
   async #answer<T>(give: () => T): Promise<T> {
     await this.#world.time.sleep(this.#world.int(1, 10));
     if (this.down) return this.#noAnswer();
@@ -156,6 +163,25 @@ export class StreamModel {
         };
       });
     return { consumers: { get } } as unknown as JetStreamClient;
+  }
+
+  /** What `reprocess` needs: the stream once more, from one place to another. */
+  get pass(): StreamPass {
+    return {
+      look: async () => this.#answer(() => ({ created: this.#created, first: this.#first, last: this.#last })),
+      read: async (_partition, { from, through }, take, signal) => {
+        const created = await this.#answer(() => this.#created);
+        for (let next = from; !signal.aborted;) {
+          const message = this.#messages.find(({ seq }) => seq >= next);
+          if (created !== this.#created) throw new Error('the stream was made anew meanwhile');
+          if (message === undefined || message.seq > through) return;
+          const { seq: sequence, subject, data, at } = message;
+          if (this.down) await this.#noAnswer();
+          await take({ subject, data, sequence, storedAt: epochMs(at) });
+          next = sequence + 1;
+        }
+      },
+    };
   }
 
   /** Bytes that tell what it holds. */

@@ -26,6 +26,7 @@ export const FAULTS = [
   'cloned-card',
   'clean-stop',
   'slow-disk',
+  'reprocess',
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
@@ -70,6 +71,11 @@ export class World {
   /** Whether a fault happens now. */
   strikes(fault: Fault, probability: number): boolean {
     return !this.calm && this.faults.has(fault) && this.chance(probability);
+  }
+
+  /** Whether the stream may lose what it has acknowledged. */
+  get mayLoseMessages(): boolean {
+    return (['stream-loss', 'stream-recreated', 'stream-trimmed'] as const).some((fault) => this.faults.has(fault));
   }
 
   note(what: string): void {

@@ -1,0 +1,3 @@
+import { runSeeds } from './harness/run-seeds.ts';
+
+runSeeds(0);
