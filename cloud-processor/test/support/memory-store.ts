@@ -88,6 +88,11 @@ export class MemoryStore implements Store {
     }
   }
 
+  /** A row is gone, as after somebody deleted it. */
+  lose(key: string): void {
+    this.#rows.delete(key);
+  }
+
   /** Every row of some tables, by key, as text: for comparing whole stores. */
   contents(...tables: readonly Row['table'][]): Record<string, string> {
     const wanted = [...this.#rows].filter(([, { table }]) => tables.includes(table));
