@@ -8,8 +8,8 @@ interface Waiter {
   readonly reject: (error: unknown) => void;
 }
 
-/** Room before the frame for the zeros up to its place: less than a page. */
-const FRAME_OFFSET = PAGE_BYTES;
+/** Room behind the frame for the zeros up to the place of the next one: less than a page. */
+const ZEROS_BYTES_MAX = PAGE_BYTES;
 
 /** Appends that will be one frame. Their items are copied at once, so that callers may use their buffers again. */
 export class CommitGroup {
@@ -21,7 +21,7 @@ export class CommitGroup {
   urgent = false;
   items = 0;
   #buffer: Buffer;
-  #end = FRAME_OFFSET + FRAME_HEADER_BYTES;
+  #end = FRAME_HEADER_BYTES;
   readonly #waiters: Waiter[] = [];
 
   constructor(reserve: boolean, buffer: Buffer) {
@@ -31,13 +31,14 @@ export class CommitGroup {
 
   /** Bytes of the frame. */
   get bytes(): number {
-    return this.#end - FRAME_OFFSET;
+    return this.#end;
   }
 
   /** Resolves with the position of the first of the items when all are safe. */
   add(items: readonly Uint8Array[] | ItemBlock, bytes: number): Promise<number> {
-    if (this.#end + bytes > this.#buffer.length) {
-      const larger = Buffer.alloc(Math.max(this.#end + bytes, Math.min(this.#buffer.length * 2, GROUP_BUFFER_BYTES)));
+    if (this.#end + bytes + ZEROS_BYTES_MAX > this.#buffer.length) {
+      const needed = this.#end + bytes + ZEROS_BYTES_MAX;
+      const larger = Buffer.alloc(Math.max(needed, Math.min(this.#buffer.length * 2, GROUP_BUFFER_BYTES)));
       this.#buffer.copy(larger, 0, 0, this.#end);
       this.#buffer = larger;
     }
@@ -47,10 +48,11 @@ export class CommitGroup {
     return new Promise((resolve, reject) => this.#waiters.push({ offset, resolve, reject }));
   }
 
-  /** The frame with `padding` zeros before it. */
+  /** The frame with `padding` zeros behind it. */
   seal(first: number, seed: number, padding: number): Buffer {
-    sealFrame(this.#buffer, FRAME_OFFSET, this.#end, { first, items: this.items, seed });
-    return this.#buffer.subarray(FRAME_OFFSET - padding, this.#end);
+    sealFrame(this.#buffer, 0, this.#end, { first, items: this.items, seed });
+    this.#buffer.fill(0, this.#end, this.#end + padding);
+    return this.#buffer.subarray(0, this.#end + padding);
   }
 
   committed(first: number): void {
@@ -69,4 +71,4 @@ export class CommitGroup {
 
 /** A group's buffer as it is at the beginning, and the largest that is kept. */
 export const GROUP_BUFFER_BYTES_MIN = 16 * 1024;
-const GROUP_BUFFER_BYTES = FRAME_OFFSET + limits.groupBytes + 64 * 1024;
+const GROUP_BUFFER_BYTES = ZEROS_BYTES_MAX + limits.groupBytes + 64 * 1024;

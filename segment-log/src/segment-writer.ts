@@ -47,18 +47,20 @@ export class SegmentWriter {
   /** Makes a frame of the group whose first item gets position `first`; it is safe when this resolves. */
   async write(group: CommitGroup, first: number): Promise<void> {
     const { segment, file } = await this.#segmentFor(group.bytes, first);
-    // The zeros up to the frame are written too, so that nothing of a longer write before it can remain.
+    // Between the frame before it and this one are zeros, written behind that one, or nothing, because the file ended there.
     const start = frameStart(segment.end, this.#powerSafe);
-    const bytes = group.seal(first, segment.seed, start - segment.end);
+    const end = start + group.bytes;
+    // Zeros up to where the next one may begin. To write them with the next one would wear another page of the disk with every commit.
+    const bytes = group.seal(first, segment.seed, frameStart(end, this.#powerSafe) - end);
     try {
-      await file.write(bytes, segment.end);
+      await file.write(bytes, start);
     } catch (error) {
       await this.#takeBack(segment, file);
       throw translated(error, 'write-failed', segment.path);
     }
     if (this.#powerSafe) await this.#sync(segment, file);
     segment.remember(first, start);
-    segment.end += bytes.length;
+    segment.end = end;
     segment.next = first + group.items;
   }
 
