@@ -43,7 +43,7 @@ export class AnomalyCard {
         ),
       ),
       h('p', { class: 'explanation' }, row.explanation),
-      h('div', { class: 'evidence' }, before(row), versus(row), this.#facts(now)),
+      h('div', { class: hasBand(row) ? 'evidence' : 'evidence valueless' }, before(row), versus(row), this.#facts(now)),
     );
     this.update(row, now);
   }
