@@ -82,7 +82,9 @@ export class Fold {
     this.counts.ahead += judgement.ahead;
     if (begun !== false) this.counts.epochs++;
     if (begun === 'after-loss' && address.lane === 'telemetry') this.windows.lose(address, null);
-    if (begun === 'after-loss') this.ledger.loseEpochEnd(address, address.lane, batch.epoch);
+    if (begun === 'after-loss') {
+      this.ledger.loseEpochEnd(address, { lane: address.lane, epoch: batch.epoch, run: judgement.run });
+    }
     for (const cause of judgement.alarms) {
       this.#observer.alarm(this.alarms.raise(address, cause, batch.epoch, storedAt));
     }
@@ -122,7 +124,7 @@ export class Fold {
         break;
       case 'gap':
         this.counts.gaps += record.to - Math.max(floor, record.number - 1);
-        this.ledger.gap(address, address.lane, batch.epoch, record, floor);
+        this.ledger.gap(address, { lane: address.lane, epoch: batch.epoch, run, floor }, record);
         if (address.lane === 'telemetry') this.#loseFrames(address, record, floor);
         break;
     }

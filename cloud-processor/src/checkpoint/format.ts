@@ -159,6 +159,7 @@ const ledgerSchema = z.object({
     z.object({
       lane,
       epoch: z.string(),
+      run: count.default(0),
       from: count,
       to: count,
       reason: z.string(),

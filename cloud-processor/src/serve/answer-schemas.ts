@@ -187,6 +187,7 @@ const counted = z
 const lostNumbers = z.strictObject({
   lane: z.enum(LANES),
   epoch: text,
+  run: count,
   from: count,
   to: count,
   reason: text,
@@ -231,7 +232,7 @@ const verifiedGateway = z.strictObject({
     late: count,
     lateWaiting: count,
   }),
-  episodes: z.strictObject({ opened: count, closed: count, hours: count, inFlight: count }),
+  episodes: z.strictObject({ opened: count, closed: count, hours: count, inFlight: count, uncounted: count }),
 });
 const difference: z.ZodType<Difference> = z.strictObject({
   kind: z.enum(['readings', 'values', 'untold', 'opened', 'closed', 'numbers', 'lost', 'intake']),

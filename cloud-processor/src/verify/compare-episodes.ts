@@ -3,7 +3,7 @@ import { addHash, COUNT_MS, epochMs, hashOf, type HashSum, hashText, noHashes, t
 import { orderOf } from '../window/record-order.ts';
 import { rowKey } from '../write/row-key.ts';
 import type { Store } from '../write/store.ts';
-import { floorOf, type GatewayCut } from './cut.ts';
+import { floorOf, type GatewayCut, lostBehind } from './cut.ts';
 import type { Difference } from './report.ts';
 
 interface Sum {
@@ -14,7 +14,8 @@ interface Sum {
 interface HourTally {
   readonly told: { readonly opened: Sum; readonly closed: Sum };
   readonly stored: { readonly opened: Sum; readonly closed: Sum };
-  isTold: boolean;
+  /** Of the newest tick that told of it; 0: none did. */
+  through: number;
   /** Something of it is newer than what was told, or than the cut. */
   moved: boolean;
 }
@@ -23,7 +24,7 @@ const nothing = (): Sum => ({ n: 0, hash: noHashes() });
 
 /** Compares what one gateway told of its episodes with the anomalies that are stored, by the hour in which they opened. */
 export class EpisodeComparer {
-  readonly counts = { opened: 0, closed: 0, hours: 0, inFlight: 0 };
+  readonly counts = { opened: 0, closed: 0, hours: 0, inFlight: 0, uncounted: 0 };
   readonly #cut: GatewayCut;
   readonly #store: Pick<Store, 'scan'>;
   readonly #report: (difference: Difference) => void;
@@ -57,7 +58,7 @@ export class EpisodeComparer {
       let tally = hours.get(hour);
       if (tally === undefined) {
         const sums = () => ({ opened: nothing(), closed: nothing() });
-        tally = { told: sums(), stored: sums(), isTold: false, moved: false };
+        tally = { told: sums(), stored: sums(), through: 0, moved: false };
         hours.set(hour, tally);
       }
       return tally;
@@ -81,7 +82,7 @@ export class EpisodeComparer {
       if (told.has(rowKey(row))) return;
       told.add(rowKey(row));
       const tally = of(row.hour);
-      tally.isTold = true;
+      tally.through = Math.max(tally.through, orderOf(row.through));
       tally.moved ||= orderOf(row.through) > through;
       merge(tally.told.opened, row.opened, row.openedHash);
       merge(tally.told.closed, row.closed, row.closedHash);
@@ -102,18 +103,24 @@ export class EpisodeComparer {
     );
   }
 
-  #judge(hour: number, { told, stored, isTold }: HourTally, isBehind: boolean): void {
+  #judge(hour: number, { told, stored, through }: HourTally, isBehind: boolean): void {
+    const isMore = stored.opened.n > told.opened.n || stored.closed.n > told.closed.n;
+    const isLess = stored.opened.n < told.opened.n || stored.closed.n < told.closed.n;
+    const isLost = (this.#cut.ledger?.lost ?? []).some(({ lane }) => lane === 'anomaly');
+    if ((isMore && lostBehind(this.#cut, through)) || (isLess && isLost)) {
+      this.counts.uncounted += 1;
+      return;
+    }
+    if (isLess && isBehind) {
+      this.counts.inFlight += 1;
+      return;
+    }
     this.counts.hours += 1;
     this.counts.opened += told.opened.n;
     this.counts.closed += told.closed.n;
     for (const kind of ['opened', 'closed'] as const) {
       const [said, found] = [told[kind], stored[kind]];
       if (said.n === found.n && said.hash.low === found.hash.low && said.hash.high === found.hash.high) continue;
-      const isLost = (this.#cut.ledger?.lost ?? []).some(({ lane }) => lane === 'anomaly' || !isTold);
-      if (found.n <= said.n && (isBehind || isLost)) {
-        this.counts.inFlight += 1;
-        return;
-      }
       const { site, gateway } = this.#cut;
       const [from, to] = [epochMs(hour), epochMs(hour + COUNT_MS)];
       const place = { sensor: null, size: null, from, to };

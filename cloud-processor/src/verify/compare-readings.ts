@@ -12,7 +12,7 @@ import { aggregateAt, CELLS, hashAt } from '../window/cells.ts';
 import { orderOf } from '../window/record-order.ts';
 import { rowKey } from '../write/row-key.ts';
 import type { Store } from '../write/store.ts';
-import type { GatewayCut } from './cut.ts';
+import { type GatewayCut, lostBehind } from './cut.ts';
 import type { Counted, Difference } from './report.ts';
 import {
   differingFigure,
@@ -155,8 +155,14 @@ export class ReadingComparer {
       this.#untold(sensor, held, start, end);
       return;
     }
+    // More than was told, and what was told may be out of date.
+    const { told } = sensor;
+    if (held.some(({ n }) => n > told.n) && lostBehind(this.#cut, told.through)) {
+      counts.uncounted += 1;
+      return;
+    }
     counts.hours += 1;
-    counts.told += sensor.told.n;
+    counts.told += told.n;
     let isEqual = true;
     let missing = 0;
     for (const size of sizes) {
@@ -189,7 +195,7 @@ export class ReadingComparer {
 
   #untold(sensor: SensorTally, held: readonly SizeTally[], start: number, end: number): void {
     // The ticks that told it may be among the numbers that were lost.
-    if ((this.#cut.ledger?.lost ?? []).some(({ lane }) => lane === 'telemetry')) {
+    if (lostBehind(this.#cut, 0)) {
       this.counts.uncounted += 1;
       return;
     }

@@ -86,6 +86,12 @@ function throughOf(source: SourceSnapshot | undefined): number {
   return orderOf({ run: source.run, number: floorOf(source, source.takenFrom) });
 }
 
+/** Whether the gateway lost telemetry behind that place, and with it perhaps a tick that told more. */
+export const lostBehind = ({ ledger }: GatewayCut, through: number): boolean =>
+  (ledger?.lost ?? []).some(
+    ({ lane, run, to }) => lane === 'telemetry' && (to === 0 || orderOf({ run, number: to }) > through),
+  );
+
 /** The last number of an epoch that was applied. */
 export const floorOf = (source: SourceSnapshot | undefined, epoch: string | null): number =>
   source?.epochs.find(([name]) => name === epoch)?.[1] ?? 0;

@@ -69,7 +69,10 @@ function describeGateway(gateway: GatewayReport): string[] {
     `  readings: ${many(readings.told, 'reading')} in ${many(readings.hours, 'sensor hour')} compared with ${many(readings.windows, 'window')}` +
       notes.map((note) => `; ${note}`).join(''),
     `  anomalies: ${episodes.opened} opened and ${episodes.closed} closed in ${many(episodes.hours, 'hour')} compared` +
-      (episodes.inFlight === 0 ? '' : `; ${many(episodes.inFlight, 'hour')} in flight`),
+      (episodes.inFlight === 0 ? '' : `; ${many(episodes.inFlight, 'hour')} in flight`) +
+      (episodes.uncounted === 0
+        ? ''
+        : `; ${many(episodes.uncounted, 'hour')} not told, or lost, with the numbers above`),
   ];
 }
 

@@ -14,6 +14,8 @@ import { processorLimits } from '../limits.ts';
 export interface LostNumbers {
   readonly lane: Lane;
   readonly epoch: string;
+  /** See `RecordPlace`: with `to`, where in the lane they stood. */
+  readonly run: number;
   /** Both ends included; both 0: the gateway no longer has all that came before this epoch, and nobody knows what that was. */
   readonly from: number;
   readonly to: number;
@@ -26,6 +28,15 @@ export interface LostNumbers {
   readonly unknown: boolean;
   /** Event times of the lost readings, both ends included; null: none, or not known. */
   readonly eventTimes: readonly [number, number] | null;
+}
+
+/** Where in a source numbers were lost. */
+interface LostPlace {
+  readonly lane: Lane;
+  readonly epoch: string;
+  readonly run: number;
+  /** The last number applied before: only what is above it is lost now. */
+  readonly floor: number;
 }
 
 /** What is remembered of one gateway so that what is stored can be held against what it told. */
@@ -84,8 +95,7 @@ export class Ledger {
     if (episodes !== undefined) entry.episodes = { epoch: episodes.epoch, number: episodes.number };
   }
 
-  /** @param floor the last number applied before: only what is above it is lost now. */
-  gap(name: GatewayName, lane: Lane, epoch: string, gap: GapRecord, floor: number): void {
+  gap(name: GatewayName, { lane, epoch, run, floor }: LostPlace, gap: GapRecord): void {
     const first = Math.max(floor + 1, gap.number);
     let [readings, anomalies, next] = [0, 0, first];
     let eventTimes: [number, number] | null = null;
@@ -99,13 +109,24 @@ export class Ledger {
       eventTimes = eventTimes === null ? [from, to] : [Math.min(eventTimes[0], from), Math.max(eventTimes[1], to)];
     }
     const { to, reason } = gap;
-    this.#lose(name, { lane, epoch, from: first, to, reason, readings, anomalies, unknown: next <= to, eventTimes });
+    this.#lose(name, {
+      lane,
+      epoch,
+      run,
+      from: first,
+      to,
+      reason,
+      readings,
+      anomalies,
+      unknown: next <= to,
+      eventTimes,
+    });
   }
 
   /** An epoch begins although the gateway has lost the end of the one before. */
-  loseEpochEnd(name: GatewayName, lane: Lane, epoch: string): void {
+  loseEpochEnd(name: GatewayName, { lane, epoch, run }: Omit<LostPlace, 'floor'>): void {
     const lost = { from: 0, to: 0, reason: 'lost-epoch', readings: 0, anomalies: 0, unknown: true, eventTimes: null };
-    this.#lose(name, { lane, epoch, ...lost });
+    this.#lose(name, { lane, epoch, run, ...lost });
   }
 
   #lose(name: GatewayName, lost: LostNumbers): void {

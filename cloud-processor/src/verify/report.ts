@@ -93,6 +93,7 @@ export interface GatewayReport extends GatewayName {
     readonly closed: number;
     readonly hours: number;
     readonly inFlight: number;
+    readonly uncounted: number;
   };
 }
 

@@ -32,7 +32,7 @@ export interface SizeTally {
 /** What the gateway told of a sensor in the stretch, and what windows hold. */
 export interface SensorTally {
   readonly name: SensorName;
-  told: { n: number; readonly hash: HashSum } | undefined;
+  told: { n: number; readonly hash: HashSum; through: number } | undefined;
   /** Rows that are newer than the cut were met: nothing can be said. */
   moved: boolean;
   readonly sizes: Map<number, SizeTally>;
@@ -75,10 +75,11 @@ export class StretchTally {
     return tally;
   }
 
-  told({ sensor, n, hash }: CountedRow): void {
+  told({ sensor, n, hash, through }: CountedRow): void {
     const tally = this.sensor(sensor);
-    tally.told ??= { n: 0, hash: noHashes() };
+    tally.told ??= { n: 0, hash: noHashes(), through: 0 };
     tally.told.n += n;
+    tally.told.through = Math.max(tally.told.through, orderOf(through));
     addHash(tally.told.hash, hashOf(hash));
   }
 

@@ -69,6 +69,7 @@ const state = (ordinal: number, more: Partial<CheckpointState> = {}): Checkpoint
         {
           lane: 'telemetry',
           epoch: '1-00000001',
+          run: 1,
           from: 3,
           to: 9,
           reason: 'cap',

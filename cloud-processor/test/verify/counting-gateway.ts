@@ -96,6 +96,14 @@ export class CountingGateway {
     this.#telemetry.push(counts === undefined ? tick : { ...tick, counts });
   }
 
+  /** A tick that tells what is over, and is lost. */
+  loseTick(watermark: number): void {
+    this.#told(watermark);
+    const number = this.#number;
+    const frame = { number, to: number, readings: 0, anomalies: 0, eventTimes: null };
+    this.#telemetry.push({ kind: 'gap', number, to: number, reason: 'cap', frames: [frame] });
+  }
+
   #told(watermark: number): AcceptedCounts {
     const hours: CountedHour[] = [];
     for (const count of this.#counts.values()) {
