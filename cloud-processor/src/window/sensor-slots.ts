@@ -5,6 +5,8 @@ export class SensorSlots {
   readonly #gateway: GatewayName;
   readonly #max: number;
   #byDevice = new Map<string, Map<string, number>>();
+  /** The slot by the object that names a sensor in batches, which is mostly the same one: spares looking up two texts. */
+  #byObject = new WeakMap<RollupSensor, number>();
   /** By slot: the sensor as a row names it, one object shared by all its rows. */
   #refs: SensorRef[] = [];
   /** By slot: its names and its newest unit. Replaced, never changed, so that a copy of the list stays as it is. */
@@ -44,7 +46,11 @@ export class SensorSlots {
   /** The sensor's slot, given out now if it has none, or −1 if there is no room. The newest unit counts. */
   slotOf(sensor: RollupSensor): number {
     const { device, metric, unit } = sensor;
-    const known = this.find(device, metric);
+    let known = this.#byObject.get(sensor);
+    if (known === undefined) {
+      known = this.find(device, metric);
+      if (known !== undefined) this.#byObject.set(sensor, known);
+    }
     if (known !== undefined) {
       if (unit !== undefined && unit !== this.unit(known)) this.#sensors[known] = { device, metric, unit };
       return known;
@@ -66,6 +72,7 @@ export class SensorSlots {
     this.#refs = [];
     this.#sensors = [];
     this.#byDevice = new Map();
+    this.#byObject = new WeakMap();
     for (const [slot, sensor] of before.entries()) if (used.has(slot)) slotOf[slot] = this.slotOf(sensor);
     return slotOf;
   }

@@ -7,6 +7,7 @@ import {
   type LateRow,
   type LiveWindowRow,
   sensorId,
+  type SensorRef,
   type WindowRow,
 } from '@floorwatch/contracts';
 
@@ -26,5 +27,17 @@ export function rowKey(row: RowName): string {
   if (row.table === 'counted_episodes') {
     return `counted_episodes/${gatewayKey(row)}/${row.hour}/${row.counter}/${row.since}`;
   }
-  return `${row.table}/${sensorId(row.sensor)}/${row.size}/${row.start}`;
+  return `${row.table}/${idOf(row.sensor)}/${row.size}/${row.start}`;
+}
+
+/** The ids of sensors by the object that names them, which all rows of a sealed window's sensor share. */
+const ids = new WeakMap<SensorRef, string>();
+
+function idOf(sensor: SensorRef): string {
+  let id = ids.get(sensor);
+  if (id === undefined) {
+    id = sensorId(sensor);
+    ids.set(sensor, id);
+  }
+  return id;
 }
