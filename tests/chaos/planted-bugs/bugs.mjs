@@ -231,11 +231,6 @@ export const plantedBugs = [
     rounds: 5,
   },
   simulated('outbox-not-saved', { ...KILL_PROCESSOR, rounds: 20 }),
-  simulated('no-generation-check', {
-    file: 'tests/chaos/nats-power-cuts.test.ts',
-    test: 'loses what it had acknowledged, and gateways heal it',
-    rounds: 4,
-  }),
   {
     name: 'late-not-saved',
     what: 'a checkpoint does not hold the late readings that wait for their window',
