@@ -24,7 +24,7 @@ export const processorLimits = {
   gatewaysPerPartitionMax: 10_000,
   /** Sensors of one gateway whose windows can be open at the same time; five times an agent's own limit. */
   sensorsPerGatewayMax: 100_000,
-  /** Open windows of one partition: at about 150 bytes each, 150 MB. */
+  /** Open windows of one partition: at about 165 bytes each and the names of their sensors, 300 MB at worst. */
   openWindowsPerPartitionMax: 1_000_000,
   /** Windows of one partition whose late readings are being counted; the oldest are forgotten first. */
   lateWindowsPerPartitionMax: 100_000,
