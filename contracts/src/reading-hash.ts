@@ -73,11 +73,11 @@ export class ReadingHash implements HashSum {
    * Becomes the hash of a reading.
    *
    * @param sensor {@link textHash} of its name.
-   * @param at its event time, epoch milliseconds.
+   * @param reading its event time in epoch milliseconds, and its value. Not as numbers, which become objects where a call is not inlined.
    */
-  set(sensor: Readonly<HashSum>, at: number, value: number): void {
-    doubles[0] = at;
-    doubles[1] = value;
+  set(sensor: Readonly<HashSum>, reading: Readonly<{ eventTime: number; value: number }>): void {
+    doubles[0] = reading.eventTime;
+    doubles[1] = reading.value;
     let { high, low } = sensor;
     for (let i = 0; i < 4; i++) {
       const word = words[i]!;

@@ -23,7 +23,7 @@ const PRESS = textHash('press/temperature');
 
 function hashOfReading(at: number, value: number, sensor = PRESS): string {
   const hash = new ReadingHash();
-  hash.set(sensor, at, value);
+  hash.set(sensor, { eventTime: at, value });
   return hashText(hash)!;
 }
 
@@ -60,7 +60,7 @@ describe('hashes of readings', () => {
     const [high, low] = [new Set<number>(), new Set<number>()];
     const readings = 50_000;
     for (let i = 0; i < readings; i++) {
-      hash.set(PRESS, 1_700_000_000_000 + (i >> 3) * 1_000, (i & 7) / 10);
+      hash.set(PRESS, { eventTime: 1_700_000_000_000 + (i >> 3) * 1_000, value: (i & 7) / 10 });
       high.add(hash.high);
       low.add(hash.low);
     }

@@ -200,8 +200,8 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
     if (reading.apartFrom !== undefined) this.#hearApart(slot, reading, reading.apartFrom, out);
     const uncertain = reading.quality === 'uncertain';
     this.#watermark.observe(eventTime);
-    this.#hash.set(this.#sensors.nameHash(slot), eventTime, value);
-    this.#accepted.add(slot, eventTime, this.#hash);
+    this.#hash.set(this.#sensors.nameHash(slot), hand);
+    this.#accepted.add(slot, hand, this.#hash);
     if (eventTime < this.#sensors.newestAt(slot)) {
       this.#outOfOrder += 1;
       this.#judges.judgeEarlier(slot, reading, this.#sensors.newestAt(slot) - eventTime, out);

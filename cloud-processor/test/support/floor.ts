@@ -62,7 +62,7 @@ export const windowConfig = (more: Partial<WindowConfig> = {}): WindowConfig => 
 /** The hash of one reading, as a gateway makes it. */
 export function hashOfReading({ sensor, at, value }: TestReading): HashSum {
   const hash = new ReadingHash();
-  hash.set(textHash(sensorKey(SENSORS[sensor] ?? { device: '?', metric: '?' })), at, value);
+  hash.set(textHash(sensorKey(SENSORS[sensor] ?? { device: '?', metric: '?' })), { eventTime: at, value });
   return { high: hash.high, low: hash.low };
 }
 

@@ -3,6 +3,7 @@ import { COUNT_MS, type EpochMs, epochMs, type HashSum, hashText, intervalStart,
 import { numbersOf, requireSection, StateError, type StateSection } from '../state-section.ts';
 import { capacityFor, growFloat64 } from './grow.ts';
 import { statsLimits } from './limits.ts';
+import type { ReadingInHand } from './reading-in-hand.ts';
 
 /** Every later release must be able to read it (docs/agent-snapshot-format.md). Files of earlier releases have none. */
 const SECTION = 'accepted-counts';
@@ -85,7 +86,7 @@ export class AcceptedCounts {
     this.#counter ??= counter;
   }
 
-  add(slot: number, at: number, hash: Readonly<HashSum>): void {
+  add(slot: number, { eventTime: at }: ReadingInHand, hash: Readonly<HashSum>): void {
     if (slot >= this.#lastHour.length) this.#reserve(slot + 1);
     const since = at - this.#lastHour[slot]!;
     const row = since >= 0 && since < COUNT_MS ? this.#lastRow[slot]! : this.#find(slot, at);

@@ -3,9 +3,11 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { AcceptedCounts, type AcceptedHour } from '../../src/stats/accepted-counts.ts';
+import { ReadingInHand } from '../../src/stats/reading-in-hand.ts';
 import { statsLimits } from '../../src/stats/limits.ts';
 
 const NOON = 1_700_000_000_000 - (1_700_000_000_000 % COUNT_MS);
+const hand = new ReadingInHand();
 const hashAt = (at: number): HashSum => ({
   high: Math.abs(at * 7919) % 2 ** 32,
   low: Math.abs(at * 104_729) % 2 ** 32,
@@ -41,7 +43,7 @@ describe('counts of accepted readings', () => {
         for (const [i, { slot, at, ahead }] of steps.entries()) {
           watermark += ahead;
           const eventTime = watermark + at;
-          counts.add(slot, eventTime, hashAt(eventTime));
+          counts.add(slot, hand.set(eventTime, 0), hashAt(eventTime));
           const hour = epochMs(Math.floor(eventTime / COUNT_MS) * COUNT_MS);
           readings.push({ slot, hour, since: i, n: 1, hash: hashText(hashAt(eventTime))! });
           const taken = counts.take(watermark);
@@ -61,25 +63,25 @@ describe('counts of accepted readings', () => {
 
   it('tell an hour when it is over, and again only when something was added', () => {
     const counts = new AcceptedCounts();
-    counts.add(3, NOON, hashAt(1));
+    counts.add(3, hand.set(NOON, 0), hashAt(1));
     expect(counts.take(NOON + COUNT_MS - 1)).toEqual([]);
     expect(counts.take(NOON + COUNT_MS)).toMatchObject([{ slot: 3, hour: NOON, since: 0, n: 1 }]);
     expect(counts.take(NOON + COUNT_MS + 1)).toEqual([]);
-    counts.add(3, NOON + COUNT_MS - 1, hashAt(2));
+    counts.add(3, hand.set(NOON + COUNT_MS - 1, 0), hashAt(2));
     expect(counts.take(NOON + COUNT_MS + 2)).toMatchObject([{ slot: 3, hour: NOON, since: 0, n: 2 }]);
   });
 
   it('are kept for an hour after the last change, and no longer', () => {
     const counts = new AcceptedCounts();
     const kept = (): number => counts.snapshot().arrays['hours']!.length / 8;
-    counts.add(0, NOON, hashAt(1));
+    counts.add(0, hand.set(NOON, 0), hashAt(1));
     counts.take(NOON + COUNT_MS);
     expect(kept()).toBe(1);
     counts.take(NOON + 2 * COUNT_MS - 1);
     expect(kept()).toBe(1);
     counts.take(NOON + 2 * COUNT_MS);
     expect(kept()).toBe(0);
-    counts.add(0, NOON, hashAt(2));
+    counts.add(0, hand.set(NOON, 0), hashAt(2));
     expect(counts.take(NOON + 2 * COUNT_MS)).toMatchObject([{ since: 1, n: 1 }]);
   });
 
@@ -87,7 +89,7 @@ describe('counts of accepted readings', () => {
     const counts = new AcceptedCounts();
     for (let slot = 0; slot < statsLimits.countedHoursMax; slot++) {
       expect(counts.full).toBe(false);
-      counts.add(slot, NOON, hashAt(slot));
+      counts.add(slot, hand.set(NOON, 0), hashAt(slot));
     }
     expect(counts.full).toBe(true);
     expect(counts.take(Infinity)).toHaveLength(statsLimits.countedHoursMax);
