@@ -46,13 +46,7 @@ export class World {
     this.seed = seed;
     this.random = new Random(seed);
     this.time = new VirtualTime(new Random(seed ^ 0x5bd1e995));
-    this.faults = new Set(faults ?? this.#someFaults());
-  }
-
-  #someFaults(): readonly Fault[] {
-    const some = FAULTS.filter((fault) => this.chance(RARE.has(fault) ? 0.15 : 0.4));
-    // Of two gateways of one name each may need an answer that the other one gets, and one that is full then waits for ever.
-    return some.includes('small-disk') ? some.filter((fault) => !DOUBLING.has(fault)) : some;
+    this.faults = new Set(faults ?? FAULTS.filter((fault) => this.chance(RARE.has(fault) ? 0.15 : 0.4)));
   }
 
   chance(probability: number): boolean {
@@ -100,9 +94,6 @@ export class World {
     return { debug: nothing, info: nothing, warn: log, error: log };
   }
 }
-
-/** After these there are, or were, two gateways of one name. */
-const DOUBLING: ReadonlySet<Fault> = new Set(['restored-image', 'cloned-card']);
 
 /** Those that change what can be expected are in fewer seeds. */
 const RARE: ReadonlySet<Fault> = new Set(['restored-image', 'cloned-card', 'small-disk']);
