@@ -11,6 +11,10 @@ import { scriptedStream } from '../support/script.ts';
 vi.setConfig({ testTimeout: 60_000 });
 
 const resources = resourcesPerTest();
+/** A stop leaves late readings that are still being gathered to the next start. */
+const isStored = ({ partition }: Awaited<ReturnType<typeof startPipeline>>): boolean =>
+  partition().windows.lateWindows.rollups === 0 && partition().outbox.size === 0;
+
 const TABLES = ['window', 'anomaly', 'late', 'gateway'] as const;
 
 describe('the scripted stream through a real server', () => {
@@ -23,6 +27,7 @@ describe('the scripted stream through a real server', () => {
     await waitFor('the stream exists', () => hasStream(publisher));
     for (const { subject, data } of messages) await publisher.client.publish(subject, data);
     await waitFor('all is applied', () => one.partition().counts.batches === messages.length);
+    await waitFor('all is stored', () => isStored(one));
     await one.stop();
     const expected = store.contents(...TABLES);
     expect(Object.keys(expected)).toHaveLength(20);
@@ -34,6 +39,7 @@ describe('the scripted stream through a real server', () => {
       const step = await startPipeline(resources, { url, dataDir, store: restarted });
       await publisher.client.publish(subject, data);
       await waitFor(`message ${index} is applied`, () => step.partition().counts.batches === 1);
+      if (index === messages.length - 1) await waitFor('all is stored', () => isStored(step));
       await step.stop();
     }
     expect(restarted.contents(...TABLES)).toEqual(expected);
@@ -45,6 +51,7 @@ describe('the scripted stream through a real server', () => {
       for (let copy = 0; copy < 3; copy++) await publisher.client.publish(subject, data);
     }
     await waitFor('all is applied', () => two.partition().counts.batches === 3 * messages.length);
+    await waitFor('all is stored', () => isStored(two));
     await two.stop();
     expect(thrice.contents(...TABLES)).toEqual(expected);
   });

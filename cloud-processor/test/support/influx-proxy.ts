@@ -32,14 +32,11 @@ export class InfluxProxy {
   readonly landed: Landing[] = [];
   /** How often each fault was played. */
   readonly played = new Map<string, number>();
-  /** The most writes with rows of one gateway that were under way at once. */
-  atOnceMax = 0;
   /** Rows that no request may hold: the server refuses all of it. */
   poison: (row: Row) => boolean = () => false;
   /** Called for each write of rows to the bucket that is kept. */
   script: () => StoreFault = () => ({ kind: 'pass' });
   readonly #target: URL;
-  readonly #underWay = new Map<string, number>();
   #late = Promise.resolve();
 
   private constructor(target: string) {
@@ -74,18 +71,7 @@ export class InfluxProxy {
     const kept = rows.filter(({ table }) => table !== 'window_live');
     if (kept.length === 0) return this.#forward(request, url, body, response);
 
-    const gateways = new Set(kept.map((row) => ('sensor' in row ? row.sensor.gateway : row.gateway)));
-    for (const gateway of gateways) this.#count(gateway, 1);
-    response.once('close', () => {
-      for (const gateway of gateways) this.#count(gateway, -1);
-    });
     await this.#play(this.script(), kept, request, url, body, response);
-  }
-
-  #count(gateway: string, by: number): void {
-    const underWay = (this.#underWay.get(gateway) ?? 0) + by;
-    this.#underWay.set(gateway, underWay);
-    this.atOnceMax = Math.max(this.atOnceMax, underWay);
   }
 
   async #play(
