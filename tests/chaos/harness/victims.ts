@@ -147,7 +147,7 @@ export class NatsVictim implements Victim {
   readonly hits = new Hits();
   readonly #floor: ChaosFloor;
   readonly #processor: ProcessorProcess;
-  #before: NatsCounts = { epoch: undefined, failures: 0, duplicates: Infinity };
+  #before: NatsCounts = { epoch: undefined, failures: 0, batches: 0, duplicates: 0 };
 
   constructor(floor: ChaosFloor, processor: ProcessorProcess) {
     this.#floor = floor;
@@ -181,9 +181,9 @@ export class NatsVictim implements Victim {
       async () => (await this.#processor.progress()).position > end,
       LOOK,
     );
-    const { epoch, failures, duplicates } = await this.#counts();
-    // An agent that was killed too counts from the beginning, and sends again what it does not know to be sent.
-    const isSame = epoch !== undefined && epoch === this.#before.epoch;
+    const { epoch, failures, batches, duplicates } = await this.#counts();
+    // Who was killed too counts from the beginning, and an agent sends again what it does not know to be sent.
+    const isSame = epoch !== undefined && epoch === this.#before.epoch && batches >= this.#before.batches;
     this.hits.count('with a batch that was not acknowledged', isSame && failures > this.#before.failures);
     this.hits.count(
       'with a batch stored whose acknowledgement was lost',
@@ -197,6 +197,7 @@ export class NatsVictim implements Victim {
     return {
       epoch: status?.epoch,
       failures: Object.values(status?.lanes ?? {}).reduce((sum, { failures }) => sum + Number(failures), 0),
+      batches: progress?.batches ?? 0,
       duplicates: progress?.duplicates ?? 0,
     };
   }
@@ -206,6 +207,7 @@ export class NatsVictim implements Victim {
 interface NatsCounts {
   readonly epoch: string | undefined;
   readonly failures: number;
+  readonly batches: number;
   readonly duplicates: number;
 }
 
