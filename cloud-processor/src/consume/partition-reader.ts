@@ -101,6 +101,8 @@ export class PartitionReader {
       if ((await streamInfo(this.#manager))?.created !== created || signal.aborted) return;
       const messages = await consumer.consume({
         max_messages: processorLimits.prefetchMessages,
+        // The client would ask for more after every fourth message, and each question is a write to the socket.
+        threshold_messages: processorLimits.prefetchMessages / 2,
         expires: PULL_MS,
         idle_heartbeat: HEARTBEAT_MS,
         abort_on_missing_resource: true,
