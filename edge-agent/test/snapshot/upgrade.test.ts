@@ -164,9 +164,12 @@ describe('a snapshot that can not be taken up', () => {
   /** Earlier releases did not write it. */
   const later = new Set(['accepted-counts']);
 
-  it.each(lasting.map(({ name }) => name))('says that %s is missing, or of a newer release', (name) => {
+  it.each(lasting.map(({ name }) => name).filter((name) => !later.has(name)))('says that %s is missing', (name) => {
     const without = sections.filter((section) => section.name !== name);
-    if (!later.has(name)) expect(() => engineOf('shipped').restore(without)).toThrow(StateError);
+    expect(() => engineOf('shipped').restore(without)).toThrow(StateError);
+  });
+
+  it.each(lasting.map(({ name }) => name))('says that %s is of a newer release', (name) => {
     expect(() => engineOf('shipped').restore(changed(sections, name, { version: 2 }))).toThrow(/start the newer one/);
   });
 
