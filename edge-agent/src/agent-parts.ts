@@ -10,6 +10,7 @@ import type { RawMessage } from './ingest/raw-message.ts';
 import { inFlightMax } from './ingest/readings-config.ts';
 import { InputLoop } from './input-loop.ts';
 import { ItemProcessor } from './item-processor.ts';
+import { limits } from './limits.ts';
 import { ProcessingQueue } from './processing-queue.ts';
 import { RecordWriter } from './record-writer.ts';
 import { Recovery } from './recovery.ts';
@@ -18,7 +19,7 @@ import { restore, type Restored } from './restore.ts';
 import type { SensorEngine } from './sensor-engine.ts';
 import { Snapshots } from './snapshots.ts';
 import { CommitTimes } from './status/commit-times.ts';
-import { type DiskSurroundings, openStorage, type Storage } from './storage.ts';
+import { type DiskSurroundings, journalSegmentBytes, openStorage, type Storage } from './storage.ts';
 import { statsLimits } from './stats/limits.ts';
 import { FloorListener } from './uplink/floor-listener.ts';
 import { NatsLink } from './uplink/nats-link.ts';
@@ -74,7 +75,12 @@ export async function assembleAgent(
   const commitTimes = new CommitTimes();
   const storage = await openStorage(config, logger, commitTimes, surroundings);
   try {
-    const intake = new Intake({ ...config, valueAbsMax: statsLimits.valueAbsMax }, storage.quarantine);
+    const perMessageMax = Math.min(
+      config.readings.perMessageMax,
+      Math.floor(journalSegmentBytes(config.storage.journalBytesMax) / limits.journaledReadingBytesMax),
+    );
+    const readings = { ...config.readings, perMessageMax };
+    const intake = new Intake({ ...config, readings, valueAbsMax: statsLimits.valueAbsMax }, storage.quarantine);
     const writer = await RecordWriter.open(storage.lanes);
     const restored = await restore(config, { storage, writer, intake, logger });
     const broker = surroundings.broker ?? (await createBroker(config, intake.filters, logger));

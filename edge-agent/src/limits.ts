@@ -38,6 +38,8 @@ export const limits = {
   readingsPerMessageMax: 4_096,
   /** Rules and aliases of units in the configuration. More are a list of sensors, not of classes. */
   unitRulesMax: 1_000,
+  /** Bytes of a reading in the journal at most: names and unit of the greatest length, in UTF-8, and some 50 more. */
+  journaledReadingBytesMax: KIB,
   /** Fields of a payload that a template can name as no metrics. */
   ignoredFieldsMax: 100,
   /** Templates in the configuration. A topic is tried against each until one matches. */

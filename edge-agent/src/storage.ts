@@ -16,6 +16,10 @@ import type { CommitTimes } from './status/commit-times.ts';
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
+/** Bytes of a segment of the journal. The readings of a message must fit one, because they are safe together or not at all. */
+export const journalSegmentBytes = (journalBytesMax: number): number =>
+  Math.floor(Math.min(4 * MIB, Math.max(256 * KIB, journalBytesMax / 16)));
+
 /** What tests put in the place of the machine's own. */
 export type AgentFileSystem = FileSystem & SnapshotFileSystem;
 
@@ -87,8 +91,7 @@ export async function openStorage(
     // Rollups that were never sent are worth less than readings and anomalies.
     const makeSpace = async (): Promise<number> => telemetry.dropOldest().catch(() => 0);
     const anomaly = await openLane('anomaly', makeSpace);
-    const segmentBytesMax =
-      disk.segmentBytesMax ?? Math.floor(Math.min(4 * MIB, Math.max(256 * KIB, journalBytesMax / 16)));
+    const segmentBytesMax = disk.segmentBytesMax ?? journalSegmentBytes(journalBytesMax);
     const journal = await Journal.open({
       directory: join(dataDir, 'journal'),
       durability,

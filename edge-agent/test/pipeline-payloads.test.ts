@@ -52,3 +52,16 @@ it('messages with several readings are answered when all that are taken are safe
     expect(sums.get(sensor)?.sum, sensor).toBeCloseTo(sum, 9);
   }
 });
+
+it.each([
+  [256, { accepted: 256, rejected: 0 }],
+  [257, { accepted: 0, rejected: 1 }],
+])('a message never holds more than a small journal can make safe at once: %d readings', async (count, expected) => {
+  const dataDir = await resources.directory();
+  const storage = { dataDir, journalBytesMax: 2 ** 20 };
+  const agent = await startAgent(resources, 'nats://127.0.0.1:9', { storage });
+  const device = await connectDevice(resources, agent.mqttPort);
+  const list = Array.from({ length: count }, (_, i) => ({ value: i, ts: hourAgo(i) }));
+  await device.publishAsync('sensors/press/listed', JSON.stringify(list), { qos: 1 });
+  expect((await agent.status()).readings).toMatchObject(expected);
+});
