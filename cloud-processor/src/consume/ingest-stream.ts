@@ -36,7 +36,7 @@ export async function ensureIngestStream(manager: JetStreamManager, config: Stre
   };
   const found = await streamInfo(manager);
   if (found === undefined) {
-    return refusalExplained(
+    const made = await refusalExplained(
       manager.streams.add({
         ...wanted,
         name: INGEST_STREAM.name,
@@ -46,6 +46,9 @@ export async function ensureIngestStream(manager: JetStreamManager, config: Stre
         storage: StorageType.File,
       }),
     );
+    // A power cut can leave an empty file where the stream's description was. nats-server 2.9 then makes the stream anew but never writes
+    // the description, and loses the stream at every later start; an update writes it.
+    return manager.streams.update(INGEST_STREAM.name, made.config).catch(() => made);
   }
   const conflict = conflictOf(found.config);
   if (conflict !== undefined) {
