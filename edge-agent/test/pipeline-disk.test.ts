@@ -218,7 +218,6 @@ describe('a snapshot', () => {
     core.parts.snapshots.hurry();
     await core.take([delivery(message('press/hot', 1))]);
     await waitFor('the lane is refused', () => viewAgent(core.parts).refusing?.log === 'anomaly');
-    core.parts.snapshots.betweenSteps();
     await wait(200);
     const copy = await core.copyOfFolder(resources);
     const next = await Core.start(
