@@ -53,6 +53,20 @@ describe('outbox', () => {
     expect(sent(outbox)).toEqual([closed]);
   });
 
+  it('holds a newer value as long as an attempt to send an older one may still land', () => {
+    const outbox = new Outbox();
+    outbox.put(windowRow());
+    outbox.take(10, 0);
+    outbox.mayLandUntil(100, 0);
+    const newer = windowRow({ revision: 1 });
+    outbox.put(newer);
+    outbox.settle();
+    outbox.saved(outbox.capture().ordinal);
+    expect(outbox.nextAt).toBe(100);
+    expect(outbox.take(10, 99)).toEqual([]);
+    expect(outbox.take(10, 100)).toEqual([newer]);
+  });
+
   it('keeps a newer value that came while the older one was being sent', () => {
     const outbox = new Outbox();
     outbox.put(opened);
