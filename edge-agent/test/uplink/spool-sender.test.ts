@@ -332,13 +332,13 @@ describe('a NATS server', () => {
       await appending;
       await nats.start();
     }
-    await waitFor('all is sent', () => isSent(sending), { timeoutMs: 30_000 });
+    await waitFor('all is sent', () => isSent(sending), { timeoutMs: 90_000 });
     const seen = new Set(numbersOf(await readStream(connection)));
     expect([...seen]).toEqual(upTo(602));
     expect(sending.sender.state()).toMatchObject({ recordsAcknowledged: 602, oldestUnsentAt: null });
     await sending.stop();
     await lane.close();
-  }, 60_000);
+  }, 120_000);
 
   it('that does not answer holds up neither the stop nor the lane', async () => {
     const nats = await resources.nats();
