@@ -140,10 +140,14 @@ function findWrongEntry(column: unknown, length: number, nullable: boolean): str
     const entry: unknown = column[i];
     // JSON has no NaN, but 1e999 reads as Infinity.
     if (!(Number.isFinite(entry) || (nullable && entry === null)))
-      return `has the entry ${String(entry)} at ${i}, must be finite`;
+      return `has the entry ${shown(entry)} at ${i}, must be finite`;
   }
   return undefined;
 }
+
+/** A foreign value for a message. Objects say themselves how they become texts, or are nested too deep to become one. */
+const shown = (value: unknown): string =>
+  typeof value === 'object' && value !== null ? 'that is no number' : String(value).slice(0, 40);
 
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null;

@@ -139,6 +139,16 @@ describe('batch', () => {
     });
   });
 
+  it.each([
+    ['an object that can not become a text', '{"toString":1,"valueOf":1}'],
+    ['a list that is nested too deep for that', '['.repeat(100_000) + ']'.repeat(100_000)],
+    ['a long text', `"${'x'.repeat(200_000)}"`],
+  ])('never throws, and says it shortly, where a column holds %s', (_what, entry) => {
+    const text = JSON.stringify({ ...batch, records: [{ ...rollups, columns: { ...rollups.columns, n: ['#', 1] } }] });
+    const decoded = decodeBatch(new TextEncoder().encode(text.replace('"#"', entry)));
+    expect(decoded.ok ? 'none' : decoded.fault.message).toMatch(/^records.*column n has the entry .{1,40} at 0/);
+  });
+
   it('begins an epoch with a start record, or with a gap that says what that one named', () => {
     const predecessor = { epoch: '6-0123abcd', last: 80 };
     const start = { kind: 'start', number: 1, predecessor, at: 1_700_000_012_000, clock: 'unknown' };
