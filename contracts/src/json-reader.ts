@@ -33,6 +33,8 @@ const REMEMBERED_MAX = 50_000;
 const ROOM: readonly number[] = Array.from({ length: 1_024 }, () => 0.5);
 
 const decoder = new TextDecoder('utf-8', { fatal: true });
+/** For pieces of the text: a byte order mark means something at its very beginning alone. */
+const pieceDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** The text holds something that this reader leaves to `JSON.parse`: rare, or wrong. */
 const LEFT = new Error('left to JSON.parse');
@@ -209,7 +211,7 @@ export class JsonReader {
     }
     this.#at = at + 1;
     const text = bytes.subarray(begin, at);
-    return isAscii && text.length < 64 ? String.fromCharCode(...text) : decoder.decode(text);
+    return isAscii && text.length < 64 ? String.fromCharCode(...text) : pieceDecoder.decode(text);
   }
 
   #repeatedList(depth: number): unknown {
@@ -226,7 +228,8 @@ export class JsonReader {
           : this.#repeatedObject(depth + 1);
       this.#at += object.text.length;
       list.push(object.value);
-      if (before !== undefined) before.next = object;
+      // One that is too long to be remembered must not stay because of the one before it.
+      if (before !== undefined && object.generation >= 0) before.next = object;
       before = object;
       const next = this.#bytes[this.#at++];
       if (next === CLOSE_LIST) return list;

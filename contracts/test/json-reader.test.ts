@@ -1,3 +1,6 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
@@ -105,10 +108,17 @@ describe('JsonReader', () => {
     '{"sensors":[{"device":"a"}{"device":"a"}]} {"sensors":{"device":"a"}} {"sensors":[{},{}]} {"sensors":[]}',
     '{"sensors":[{"a":"}","b":1},{"a":"}","b":2},{"a":"}","b":1}]} {"sensors":[{"a":{"b":1}},{"a":{"b":1}},{"a":{}}]}',
   ];
-  it.each([...texts.flatMap((line) => line.split(' ')), '', ' 1', '1 ', '[1 ,2]', '"\n"', '"a b"'])(
-    'takes or refuses %j as JSON.parse does',
-    (text) => expectAsJsonParse(text),
-  );
+  it.each([
+    ...texts.flatMap((line) => line.split(' ')),
+    '',
+    ' 1',
+    '1 ',
+    '[1 ,2]',
+    '"\n"',
+    '"a b"',
+    '["\uFEFFa"]',
+    '{"\uFEFFa":1}',
+  ])('takes or refuses %j as JSON.parse does', (text) => expectAsJsonParse(text));
 
   it('reads any value, and any text that is nearly one, as JSON.parse does', () => {
     fc.assert(
@@ -133,6 +143,21 @@ describe('JsonReader', () => {
       bytes[bytes.indexOf(0x23)] = 0xff;
       expect(() => reader.read(bytes), text).toThrow(TypeError);
     }
+  });
+
+  it('does not hold on to an object that is too long to be remembered', async () => {
+    const read = (): WeakRef<object> => {
+      const text = `{"sensors":[{"device":"short"},{"device":"${'x'.repeat(1_000)}"}]}`;
+      const { sensors } = reader.read(encoder.encode(text)) as { readonly sensors: readonly object[] };
+      return new WeakRef(sensors[1]!);
+    };
+    const long = read();
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    // A reference that was just made holds until the turn is over.
+    await new Promise((resolve) => setImmediate(resolve));
+    collect();
+    expect(long.deref()).toBeUndefined();
   });
 
   it('gives the same object for a sensor that came before, in whatever order', () => {
