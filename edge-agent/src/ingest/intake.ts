@@ -114,6 +114,7 @@ export class Intake {
   readonly #decoder: ReadingDecoder;
   readonly #registry: SensorRegistry;
   readonly #memory: DuplicateMemory;
+  readonly #unitNames: UnitNames;
   readonly #units: SensorUnits;
   readonly #rejects = new RejectLog();
   readonly #open: OpenDelivery[] = [];
@@ -128,8 +129,10 @@ export class Intake {
     this.#config = config;
     this.#quarantine = quarantine;
     const names = new UnitNames(config.units.aliases);
+    this.#unitNames = names;
     this.#decoder = new ReadingDecoder(config.topics, config.readings.perMessageMax, names);
-    this.#units = new SensorUnits(config.units.rules.map((rule) => ({ ...rule, unit: names.nameOf(rule.unit) })));
+    const rules = config.units.rules.map((rule) => ({ ...rule, unit: names.nameOf(rule.unit) }));
+    this.#units = new SensorUnits(rules, (unit) => names.nameOf(unit));
     this.#registry = new SensorRegistry(config.sensorsMax);
     this.#memory = new DuplicateMemory(config.readings.duplicatesRemembered);
   }
@@ -163,7 +166,11 @@ export class Intake {
     if (message.released !== undefined) {
       delivery.received += 1;
       delivery.released += 1;
-      this.#admit(message, message.released, true, delivery, undefined);
+      const { released } = message;
+      const { unit } = released;
+      // It may have been set aside when the unit had another name.
+      const reading = unit === undefined ? released : { ...released, unit: this.#unitNames.nameOf(unit) };
+      this.#admit(message, reading, true, delivery, undefined);
       return;
     }
     if (message.retained) {

@@ -14,14 +14,19 @@ const VERSION = 1;
  */
 export class SensorUnits {
   readonly #rules: UnitsConfig['rules'];
+  readonly #nameOf: (unit: string) => string;
   /** By sensor; undefined: not known yet. */
   readonly #own: (string | undefined)[] = [];
   /** Sensors whose rules were looked up. */
   readonly #known: boolean[] = [];
 
-  /** @param rules units by the names that `UnitNames` gives. */
-  constructor(rules: UnitsConfig['rules']) {
+  /**
+   * @param rules units by the names that `nameOf` gives, as in readings that are sorted.
+   * @param nameOf see `UnitNames`. An earlier release kept units as they were sent, and aliases can be added: what was kept is named anew.
+   */
+  constructor(rules: UnitsConfig['rules'], nameOf: (unit: string) => string = (unit) => unit) {
     this.#rules = rules;
+    this.#nameOf = nameOf;
   }
 
   /** The reading as it is to be kept: with its sensor's unit if it names none, or under another metric if it names another one. */
@@ -41,7 +46,7 @@ export class SensorUnits {
   /** Takes note of a reading that was kept before, as {@link sort} gave it. @param sensor its sensor, or that from which it was kept apart. */
   learn(sensor: number, { unit, apartFrom, device, metric }: Reading): void {
     if (this.#known[sensor] !== true) this.#lookUp(sensor, { device, metric: apartFrom ?? metric });
-    if (apartFrom === undefined) this.#own[sensor] ??= unit;
+    if (apartFrom === undefined && unit !== undefined) this.#own[sensor] ??= this.#nameOf(unit);
   }
 
   #lookUp(sensor: number, name: Pick<Reading, 'device' | 'metric'>): void {
@@ -68,7 +73,7 @@ export class SensorUnits {
     if (section.version !== VERSION) throw new TypeError(`section ${SECTION} is of version ${section.version}`);
     if (!Array.isArray(units)) throw new TypeError(`section ${SECTION} has no list of units`);
     for (const [sensor, unit] of units.entries()) {
-      if (typeof unit === 'string') this.#own[sensor] = unit;
+      if (typeof unit === 'string') this.#own[sensor] = this.#nameOf(unit);
     }
   }
 }

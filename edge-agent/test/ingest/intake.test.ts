@@ -324,6 +324,22 @@ describe('a reading in another unit than its sensor', () => {
     expect(addsUp(intake)).toBe(true);
   });
 
+  it('is none because the unit was kept under another name: by an earlier release, or before an alias was added', () => {
+    const reading = { device: 'a', metric: 'b', eventTime: NOW, value: 1, quality: 'good', unit: 'degC' } as const;
+    const journaled = intakeOf();
+    journaled.replay({ reading, receivedAt: NOW });
+    expect(settle(journaled, inUnit('degC', 2))).toEqual([['b', '°C', undefined]]);
+
+    const before = intakeOf();
+    settle(before, inUnit('Grad', 1));
+    const after = intakeOf({ units: { rules: [], aliases: [{ unit: '°C', names: ['Grad'] }] } });
+    after.restore(structuredClone(before.snapshot()));
+    expect(settle(after, inUnit('Grad', 2), { ...message({}), released: { ...reading, unit: 'Grad' } })).toEqual([
+      ['b', '°C', undefined],
+      ['b', '°C', undefined],
+    ]);
+  });
+
   it('is one after a restart too, by the snapshot and by the journal', () => {
     const before = intakeOf();
     settle(before, inUnit('°C', 1));
