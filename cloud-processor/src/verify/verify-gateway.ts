@@ -52,7 +52,9 @@ export async function verifyGateway(given: GatewayVerification, signal: AbortSig
     }
     // Episodes are told as they open, so the hour in hand is compared too.
     const first = Math.ceil(from / COUNT_MS) * COUNT_MS;
-    const end = request.to ?? Math.ceil((watermark + 1) / COUNT_MS) * COUNT_MS + COUNT_MS;
+    const inHand = Math.ceil((watermark + 1) / COUNT_MS) * COUNT_MS + COUNT_MS;
+    // What was told is of whole hours.
+    const end = Math.min(Math.floor((request.to ?? inHand) / COUNT_MS) * COUNT_MS, inHand);
     for (let start = first; start < end; start += EPISODE_STRETCH_MS) {
       say(start);
       await episodes.compare(start, Math.min(start + EPISODE_STRETCH_MS, end), signal);

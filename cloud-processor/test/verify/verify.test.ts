@@ -171,6 +171,16 @@ describe('what is stored in a file', () => {
   });
 
   it.each([
+    ['the middle of an hour', BASE + COUNT_MS + 10 * MINUTE, 1],
+    ['the end of all days', 8_640_000_000_000_000, HOURS],
+  ])('leaves out the hour that is over after %s', async (_what, to, hours) => {
+    await filled();
+    const report = await floor.verify({ to: epochMs(to) });
+    expect(shown(report.differences)).toEqual([]);
+    expect(report.gateways[0]).toMatchObject({ readings: { hours: 2 * hours }, episodes: { hours } });
+  });
+
+  it.each([
     [
       'a window is removed',
       `DELETE FROM "window" WHERE ${WINDOW} AND device = 'press-01'`,
