@@ -266,7 +266,9 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
       const early = this.#rollups.closeUntil(Infinity);
       this.#rollupsEarly += early.length;
       this.#emitRollups(early, out);
-      if (watermark !== undefined && this.#accepted.full) this.#emitTick(watermark, Infinity, out);
+      // Without a name nobody is told, and what is counted is forgotten.
+      if (this.#accepted.full && this.#accepted.counter === undefined) this.#accepted.take(Infinity);
+      else if (watermark !== undefined && this.#accepted.full) this.#emitTick(watermark, Infinity, out);
     }
     this.#lookAtOpen = this.#rollups.openCount + BUCKETS_PER_LOOK;
   }

@@ -1,5 +1,6 @@
 import {
   type Batch,
+  COUNT_MS,
   decodeBatch,
   encodeBatch,
   type EpochMs,
@@ -288,6 +289,12 @@ describe('sensor engine: rollups and ticks', () => {
     advance(NOON);
     for (let i = 0; i < 3_000; i++) accept(reading(NOON + i * ROLLUP_MS, 1));
     expect(Math.max(...ticks(), 0)).toBeLessThanOrEqual(NOON - 10_000);
+  });
+
+  it('forgets what it counts where nobody is told, so that years of a recording do not fill it for good', () => {
+    const { engine, accept } = recorded();
+    for (let i = 0; i < statsLimits.countedHoursMax + 5; i++) accept(reading(i * COUNT_MS, 1));
+    expect(engine.rollupsEarly).toBe(statsLimits.countedHoursMax);
   });
 
   it('keeps its limit of open rollups although no clock ever ticks, and counts what went out early', () => {

@@ -111,6 +111,8 @@ class Run {
 
   emit(output: EngineOutput): void {
     if (output.kind === 'episode') this.#episodes.set(output.episode.id, output.episode);
+    // The counts of a journal have a name, and are kept until somebody takes them.
+    if (output.kind === 'tick') output.counts?.take();
   }
 
   end(): EpisodeEvent[] {
