@@ -23,8 +23,6 @@ export interface PayloadPart {
 /** The readings of one payload, in its order: at least one. */
 export interface PayloadParts {
   readonly parts: readonly PayloadPart[];
-  /** At most so many of them are of one sensor. */
-  readonly perSensor: number;
 }
 
 /** Fields of a `metrics` object that hold for all of its metrics. */
@@ -47,7 +45,7 @@ function readBatch(json: unknown, { readingsMax }: ManyOptions): OrReject<Payloa
   if (!Array.isArray(json)) return 'payload-malformed';
   if (json.length > readingsMax) return 'too-many-readings';
   const parts = json.map((element: unknown, index) => ({ at: `[${index}]`, payload: readElement(element) }));
-  return { parts, perSensor: parts.length };
+  return { parts };
 }
 
 function readElement(element: unknown): OrReject<Payload> {
@@ -89,7 +87,7 @@ function metricsOf(
       parts.push({ at: place === '' ? metric : `${place}.${metric}`, payload: untimed ? 'time-missing' : payload });
     }
   }
-  return { parts, perSensor: objects.length };
+  return { parts };
 }
 
 const withoutNulls = (object: JsonObject): JsonObject =>
@@ -113,7 +111,7 @@ function readSeries(json: unknown, { readingsMax }: ManyOptions): OrReject<Paylo
     if (common !== undefined) return common;
     parts.push({ at: `[${index}]`, payload });
   }
-  return { parts, perSensor: parts.length };
+  return { parts };
 }
 
 const OF_THE_MESSAGE: ReadonlySet<RejectReason> = new Set([

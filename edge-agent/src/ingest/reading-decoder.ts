@@ -32,7 +32,7 @@ export interface DecodedParts {
     readonly at: string;
     readonly decoded: OrReject<DecodedReading>;
   }[];
-  /** At most so many of them are of one sensor. */
+  /** So many of them are of one sensor at most. */
   readonly perSensor: number;
 }
 
@@ -81,14 +81,11 @@ export class ReadingDecoder {
     const payload = decodePayload(route.codec, message.payload, route.many);
     if (typeof payload === 'string') return payload;
     if (!('parts' in payload)) return this.#reading(route.name, payload, message);
-    const { parts, perSensor } = payload;
-    return {
-      parts: parts.map(({ at, payload: part }) => ({
-        at,
-        decoded: typeof part === 'string' ? part : this.#reading(route.name, part, message),
-      })),
-      perSensor,
-    };
+    const parts = payload.parts.map(({ at, payload: part }) => ({
+      at,
+      decoded: typeof part === 'string' ? part : this.#reading(route.name, part, message),
+    }));
+    return { parts, perSensor: mostOfOneSensor(parts) };
   }
 
   #route(topic: string): OrReject<Route> {
@@ -122,4 +119,18 @@ export class ReadingDecoder {
     if (seq !== undefined) reading.seq = seq;
     return { reading, timed };
   }
+}
+
+/** How many of the readings are of one sensor at most. What is remembered of each of their sensors depends on it: no more than need be. */
+function mostOfOneSensor(parts: DecodedParts['parts']): number {
+  const counts = new Map<string, number>();
+  let most = 0;
+  for (const { decoded } of parts) {
+    if (typeof decoded === 'string') continue;
+    const { metric } = decoded.reading;
+    const count = (counts.get(metric) ?? 0) + 1;
+    counts.set(metric, count);
+    most = Math.max(most, count);
+  }
+  return most;
 }

@@ -108,6 +108,13 @@ describe('the decoder of readings', () => {
     ]);
     // What the topic names counts.
     expect(partsOf('sensors/press/temp', [{ metric: 'a', value: 1, ts }])).toEqual([['[0]', 'press', 'temp', 1, true]]);
+    // The duplicate memory relies on it, and keeps as much for each of the sensors.
+    const perSensor = (topic: string): unknown => {
+      const list = ['a', 'b', 'a', 'c'].map((metric, i) => ({ metric, value: i, ts: ts + i }));
+      return decoder.decode(message(topic, JSON.stringify(list)));
+    };
+    expect(perSensor('lists/press')).toMatchObject({ perSensor: 2 });
+    expect(perSensor('sensors/press/temp')).toMatchObject({ perSensor: 4 });
     expect(decode('named/press', '{"metric":"a","value":2}')).toMatchObject({ device: 'press', metric: 'a', value: 2 });
     expect(decode('named/press', '{"value":2}')).toBe('metric-missing');
     expect(decode('named/press', '{"value":2,"metric":" "}')).toBe('name-invalid');
