@@ -6,7 +6,7 @@ import { processorLimits } from '../limits.ts';
 import { rowKey } from '../write/row-key.ts';
 import { isOlder } from '../write/store-comparer.ts';
 import type { Store } from '../write/store.ts';
-import type { ReplayOutput } from './replay-output.ts';
+import { type ReplayOutput, unsentOf } from './replay-output.ts';
 
 /** What became of rows of a replay. */
 export interface RowCounts {
@@ -56,8 +56,12 @@ export class RowComparison {
     }
     this.#rows.clear();
     for (const rows of groups.values()) {
+      const unsent = unsentOf(this.#output, rows.map(rowKey));
       const stored = await this.#storedOf(rows);
-      for (const row of rows) await this.#settle(row, stored.get(rowKey(row)));
+      for (const row of rows) {
+        const key = rowKey(row);
+        await this.#settle(row, this.#output.unsent(key) ?? unsent.get(key) ?? stored.get(key));
+      }
     }
   }
 
@@ -75,8 +79,7 @@ export class RowComparison {
     return found;
   }
 
-  async #settle(row: ToldRow, stored: ToldRow | undefined): Promise<void> {
-    const newest = this.#output.unsent(rowKey(row)) ?? stored;
+  async #settle(row: ToldRow, newest: Row | undefined): Promise<void> {
     if (newest !== undefined && (isOlder(row, newest) || isDeepStrictEqual(newest, row))) {
       this.#counts.same += 1;
       return;

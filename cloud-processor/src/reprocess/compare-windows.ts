@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 
-import { durationMs, epochMs, gatewayKey, type WindowRow } from '@floorwatch/contracts';
+import { durationMs, epochMs, gatewayKey, type Row, type WindowRow } from '@floorwatch/contracts';
 
 import { processorLimits } from '../limits.ts';
 import type { LateWindows } from '../window/late-windows.ts';
@@ -8,7 +8,7 @@ import { orderOf } from '../window/record-order.ts';
 import { readWindows, stretches } from '../write/read-windows.ts';
 import { rowKey } from '../write/row-key.ts';
 import type { Store } from '../write/store.ts';
-import type { ReplayOutput } from './replay-output.ts';
+import { type ReplayOutput, unsentOf } from './replay-output.ts';
 
 /** What became of the windows of a replay. */
 export interface WindowCounts {
@@ -71,10 +71,14 @@ export class WindowComparison {
       });
       for (let from = 0; from < wanted.length; from += processorLimits.readWindowsMax) {
         const part = wanted.slice(from, from + processorLimits.readWindowsMax);
+        const unsent = unsentOf(
+          this.#output,
+          part.map((start) => keyOf(nameOf(start))),
+        );
         const stored = await readWindows(this.#store, sensor, durationMs(size), part);
         for (const start of part) {
           const key = keyOf(nameOf(start));
-          const newest = this.#newest(key, stored.get(start));
+          const newest = this.#newest(key, unsent, stored.get(start));
           const corrected = late.correct(sensor, size, start, this.#baseOf(key, newest, firstOrders.get(key)!));
           if (corrected !== undefined) await this.#settle(corrected, newest);
         }
@@ -111,10 +115,11 @@ export class WindowComparison {
       else group.push(row);
     }
     for (const rows of groups.values()) {
+      const unsent = unsentOf(this.#output, rows.map(rowKey));
       const stored = await this.#storedOf(rows);
       for (const row of rows) {
         const key = rowKey(row);
-        await this.#settle(row, this.#newest(key, stored.get(key)));
+        await this.#settle(row, this.#newest(key, unsent, stored.get(key)));
       }
     }
   }
@@ -143,9 +148,9 @@ export class WindowComparison {
     return found;
   }
 
-  /** The newest value of a window that is on its way to the store, or in it. */
-  #newest(key: string, stored: WindowRow | undefined): WindowRow | undefined {
-    const unsent = this.#output.unsent(key);
+  /** The newest value of a window that is on its way to the store, or in it. `before`: what was on its way when the store was asked. */
+  #newest(key: string, before: ReadonlyMap<string, Row>, stored: WindowRow | undefined): WindowRow | undefined {
+    const unsent = this.#output.unsent(key) ?? before.get(key);
     return unsent?.table === 'window' ? unsent : stored;
   }
 

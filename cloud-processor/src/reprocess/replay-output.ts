@@ -9,3 +9,16 @@ export interface ReplayOutput {
   /** Lets a row out to the store; resolves when there is room for it. */
   put(row: Row): Promise<void>;
 }
+
+/**
+ * What the store has not confirmed of these keys. To be asked before the store is: what it confirms while it answers may be missing in the
+ * answer, and is no longer unsent afterwards.
+ */
+export function unsentOf(output: ReplayOutput, keys: readonly string[]): ReadonlyMap<string, Row> {
+  const found = new Map<string, Row>();
+  for (const key of keys) {
+    const row = output.unsent(key);
+    if (row !== undefined) found.set(key, row);
+  }
+  return found;
+}
