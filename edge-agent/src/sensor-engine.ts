@@ -213,7 +213,7 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
       this.#recent.add(slot, hand);
       this.#sensors.setNewest(slot, hand);
     }
-    if (this.#rollups.openCount >= this.#lookAtOpen || this.#accepted.full) this.#look(out);
+    if (this.#rollups.openCount >= this.#lookAtOpen || this.#countsAreFull) this.#look(out);
   }
 
   #addSensor(slot: number): void {
@@ -252,6 +252,10 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
     this.#judges.silence?.expect(slots, watermark);
   }
 
+  get #countsAreFull(): boolean {
+    return this.#accepted.isFull(this.#sensors.size);
+  }
+
   /** Lets out what the watermark has passed, and everything if too much stays. */
   #look(out: Collector<EngineOutput>): void {
     const watermark = this.#watermark.value();
@@ -262,13 +266,13 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
         this.#emitTick(watermark, watermark, out);
       }
     }
-    if (this.#rollups.full || this.#accepted.full) {
+    if (this.#rollups.full || this.#countsAreFull) {
       const early = this.#rollups.closeUntil(Infinity);
       this.#rollupsEarly += early.length;
       this.#emitRollups(early, out);
       // Without a name nobody is told, and what is counted is forgotten.
-      if (this.#accepted.full && this.#accepted.counter === undefined) this.#accepted.take(Infinity);
-      else if (watermark !== undefined && this.#accepted.full) this.#emitTick(watermark, Infinity, out);
+      if (this.#countsAreFull && this.#accepted.counter === undefined) this.#accepted.take(Infinity);
+      else if (watermark !== undefined && this.#countsAreFull) this.#emitTick(watermark, Infinity, out);
     }
     this.#lookAtOpen = this.#rollups.openCount + BUCKETS_PER_LOOK;
   }

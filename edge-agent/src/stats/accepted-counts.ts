@@ -49,8 +49,7 @@ interface Saved {
  * windows can be held against it.
  *
  * Bounded: an hour is forgotten an hour after it was told last, by the watermark. What comes for it later begins a new count, whose `since`
- * tells it from the one before. At `statsLimits.countedHoursMax` everything must be told, and is
- * forgotten.
+ * tells it from the one before. At the limit (`statsLimits.countedHoursMax`) everything must be told, and is forgotten.
  */
 export class AcceptedCounts {
   #table = new Float64Array(FIELDS * 16);
@@ -66,9 +65,9 @@ export class AcceptedCounts {
   /** The hour that the watermark was in when rows were last looked at for being old. */
   #hourReached = -Infinity;
 
-  /** Whether everything must be told and forgotten. */
-  get full(): boolean {
-    return this.#rows >= statsLimits.countedHoursMax;
+  /** Whether everything must be told and forgotten. @param sensors how many there are. */
+  isFull(sensors: number): boolean {
+    return this.#rows >= Math.max(statsLimits.countedHoursMax, statsLimits.countedHoursPerSensorMax * sensors);
   }
 
   /** The name of this counting; undefined until {@link begin}, and then nothing is told. */

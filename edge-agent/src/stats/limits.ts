@@ -11,8 +11,10 @@ export const statsLimits = {
    */
   openBucketsMax: 100_000,
   /**
-   * Event hours of all sensors together that are being counted, about 13 MB. Twenty thousand sensors have three each. When it is reached, all
-   * rollups go out, all counts are told, and counting begins anew; nothing is lost.
+   * Event hours of all sensors together that are being counted, about 13 MB, and of each sensor on average where that is more: three are usual,
+   * and fewer would be full again as soon as all were told. When it is reached, all rollups go out, all counts are told, and counting begins
+   * anew; nothing is lost.
    */
   countedHoursMax: 100_000,
+  countedHoursPerSensorMax: 4,
 } as const;

@@ -88,12 +88,14 @@ describe('counts of accepted readings', () => {
   it('are all told and forgotten at the limit', () => {
     const counts = new AcceptedCounts();
     for (let slot = 0; slot < statsLimits.countedHoursMax; slot++) {
-      expect(counts.full).toBe(false);
+      expect(counts.isFull(1)).toBe(false);
       counts.add(slot, hand.set(NOON, 0), hashAt(slot));
     }
-    expect(counts.full).toBe(true);
+    expect(counts.isFull(1)).toBe(true);
+    // As many sensors have as many hours all the time.
+    expect(counts.isFull(statsLimits.countedHoursMax)).toBe(false);
     expect(counts.take(Infinity)).toHaveLength(statsLimits.countedHoursMax);
-    expect(counts.full).toBe(false);
+    expect(counts.isFull(1)).toBe(false);
     expect(counts.snapshot().arrays['hours']).toHaveLength(0);
   });
 
