@@ -85,6 +85,11 @@ describe('a sensor that is expected', () => {
     // From now on its own cadence counts, which is not known yet.
     pass(402, 900);
     expect(found()).toHaveLength(3);
+
+    const late = running({ ...options, expected: [{ device: 'p', metrics: ['m'] }] });
+    late.pass(0, 100);
+    late.accept(reading(-10, 'p', 'm'));
+    expect(late.last()?.explanation).toBe('m of p is expected, and has sent its first reading.');
   });
 
   it('and heard in time is like any other', () => {

@@ -115,8 +115,11 @@ export class SilentDetector implements Detector {
   /** The sentence about a silence that has ended at `at`. To be asked before the reading that ended it is learned. */
   explainEnd(sensor: RollupSensor, slot: number, at: EpochMs): string {
     const lasted = at - this.quietFrom(slot);
-    if (!this.#isHeard(slot))
-      return `${nameOf(sensor)} is expected, and has sent its first reading after ${durationInWords(lasted)}.`;
+    if (!this.#isHeard(slot)) {
+      // It may have been measured before it was expected, and come late.
+      const after = lasted > 0 ? ` after ${durationInWords(lasted)}` : '';
+      return `${nameOf(sensor)} is expected, and has sent its first reading${after}.`;
+    }
     return `${nameOf(sensor)} was silent for ${durationInWords(lasted)}; ${this.#usual(slot)}.`;
   }
 

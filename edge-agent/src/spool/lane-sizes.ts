@@ -10,7 +10,7 @@ export const laneAppendBytes = (bytesMax: number): number => Math.min(MIB, laneS
 /** Bytes of the records that fit into one append: what a segment and its frames say of themselves takes less than the rest. */
 export const laneFrameBytes = (bytesMax: number): number => Math.floor(laneSegmentBytes(bytesMax) * 0.95);
 
-/** Bytes that only what begins an epoch may use: room for dozens of starts that find their lane full. */
+/** Bytes that only what begins an epoch may use: room for a dozen starts that find their lane full, each of which takes a page. */
 export const LANE_RESERVE_BYTES = 64 * KIB;
 
 const clamp = (bytes: number, min: number, max: number): number => Math.min(max, Math.max(min, bytes));
