@@ -96,8 +96,7 @@ export class Reprocessor {
             request,
             counts,
             tell: (step) => (run.now = { partition: number, ...step }),
-            unfinished: (found) =>
-              gateways.push(...found.slice(0, processorLimits.replayGatewaysShown - gateways.length)),
+            unfinished: (found) => gateways.push(...found),
           },
           stopping.signal,
         );
@@ -114,9 +113,9 @@ export class Reprocessor {
     }
     run.now = null;
     run.endedAt = Date.now();
-    const isWhole = problems.length === 0 && gateways.every(({ why }) => why === 'nothing-held');
+    const isWhole = problems.length === 0 && gateways.every(isSilent);
     run.state = stopping.signal.aborted ? 'stopped' : isWhole ? 'done' : 'failed';
-    this.#logger.info({ state: run.state, ...counts, gateways, problems }, 'reprocessing has ended');
+    this.#logger.info({ state: run.state, ...counts, gateways: shownOf(gateways), problems }, 'reprocessing has ended');
   }
 }
 
@@ -128,6 +127,13 @@ const statusOf = (run: Run, total: number): ReprocessStatus => ({
   partitions: { done: run.done, total },
   now: run.now,
   counts: run.counts,
-  gateways: run.gateways,
+  gateways: shownOf(run.gateways),
   problems: run.problems,
 });
+
+/** It was silent for longer than the stream keeps, and so nothing is wrong. */
+const isSilent = ({ why }: Run['gateways'][number]): boolean => why === 'nothing-held';
+
+/** As many as are shown, those first that a person should look at. */
+const shownOf = (gateways: Run['gateways']): Run['gateways'] =>
+  gateways.toSorted((a, b) => Number(isSilent(a)) - Number(isSilent(b))).slice(0, processorLimits.replayGatewaysShown);
