@@ -26,6 +26,8 @@ const DEPTH_MAX = 32;
 const EXPONENT_MAX = 999;
 /** Longer texts are not remembered. */
 const REMEMBERED_BYTES_MAX = 512;
+/** Objects with more fields are not remembered, nor those that hold lists or objects: they would take many times their bytes. */
+const REMEMBERED_FIELDS_MAX = 8;
 /** Objects that are remembered, about 25 MB; all are forgotten when there are more. */
 const REMEMBERED_MAX = 50_000;
 
@@ -118,7 +120,7 @@ export class JsonReader {
     return value;
   }
 
-  #object(depth: number): unknown {
+  #object(depth: number): Record<string, unknown> {
     const object: Record<string, unknown> = {};
     this.#at++;
     if (this.#bytes[this.#at] === CLOSE_OBJECT) {
@@ -250,7 +252,7 @@ export class JsonReader {
     const value = Object.freeze(this.#object(depth));
     const text = bytes.slice(begin, this.#at);
     this.#at = begin;
-    if (text.length > REMEMBERED_BYTES_MAX) return { text, value, generation: -1, next: undefined };
+    if (text.length > REMEMBERED_BYTES_MAX || !isFlat(value)) return { text, value, generation: -1, next: undefined };
     if (this.#remembered.size >= REMEMBERED_MAX) {
       this.#remembered.clear();
       this.#generation++;
@@ -259,6 +261,11 @@ export class JsonReader {
     this.#remembered.set(hash, object);
     return object;
   }
+}
+
+function isFlat(object: Readonly<Record<string, unknown>>): boolean {
+  const values = Object.values(object);
+  return values.length <= REMEMBERED_FIELDS_MAX && values.every((value) => typeof value !== 'object' || value === null);
 }
 
 function startsWith(bytes: Uint8Array, begin: number, text: Uint8Array): boolean {

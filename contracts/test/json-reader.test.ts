@@ -160,6 +160,17 @@ describe('JsonReader', () => {
     expect(long.deref()).toBeUndefined();
   });
 
+  it.each([
+    ['a list', '{"device":"a","more":[]}', false],
+    ['an object', '{"device":"a","more":{}}', false],
+    ['many fields', `{${Array.from({ length: 9 }, (_, i) => `"${i}":0`).join(',')}}`, false],
+    ['names', '{"device":"a","metric":"b","unit":null}', true],
+  ])('remembers an object with %s: %s %s', (_what, text, isSame) => {
+    const read = (): unknown =>
+      (reader.read(encoder.encode(`{"sensors":[${text}]}`)) as { sensors: unknown[] }).sensors[0];
+    expect(read() === read()).toBe(isSame);
+  });
+
   it('gives the same object for a sensor that came before, in whatever order', () => {
     fc.assert(
       fc.property(fc.array(fc.array(sensor, { minLength: 1, maxLength: 8 }), { maxLength: 4 }), (lists) => {
