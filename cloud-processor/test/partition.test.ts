@@ -278,6 +278,28 @@ describe('a gap', () => {
   });
 });
 
+it('can go on from its checkpoint whatever a gateway says of how much it counted or lost', () => {
+  const make = (from?: CheckpointState): Partition =>
+    new Partition({
+      ...partitionBasics,
+      number: 3,
+      observer: deaf,
+      deadLetters: { addBatch: () => expect.fail() },
+      from,
+    });
+  const most = Number.MAX_SAFE_INTEGER;
+  const late = rollups(3, [{ sensor: 0, at: BASE, value: 1 }]);
+  const more = (number: number) => ({ ...late, number, columns: { ...late.columns, n: [most] } });
+  const frames = [5, 6].map((number) => ({ number, to: number, readings: most, anomalies: most, eventTimes: null }));
+  const gap: GapRecord = { kind: 'gap', number: 5, to: 6, reason: 'cap', frames };
+  const partition = make();
+  partition.apply(messageOf(batchOf([start(), tick(2, BASE + 100 * MINUTE), more(3), more(4), gap]), 1), NOW);
+  const state = partition.capture();
+  expect(state.windows.late[0]?.[1]).toBeGreaterThan(most);
+  const again = make(decodeCheckpoint(linesOf(state)));
+  expect(linesOf(again.capture()).slice(1)).toEqual(linesOf(state).slice(1));
+});
+
 describe('alarms of a gateway', () => {
   it('are told, counted, and kept in the checkpoint; raised again they are the same alarm', async () => {
     const told: unknown[] = [];

@@ -119,6 +119,8 @@ const base64 = z.string().transform((text) => Buffer.from(text, 'base64'));
 const pair = <A extends z.ZodType, B extends z.ZodType>(a: A, b: B) => z.tuple([a, b]);
 const instant = z.number().int();
 const count = z.number().int().min(0);
+/** Of what gateways say, who may say anything: beyond 2^53 it is no longer exact, and must still be read. */
+const sum = z.number().min(0);
 const lane = z.enum(['anomaly', 'telemetry']);
 
 const sourceName = { site: z.string(), gateway: z.string(), lane };
@@ -163,8 +165,8 @@ const ledgerSchema = z.object({
       from: count,
       to: count,
       reason: z.string(),
-      readings: count,
-      anomalies: count,
+      readings: sum,
+      anomalies: sum,
       unknown: z.boolean(),
       eventTimes: pair(instant, instant).nullable(),
     }),
@@ -221,7 +223,7 @@ const lineSchema = z.discriminatedUnion('kind', [
     orders: base64,
     cells: base64,
   }),
-  z.object({ kind: z.literal('late'), late: z.array(pair(z.string(), z.number().int())) }),
+  z.object({ kind: z.literal('late'), late: z.array(pair(z.string(), sum)) }),
   // The rows are our own and covered by the checksum; the store checks them again before it takes them.
   z.object({
     kind: z.literal('unsent'),
