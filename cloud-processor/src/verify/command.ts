@@ -3,7 +3,7 @@ import { EXIT, httpToken, messageOf, pause, StartError } from '@floorwatch/runti
 import type { ProcessorConfig } from '../config.ts';
 import { processorAddress } from '../serve/address.ts';
 import { QueryError, QueryReader } from '../serve/query-reader.ts';
-import { describeReport } from './describe-report.ts';
+import { addsUp, describeReport } from './describe-report.ts';
 import type { VerifyStatus } from './report.ts';
 
 /** What a person gives on the command line. */
@@ -39,7 +39,7 @@ export async function verify(config: ProcessorConfig, options: VerifyOptions, si
   const status = await follow(ask, query, signal);
   if (options.json) print(JSON.stringify(status));
   else for (const line of describeReport(status)) print(line);
-  return status.state === 'done' && status.report?.ok === true ? EXIT.ok : EXIT.failed;
+  return status.state === 'done' && addsUp(status) ? EXIT.ok : EXIT.failed;
 }
 
 const print = (line: string): void => void process.stdout.write(`${line}\n`);

@@ -1,5 +1,5 @@
 import type { LostNumbers } from './ledger.ts';
-import type { Difference, GatewayReport, VerifyStatus } from './report.ts';
+import type { Difference, GatewayReport, VerifyRequest, VerifyStatus } from './report.ts';
 
 /** Lost stretches that are told one by one. */
 const LOST_SHOWN = 20;
@@ -7,8 +7,14 @@ const LOST_SHOWN = 20;
 const time = (at: number): string => new Date(at).toISOString().replace('.000Z', 'Z');
 const many = (n: number, one: string): string => `${n.toLocaleString('en')} ${one}${n === 1 ? '' : 's'}`;
 
+/** Whether everything adds up. It does not where a gateway was asked for by name that nobody knows. */
+export const addsUp = ({ report, request }: VerifyStatus): boolean =>
+  report?.ok === true && (report.gateways.length > 0 || !isNamed(request));
+
+const isNamed = ({ site, gateway }: VerifyRequest): boolean => site !== undefined || gateway !== undefined;
+
 /** The outcome for people, line by line; docs/verify.md explains each. */
-export function describeReport({ state, report, problem }: VerifyStatus): string[] {
+export function describeReport({ state, request, report, problem }: VerifyStatus): string[] {
   if (report === null) {
     return [`${state === 'stopped' ? 'stopped' : 'could not be verified'}: ${problem ?? 'no reason is known'}`];
   }
@@ -27,15 +33,16 @@ export function describeReport({ state, report, problem }: VerifyStatus): string
     ...(report.differencesTotal > report.differences.length
       ? [`and ${many(report.differencesTotal - report.differences.length, 'further difference')}`]
       : []),
-    verdictOf(report.gateways, report.differencesTotal),
+    verdictOf(report.gateways, report.differencesTotal, request),
   ];
 }
 
-function verdictOf(gateways: readonly GatewayReport[], differences: number): string {
+function verdictOf(gateways: readonly GatewayReport[], differences: number, request: VerifyRequest): string {
   if (differences > 0) return `DOES NOT ADD UP: ${many(differences, 'difference')}`;
   const hours = gateways.reduce((sum, { readings }) => sum + readings.hours, 0);
   const told = gateways.reduce((sum, { readings }) => sum + readings.told, 0);
-  if (gateways.length === 0) return 'nothing to compare: no gateway has sent anything';
+  if (gateways.length === 0)
+    return `nothing to compare: no gateway${isNamed(request) ? ' of that name' : ''} has sent anything`;
   if (hours === 0)
     return 'nothing differs, but no hour of readings could be compared yet: hours are compared when they are over';
   return `EVERYTHING ADDS UP: ${many(told, 'reading')} in ${many(hours, 'sensor hour')}`;

@@ -8,8 +8,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { resourcesPerTest, waitFor } from '../../../tests/support/index.ts';
 import { Partition } from '../../src/partition.ts';
-import { describeReport } from '../../src/verify/describe-report.ts';
-import type { Difference, VerifyReport, VerifyRequest } from '../../src/verify/report.ts';
+import { addsUp, describeReport } from '../../src/verify/describe-report.ts';
+import type { Difference, VerifyReport, VerifyRequest, VerifyStatus } from '../../src/verify/report.ts';
 import { Verifier } from '../../src/verify/verifier.ts';
 import { createStore } from '../../src/write/create-store.ts';
 import { type DuckdbStoreConfig, type StoreConfig, storeConfigSchema } from '../../src/write/store-config.ts';
@@ -72,6 +72,15 @@ class Floor {
   }
 
   async verify(request: VerifyRequest = {}): Promise<VerifyReport> {
+    const status = await this.verified(request);
+    if (status.report === null) throw new Error(`${status.state}: ${status.problem}`);
+    const verdict = status.report.ok ? /adds? up|differs|nothing to compare/i : /^DOES NOT ADD UP/;
+    const last = describeReport(status).at(-1) ?? '';
+    if (!verdict.test(last)) throw new Error(`the report says: ${last}`);
+    return status.report;
+  }
+
+  async verified(request: VerifyRequest): Promise<VerifyStatus> {
     const target = {
       store: this.store,
       sizes: partitionBasics.windows.sizes,
@@ -83,12 +92,7 @@ class Floor {
     const verifier = new Verifier(target, logger);
     verifier.start(request);
     await waitFor('the verification ends', () => verifier.status?.state !== 'running');
-    const { status } = verifier;
-    if (status?.report === undefined || status.report === null) throw new Error(`${status?.state}: ${status?.problem}`);
-    const verdict = status.report.ok ? /adds? up|differs|nothing to compare/i : /^DOES NOT ADD UP/;
-    const last = describeReport(status).at(-1) ?? '';
-    if (!verdict.test(last)) throw new Error(`the report says: ${last}`);
-    return status.report;
+    return verifier.status!;
   }
 }
 
@@ -165,7 +169,10 @@ describe('what is stored in a file', () => {
       readings: { hours: 2, told: 2 * 360 },
       episodes: { hours: 1 },
     });
-    expect((await floor.verify({ gateway: 'another' })).gateways).toEqual([]);
+    const unknown = await floor.verified({ gateway: 'another' });
+    expect([unknown.report?.gateways, addsUp(unknown)]).toEqual([[], false]);
+    expect(describeReport(unknown)).toEqual(['nothing to compare: no gateway of that name has sent anything']);
+    expect(addsUp(await floor.verified({ site: 'plant-1' }))).toBe(true);
     floor.keptMs = Date.now() - to;
     expect((await floor.verify()).gateways[0]!.readings.hours).toBe(0);
   });
