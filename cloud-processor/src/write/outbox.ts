@@ -162,9 +162,9 @@ export class Outbox {
     for (const { key } of this.#sending) this.#landing.set(key, time);
   }
 
-  /** Whether an attempt that was made may still land. */
+  /** Whether an attempt that was made may still land: one of this process, or of the one before it that was killed. */
   isLanding(now: number): boolean {
-    return [...this.#landing.values()].some((until) => until > now);
+    return now < this.#updatesFrom || [...this.#landing.values()].some((until) => until > now);
   }
 
   /** Rows that must be compared with the store; until then they are not sent. */

@@ -42,6 +42,12 @@ describe('outbox', () => {
     expect(sent(outbox)).toEqual([row]);
   });
 
+  it('counts what the process before may have sent as landing, so that a stop soon after its end is not called clean', () => {
+    const outbox = new Outbox({ ordinal: 3, rows: [], comparing: false, updatesFrom: 60_000 });
+    expect(outbox.isLanding(59_999)).toBe(true);
+    expect(outbox.isLanding(60_000)).toBe(false);
+  });
+
   it('holds one value per key, the newest', () => {
     const outbox = new Outbox();
     for (const row of [opened, updated, closed]) outbox.put(row);
