@@ -147,7 +147,11 @@ export class Pipeline implements OpenWindows {
       sizes: windows.sizes,
       keptMs: retentionOf(store).main,
       ready: () => this.#storeConnected && this.#claims?.held === true,
-      cut: async (signal) => Promise.all(this.#lanes.map(async ({ runner }) => runner.cut(signal))),
+      cut: async (signal) => {
+        // Every partition listens to it.
+        setMaxListeners(0, signal);
+        return Promise.all(this.#lanes.map(async ({ runner }) => runner.cut(signal)));
+      },
       figures: () => ({
         deadLetters: deadLetters.open,
         expired: this.#lanes.reduce((sum, { writer }) => sum + writer.expired, 0),

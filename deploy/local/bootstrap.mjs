@@ -1,7 +1,16 @@
 // The first step of `npm start`, `npm test` and `npm run bench`, `chaos` or `simulate`, in plain JavaScript without packages: it makes sure
 // that Node is new enough, that packages are installed and that everything is built, and then does the job.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
@@ -90,9 +99,19 @@ function build(kind) {
   const projects = kind === 'test' ? ['.'] : ['edge-agent', 'cloud-processor', 'simulator', 'deploy/local'];
   run('the build', process.execPath, ['node_modules/typescript/bin/tsc', '-b', ...projects]);
   run('the build', 'npm', ['run', 'build', '--workspaces', '--if-present', '--silent']);
+  linkPrograms();
   mkdirSync(join(root, 'node_modules/.cache'), { recursive: true });
   // What tests need holds all that programs need.
   writeFileSync(stamp, JSON.stringify(kind === 'test' ? { start: newest, test: newest } : { ...built, start: newest }));
+}
+
+/** Lets `npx floorwatch-agent` and the like find the programs: when npm installed the packages there was nothing to link to yet. */
+function linkPrograms() {
+  try {
+    accessSync(join(root, 'node_modules/.bin/floorwatch-agent'), constants.X_OK);
+  } catch {
+    run('npm rebuild', 'npm', ['rebuild', '--ignore-scripts', '--silent']);
+  }
 }
 
 function readStamp() {

@@ -43,10 +43,14 @@ export class Resources {
     return server;
   }
 
-  /** A built program as a child process; killed at the end if it still runs. */
+  /** A built program as a child process; killed at the end if it still runs. One that made Node.js warn of something fails the test. */
   program(script: string, parameters: readonly string[] = [], options: ChildProgramOptions = {}): ChildProgram {
     const program = new ChildProgram(script, parameters, options);
-    this.defer(() => program.kill9());
+    this.defer(async () => {
+      await program.kill9();
+      const warning = /^\(node:\d+\) .*$/m.exec(program.stderr)?.[0];
+      if (warning !== undefined) throw new Error(`${script} made Node.js warn: ${warning}`);
+    });
     return program;
   }
 

@@ -19,7 +19,7 @@ import { type DataDirectory, openDataDirectory } from './data-directory.ts';
 import { limits } from './limits.ts';
 import { showLine } from './log-line.ts';
 import type { LocalOptions } from './options.ts';
-import { choosePorts } from './ports.ts';
+import { choosePorts, type ChosenPorts } from './ports.ts';
 import { programs } from './programs.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -55,6 +55,7 @@ class LocalFloor {
   readonly #terminal: Terminal;
   readonly #children: ChildGroup;
   readonly #abandon = new AbortController();
+  #chosen: ChosenPorts | undefined;
 
   constructor(options: LocalOptions, data: DataDirectory, terminal: Terminal) {
     this.#options = options;
@@ -84,6 +85,7 @@ class LocalFloor {
       this.#abandon.abort(new Error('the floor is stopping'));
       await starting.catch(() => {});
       await this.#children.stop();
+      await this.#chosen?.release();
       this.#terminal.say('everything is stopped');
     }
   }
@@ -96,7 +98,8 @@ class LocalFloor {
 
   async #start(): Promise<void> {
     const { agentOnly, store, input, dataDirectory } = this.#options;
-    const ports = await choosePorts(this.#options, (message) => this.#terminal.say(message));
+    this.#chosen = await choosePorts(this.#options, (message) => this.#terminal.say(message));
+    const { ports } = this.#chosen;
     this.#terminal.say(`${this.#data.hasData ? 'going on from the data in' : 'starting afresh in'} ${dataDirectory}`);
     if (agentOnly === undefined) {
       await this.#startServer('nats-server', startNatsServer, ports.nats);
@@ -177,7 +180,8 @@ class LocalFloor {
     const { input } = this.#options;
     const url = ['--url', `mqtt://127.0.0.1:${mqtt}`];
     if (input.kind !== 'recording') {
-      return ['run', '--machines', String(input.kind === 'simulated' ? input.machines : 1), ...url];
+      const machines = String(input.kind === 'simulated' ? input.machines : 1);
+      return ['run', '--machines', machines, '--truth', join(this.#data.path, 'truth.ndjson'), ...url];
     }
     return ['replay', input.file, '--speed', input.speed, '--times', input.times, ...url];
   }

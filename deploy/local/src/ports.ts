@@ -1,4 +1,7 @@
-import { StartError } from '@floorwatch/runtime';
+import { tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+
+import { type ProcessLock, StartError, takeProcessLock } from '@floorwatch/runtime';
 import { isFreePort } from '@floorwatch/servers';
 
 import type { LocalPorts } from './config-files.ts';
@@ -16,14 +19,32 @@ export interface PortUse {
   readonly usual: number;
 }
 
-/** Chooses ports of this machine, one after the other, and never the same twice. */
+/** The ports of one floor. */
+export interface ChosenPorts {
+  readonly ports: LocalPorts;
+  /** Lets other floors choose them; call it when nothing listens there any more. */
+  readonly release: () => Promise<void>;
+}
+
+/** Where floors say which ports they have chosen; per user, because nobody may write into another's folder. */
+const RESERVED = join(tmpdir(), `floorwatch-ports-${userInfo().username}`);
+
+/**
+ * Chooses ports of this machine, one after the other, and never the same twice. A lock reserves each, because a floor that starts at the
+ * same moment would find it free as well until somebody listens there.
+ */
 class PortChooser {
   readonly #chosen = new Set<number>();
+  readonly #locks: ProcessLock[] = [];
   readonly #say: (message: string) => void;
 
   /** @param say told when a usual port is busy and another one is taken. */
   constructor(say: (message: string) => void) {
     this.#say = say;
+  }
+
+  async release(): Promise<void> {
+    await Promise.all(this.#locks.splice(0).map(async (lock) => lock.release()));
   }
 
   /** @throws StartError if the port that was asked for is busy, or all that were tried are. */
@@ -43,30 +64,56 @@ class PortChooser {
   }
 
   async #take(port: number): Promise<boolean> {
-    if (this.#chosen.has(port) || !(await isFreePort(port))) return false;
+    if (this.#chosen.has(port) || !(await isFreePort(port)) || !(await this.#reserve(port))) return false;
     this.#chosen.add(port);
     return true;
   }
+
+  async #reserve(port: number): Promise<boolean> {
+    try {
+      const taken = await takeProcessLock(join(RESERVED, String(port)));
+      if ('lock' in taken) this.#locks.push(taken.lock);
+      return 'lock' in taken;
+    } catch {
+      // Where nothing can be reserved, that the port is free has to do.
+      return true;
+    }
+  }
 }
 
-/** Chooses a port for all that will listen. */
+/**
+ * Chooses a port for all that will listen.
+ *
+ * @throws StartError if one that was asked for is busy.
+ */
 export async function choosePorts(
   { ports, store, agentOnly }: LocalOptions,
   say: (message: string) => void,
-): Promise<LocalPorts> {
+): Promise<ChosenPorts> {
   const chooser = new PortChooser(say);
   const whole = agentOnly === undefined;
   const choose = async (needed: boolean, use: PortUse): Promise<number> => (needed ? chooser.choose(use) : use.usual);
-  return {
-    page: await choose(whole, { what: 'the page', option: '--port', asked: ports.page, usual: 8080 }),
-    mqtt: await choose(true, { what: 'MQTT', option: '--mqtt-port', asked: ports.mqtt, usual: 1883 }),
-    agent: await choose(true, { what: "the agent's status", option: '--agent-port', asked: ports.agent, usual: 9464 }),
-    nats: await choose(whole, { what: 'nats-server', option: '--nats-port', asked: ports.nats, usual: 4222 }),
-    influx: await choose(whole && store === 'influxdb', {
-      what: 'influxd',
-      option: '--influx-port',
-      asked: ports.influx,
-      usual: 8086,
-    }),
-  };
+  try {
+    const chosen: LocalPorts = {
+      page: await choose(whole, { what: 'the page', option: '--port', asked: ports.page, usual: 8080 }),
+      mqtt: await choose(true, { what: 'MQTT', option: '--mqtt-port', asked: ports.mqtt, usual: 1883 }),
+      agent: await choose(true, {
+        what: "the agent's status",
+        option: '--agent-port',
+        asked: ports.agent,
+        usual: 9464,
+      }),
+      nats: await choose(whole, { what: 'nats-server', option: '--nats-port', asked: ports.nats, usual: 4222 }),
+      influx: await choose(whole && store === 'influxdb', {
+        what: 'influxd',
+        option: '--influx-port',
+        asked: ports.influx,
+        usual: 8086,
+      }),
+    };
+    return { ports: chosen, release: async () => chooser.release() };
+  } catch (error) {
+    await chooser.release();
+    throw error;
+  }
 }

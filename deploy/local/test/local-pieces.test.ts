@@ -71,9 +71,12 @@ describe('ports', () => {
     await occupy(9464).catch(() => {});
     const said: string[] = [];
     const options = read('--port', String(await freePort()), '--mqtt-port', String(await freePort()));
-    const { agent } = await choosePorts(options, (message) => said.push(message));
-    expect(agent).toBeGreaterThan(9464);
-    expect(said.join('\n')).toContain(`port 9464 is in use by another program; the agent's status takes ${agent}`);
+    const { ports, release } = await choosePorts(options, (message) => said.push(message));
+    resources.defer(release);
+    expect(ports.agent).toBeGreaterThan(9464);
+    expect(said.join('\n')).toContain(
+      `port 9464 is in use by another program; the agent's status takes ${ports.agent}`,
+    );
   });
 
   it('a busy port that was asked for is an error that names the option', async () => {
@@ -82,6 +85,25 @@ describe('ports', () => {
     await expect(choosePorts(read('--port', String(busy)), () => {})).rejects.toThrow(
       `--port: port ${busy} for the page is already in use; stop the program that uses it, or choose another one with --port`,
     );
+  });
+
+  it('floors that start at the same moment take different ports, although nobody listens yet', async () => {
+    const options = read('--agent-only');
+    const floors = await Promise.all([1, 2, 3].map(async () => choosePorts(options, () => {})));
+    for (const { release } of floors) resources.defer(release);
+    for (const use of ['mqtt', 'agent'] as const) {
+      expect(new Set(floors.map(({ ports }) => ports[use])).size).toBe(3);
+    }
+  });
+
+  it('a port that was asked for is given again when its floor has ended', async () => {
+    const options = read('--agent-only', '--mqtt-port', String(await freePort()));
+    const first = await choosePorts(options, () => {});
+    await expect(choosePorts(options, () => {})).rejects.toThrow('--mqtt-port: port');
+    await first.release();
+    const second = await choosePorts(options, () => {});
+    resources.defer(second.release);
+    expect(second.ports.mqtt).toBe(first.ports.mqtt);
   });
 
   it('the same port is never given twice', async () => {
