@@ -12,7 +12,7 @@ import { PanelBuilder as TimeseriesBuilder } from '@grafana/grafana-foundation-s
 
 import { type DashboardModel, dashboardModel } from './dashboard-model.ts';
 import { DATA_SOURCE, fluxTarget, OPEN_SINCE_MAX, orElse, ROWS, select, SENSOR_TAGS, toTime } from './flux-query.ts';
-import { COLOURS, columns, inWords, SENSOR_LINK, SEVERITY_WORDS, STATE_WORDS } from './looks.ts';
+import { ANOMALY_HEADINGS, COLOURS, columns, inWords, SENSOR_LINK, SEVERITY_WORDS, STATE_WORDS } from './looks.ts';
 import { nameVariable, sizeVariable } from './variables.ts';
 
 const FLOOR = ['site', 'gateway'] as const;
@@ -23,18 +23,7 @@ const UNKNOWN_AFTER = '10m';
 const OPEN_ANOMALIES = `${select({
   measurement: 'anomaly',
   tags: FLOOR,
-  fields: [
-    'phase',
-    'severity',
-    'explanation',
-    'unit',
-    'value',
-    'worst_value',
-    'expected_low',
-    'expected_high',
-    'score',
-    'readings',
-  ],
+  fields: ['phase', 'severity', ...Object.keys(ANOMALY_HEADINGS)],
   lookBack: OPEN_SINCE_MAX,
 })}
 ${ROWS}
@@ -164,14 +153,7 @@ export function floorOverview(): DashboardModel {
             device: 'Device',
             metric: 'Metric',
             kind: 'Kind',
-            value: 'Value',
-            worst_value: 'Worst',
-            unit: 'Unit',
-            expected_low: 'Expected from',
-            expected_high: 'Expected to',
-            score: 'Score',
-            readings: 'Readings',
-            explanation: 'Why',
+            ...ANOMALY_HEADINGS,
           }),
         )
         .overrideByName('Severity', inWords(SEVERITY_WORDS))

@@ -43,6 +43,18 @@ export const columns = (headings: Readonly<Record<string, string>>): DataTransfo
   },
 });
 
+/** What a table of anomalies says of each after where and when it was, as fields of the store and their headings. */
+export const ANOMALY_HEADINGS = {
+  value: 'Value',
+  worst_value: 'Worst',
+  unit: 'Unit',
+  expected_low: 'Expected from',
+  expected_high: 'Expected to',
+  score: 'Score',
+  readings: 'Readings',
+  explanation: 'Why',
+} as const;
+
 /** Leads from a row of a table to its sensor, in the same time range. */
 export const SENSOR_LINK: DynamicConfigValue = {
   id: 'links',

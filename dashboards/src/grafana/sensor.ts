@@ -10,7 +10,7 @@ import { PanelBuilder as TimeseriesBuilder } from '@grafana/grafana-foundation-s
 
 import { type DashboardModel, dashboardModel } from './dashboard-model.ts';
 import { DATA_SOURCE, fluxTarget, OPEN_SINCE_MAX, orElse, ROWS, select, SENSOR_TAGS, toTime } from './flux-query.ts';
-import { COLOURS, columns, inWords, SEVERITY_WORDS } from './looks.ts';
+import { ANOMALY_HEADINGS, COLOURS, columns, inWords, SEVERITY_WORDS } from './looks.ts';
 import { nameVariable, sizeVariable } from './variables.ts';
 
 /** Windows that one chart shows; for a longer range a longer window says more. */
@@ -34,19 +34,7 @@ const keep = (fields: readonly string[]): string => {
 const EPISODES = `${select({
   measurement: 'anomaly',
   tags: SENSOR_TAGS,
-  fields: [
-    'phase',
-    'severity',
-    'explanation',
-    'unit',
-    'event_time',
-    'value',
-    'worst_value',
-    'expected_low',
-    'expected_high',
-    'score',
-    'readings',
-  ],
+  fields: ['phase', 'severity', 'event_time', ...Object.keys(ANOMALY_HEADINGS)],
   lookBack: OPEN_SINCE_MAX,
 })}
 ${ROWS}
@@ -147,14 +135,7 @@ export function sensor(): DashboardModel {
             severity: 'Severity',
             kind: 'Kind',
             detector: 'Detector',
-            value: 'Value',
-            worst_value: 'Worst',
-            unit: 'Unit',
-            expected_low: 'Expected from',
-            expected_high: 'Expected to',
-            score: 'Score',
-            readings: 'Readings',
-            explanation: 'Why',
+            ...ANOMALY_HEADINGS,
           }),
         )
         .overrideByName('Severity', inWords(SEVERITY_WORDS))

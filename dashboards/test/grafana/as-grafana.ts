@@ -41,3 +41,29 @@ export function filledIn(query: string, context: GrafanaContext): string {
 
 /** Grafana's format "regex". */
 const escaped = (value: string): string => value.replaceAll(/[\\^$*+?.()|[\]{}/]/g, String.raw`\$&`);
+
+/** A query as Grafana sends it; the SDK's types of queries are wider than what is in the files. */
+export interface FluxTarget {
+  readonly refId: string;
+  readonly query: string;
+  readonly datasource: unknown;
+}
+
+/** The query of an annotation or of one target of a panel. @throws Error if it is none. */
+export function fluxTarget(target: unknown): FluxTarget {
+  if (!isFluxTarget(target)) throw new Error(`${JSON.stringify(target)} is no query in Flux`);
+  return target;
+}
+
+const isFluxTarget = (target: unknown): target is FluxTarget =>
+  typeof target === 'object' &&
+  target !== null &&
+  'datasource' in target &&
+  'refId' in target &&
+  typeof target.refId === 'string' &&
+  'query' in target &&
+  typeof target.query === 'string';
+
+/** The queries of a panel. */
+export const targetsOf = ({ targets = [] }: { readonly targets?: readonly unknown[] }): readonly FluxTarget[] =>
+  targets.map(fluxTarget);

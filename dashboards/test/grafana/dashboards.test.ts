@@ -7,15 +7,10 @@ import { parse } from 'yaml';
 import type { DashboardModel } from '../../src/grafana/dashboard-model.ts';
 import { grafanaDashboards, grafanaFiles } from '../../src/grafana/files.ts';
 import { DATA_SOURCE } from '../../src/grafana/flux-query.ts';
+import { fluxTarget, targetsOf } from './as-grafana.ts';
 
 const folder = new URL('../../grafana/', import.meta.url);
 const committed = (name: string): string => readFileSync(new URL(name, folder), 'utf8');
-
-interface Target {
-  readonly refId: string;
-  readonly datasource: unknown;
-  readonly query: string;
-}
 
 describe('the committed dashboards', () => {
   it('are what the code makes: run "npm run build:grafana -w dashboards" after a change', () => {
@@ -36,7 +31,7 @@ describe.each(Object.entries(grafanaDashboards()))('%s', (name, built) => {
   const panels = dashboard.panels.map((panel) => ({
     ...panel,
     gridPos: panel.gridPos!,
-    targets: panel.targets as unknown as Target[],
+    targets: targetsOf(panel),
   }));
 
   it('names a version of the model, and can be read but not edited', () => {
@@ -72,7 +67,7 @@ describe.each(Object.entries(grafanaDashboards()))('%s', (name, built) => {
     for (const asker of [...panels, ...queryVariables, ...annotations]) expect(asker.datasource).toEqual(DATA_SOURCE);
     const targets = [
       ...panels.flatMap((panel) => panel.targets),
-      ...annotations.map((a) => a.target as unknown as Target),
+      ...annotations.map((annotation) => fluxTarget(annotation.target)),
     ];
     for (const target of targets) {
       expect(target.datasource).toEqual(DATA_SOURCE);

@@ -9,7 +9,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { Floor, GATEWAY } from '../../../tests/e2e/floor.ts';
 import { resourcesPerSuite, waitFor } from '../../../tests/support/index.ts';
 import type { DashboardModel } from '../../src/grafana/dashboard-model.ts';
-import { type Choice, filledIn } from './as-grafana.ts';
+import { type Choice, filledIn, fluxTarget, targetsOf } from './as-grafana.ts';
 
 const influxd = await lookForServer('influxd');
 const suffix = influxd === undefined ? ' (skipped: no influxd was found)' : '';
@@ -22,9 +22,6 @@ const START = END - 120 * MINUTE;
 const SENSOR = { ...GATEWAY, device: 'press 1', metric: 'temperature' };
 
 type Row = Readonly<Record<string, unknown>>;
-
-const targetsOf = (panel: DashboardModel['panels'][number]): readonly { refId: string; query: string }[] =>
-  panel.targets as unknown as { refId: string; query: string }[];
 
 describe.skipIf(influxd === undefined)(
   `the queries of the committed dashboards, on what came from MQTT${suffix}`,
@@ -116,7 +113,7 @@ describe.skipIf(influxd === undefined)(
             .map((variable) => ({ name: `$${variable.name}`, flux: variable.query as string })),
           ...annotations.list.map((annotation) => ({
             name: `@${annotation.name}`,
-            flux: (annotation.target as unknown as { query: string }).query,
+            flux: fluxTarget(annotation.target).query,
           })),
         ];
         expect(queries.length).toBeGreaterThan(5);

@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import type { DashboardModel } from '../../src/grafana/dashboard-model.ts';
 import { grafanaDashboards } from '../../src/grafana/files.ts';
-import { type Choice, filledIn } from './as-grafana.ts';
+import { type Choice, filledIn, fluxTarget, targetsOf } from './as-grafana.ts';
 import { asTag, ELSEWHERE, END, HOT, MINUTE, ODD, sampleFloor, SILENT, sizeLabels, START } from './sample-floor.ts';
 
 const influxd = await lookForServer('influxd');
@@ -27,9 +27,6 @@ interface Answer {
   readonly rows: readonly Readonly<Record<string, unknown>>[];
   readonly types: Readonly<Record<string, string>>;
 }
-
-const targetsOf = (panel: DashboardModel['panels'][number]): readonly { refId: string; query: string }[] =>
-  panel.targets as unknown as { refId: string; query: string }[];
 
 const time = 'dateTime:RFC3339';
 const sensorColumns = { site: 'string', gateway: 'string', device: 'string', metric: 'string' } as const;
@@ -328,8 +325,7 @@ describe.skipIf(influxd === undefined)(
       it('mark its anomalies, with those that began before', async () => {
         const annotation = sensor!.annotations.list[0]!;
         asked.add(`${sensor!.uid}/@${annotation.name}`);
-        const marks = (choice: Choice): Promise<Answer> =>
-          ask((annotation.target as unknown as { query: string }).query, choice);
+        const marks = (choice: Choice): Promise<Answer> => ask(fluxTarget(annotation.target).query, choice);
         const hot = await marks(one(HOT));
         expect(hot.types).toEqual({ time, timeEnd: time, title: 'string', text: 'string', tags: 'string' });
         expect(hot.rows).toMatchObject([
