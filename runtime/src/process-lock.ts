@@ -31,11 +31,12 @@ export type LockAttempt = { readonly lock: ProcessLock } | { readonly holder: nu
  * dies in any way, so none is ever left behind and none has to be judged by its age; and it holds between containers that share the
  * folder on one machine, where process ids would mislead.
  *
- * @param folder made if it is missing.
+ * @param folder made if it is missing, for this user and its group only.
  * @throws the system's error if the folder can't be made or written.
  */
 export async function takeProcessLock(folder: string): Promise<LockAttempt> {
-  await mkdir(folder, { recursive: true });
+  // What programs keep is nobody else's on this machine.
+  await mkdir(folder, { recursive: true, mode: 0o750 });
   // Kept open as long as the lock is held: the address may lead through it.
   const opened = process.platform === 'win32' ? undefined : await open(folder, 'r');
   const address = lockAddress(folder, opened);

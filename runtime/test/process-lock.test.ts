@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFile } from 'node:fs/promises';
+import { stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
 import { describe, expect, it } from 'vitest';
@@ -68,6 +68,13 @@ describe('process lock', () => {
     const locks = attempts.flatMap((attempt) => ('lock' in attempt ? [attempt.lock] : []));
     expect(locks).toHaveLength(1);
     for (const lock of locks) await lock.release();
+  });
+
+  it('makes folders that nobody else on the machine may look into', async () => {
+    const folder = path.join(await resources.directory(), 'data');
+    const lock = await taken(folder);
+    resources.defer(() => lock.release());
+    expect((await stat(folder)).mode & 0o007).toBe(0);
   });
 
   it('fails with the reason of the system where no folder can be made', async () => {

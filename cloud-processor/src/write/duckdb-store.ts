@@ -75,7 +75,7 @@ export class DuckdbStore implements Store {
     if (this.#writer !== undefined) return;
     const { file, memoryLimitMb } = this.#config;
     try {
-      await mkdir(dirname(file), { recursive: true });
+      await mkdir(dirname(file), { recursive: true, mode: 0o750 });
       // The cache makes two stores of one process share the file; DuckDB's own lock is between processes only.
       this.#instance = await DuckDBInstance.fromCache(file, { memory_limit: `${memoryLimitMb}MiB` });
       this.#writer = await this.#instance.connect();
