@@ -30,6 +30,10 @@ export const processorLimits = {
   lateWindowsPerPartitionMax: 100_000,
   /** Stretches of lost readings remembered per gateway; the closest ones are joined beyond it. */
   lostRangesPerGatewayMax: 1_000,
+  /** How long they are remembered behind the seal: for devices that come back after as long as a stream holds by default, and a day. */
+  lostKeptMs: days(8),
+  /** The longest of them whose sealed windows are marked: about 1,600 rows of a sensor are read, and written once. */
+  lostSealedMsMax: days(1),
   /** Stretches of numbers that one gateway declared lost, for `verify`; the two oldest are told as one beyond it. */
   lostNumbersPerGatewayMax: 200,
   /** Numbers that are missing are asked for every few seconds; after so long without a sign of the epoch, `verify` calls it wrong. */

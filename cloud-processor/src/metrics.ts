@@ -131,6 +131,18 @@ export function createMetrics(pipeline: Pipeline): Registry {
     [],
     sum(({ runner }) => runner.partition.windows.lateWindows.known),
   );
+  counter(
+    'windows_marked',
+    'Sealed windows marked incomplete because their gateway declared readings lost afterwards',
+    [],
+    sum(({ corrector }) => corrector.marker.windows),
+  );
+  counter(
+    'losses_unmarked',
+    'Stretches of lost readings too long to mark the windows that had been sealed',
+    [],
+    sum(({ runner }) => runner.partition.windows.shared.lossesTooLong),
+  );
   counter('refused_readings', 'Readings that found no place in a window', ['reason'], () => {
     const reasons = new Map<string, number>();
     for (const { runner } of pipeline.lanes) {

@@ -55,6 +55,8 @@ export function assemblePartition(options: {
     sensorsPerGatewayMax: processorLimits.sensorsPerGatewayMax,
     openWindowsMax: processorLimits.openWindowsPerPartitionMax,
     lostRangesPerGatewayMax: processorLimits.lostRangesPerGatewayMax,
+    lostKept: processorLimits.lostKeptMs,
+    lostSealedMax: processorLimits.lostSealedMsMax,
     lateWindowsMax: processorLimits.lateWindowsPerPartitionMax,
     lateRollupsMax: processorLimits.lateRollupsPerPartitionMax,
   };
@@ -83,7 +85,7 @@ export function assemblePartition(options: {
     logger,
     settle: () => partition.settle(),
   });
-  const corrector = new LateCorrector(runner.lateTarget, store, logger);
+  const corrector = new LateCorrector({ target: partition, store, logger, ready: () => runner.mayCorrect });
   const comparer = isPrevious ? new StoreComparer(partition.outbox, store, logger) : undefined;
   const config = { windows, sequence };
   return { config, runner, writer, corrector, comparer, readableFrom, reader: undefined };

@@ -9,8 +9,6 @@ import type { SafeFloors } from './floors/safe-floors.ts';
 import { processorLimits } from './limits.ts';
 import type { Partition } from './partition.ts';
 import { ALARM_CAUSES } from './sequence/alarms.ts';
-import type { LateTarget } from './write/late-corrector.ts';
-import { rowKey } from './write/row-key.ts';
 
 const NANOS_PER_MS = 1_000_000n;
 
@@ -128,17 +126,9 @@ export class PartitionRunner {
     });
   }
 
-  /** The partition as the corrector of late readings sees it. */
-  get lateTarget(): LateTarget {
-    const { partition } = this;
-    return {
-      number: partition.number,
-      lateGroups: () => partition.windows.lateWindows.groups(),
-      unsent: (window) => partition.outbox.get(rowKey({ table: 'window', ...window })),
-      ready: () =>
-        performance.now() >= this.#storeReadableFrom && partition.outbox.size < processorLimits.outboxRowsMax,
-      correct: (group, bases) => partition.correct(group, bases),
-    };
+  /** Whether the store may be read and corrected windows may go into the outbox. */
+  get mayCorrect(): boolean {
+    return performance.now() >= this.#storeReadableFrom && this.partition.outbox.size < processorLimits.outboxRowsMax;
   }
 
   /** The partition as the reader sees it. */

@@ -21,7 +21,8 @@ import type { Sequencer, SequencerLimits, SourceSnapshot } from './sequence/sequ
 import type { LateGroup } from './window/late-windows.ts';
 import type { GatewayReach } from './window/reach.ts';
 import type { WindowConfig } from './window/window-config.ts';
-import type { WindowOperator } from './window/window-operator.ts';
+import type { SealedLoss, WindowOperator } from './window/window-operator.ts';
+import { markedIncomplete } from './write/incomplete-marker.ts';
 import { Outbox, type OutboxStart } from './write/outbox.ts';
 
 /** A message of the stream. */
@@ -148,6 +149,24 @@ export class Partition {
       const corrected = this.windows.lateWindows.correct(sensor, size, start, bases.get(start));
       if (corrected !== undefined) this.outbox.put(corrected);
     }
+    this.#dirty = true;
+  }
+
+  /** Marks sealed windows incomplete. */
+  mark(rows: readonly WindowRow[]): void {
+    for (const row of rows) this.outbox.put(markedIncomplete(row));
+    this.#dirty = true;
+  }
+
+  /** All sealed windows of a stretch are marked. */
+  marked(loss: SealedLoss): void {
+    this.windows.marked(loss);
+    this.#dirty = true;
+  }
+
+  /** The sealed windows of a stretch are to be marked once more, because some of them were made again. */
+  markAgain(loss: SealedLoss): void {
+    this.windows.markAgain(loss);
     this.#dirty = true;
   }
 

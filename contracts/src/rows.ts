@@ -40,7 +40,7 @@ export interface RecordPlace {
 /** A sealed window. Key: sensor, size, start. */
 export interface WindowRow extends WindowFields {
   readonly table: 'window';
-  /** 0 when first sealed; each record with late readings that is merged into it counts one up. */
+  /** 0 when first sealed; counts one up with each record with late readings that is merged into it, and with a mark that comes later. */
   readonly revision: number;
   /**
    * The last record that was merged into it: what a repeat of that record or an earlier one brings is in it already. Absent

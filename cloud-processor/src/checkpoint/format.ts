@@ -201,6 +201,7 @@ const lineSchema = z.discriminatedUnion('kind', [
     newestEnd: instant,
     lostSince: instant.nullable(),
     lost: z.array(pair(instant, instant)),
+    lostSealed: z.array(pair(instant, instant)).exactOptional(),
     completeFrom: z.array(pair(instant, instant)),
     reach: z.array(pair(z.number(), z.number())).exactOptional(),
     sensors: z.array(z.object({ device: z.string(), metric: z.string(), unit: z.string().exactOptional() })),

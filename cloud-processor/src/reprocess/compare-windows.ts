@@ -5,7 +5,8 @@ import { durationMs, epochMs, gatewayKey, type Row, type WindowRow } from '@floo
 import { processorLimits } from '../limits.ts';
 import type { LateWindows } from '../window/late-windows.ts';
 import { orderOf } from '../window/record-order.ts';
-import { readWindows, stretches } from '../write/read-windows.ts';
+import { markedIncomplete } from '../write/incomplete-marker.ts';
+import { readWindows, stretches, windowPages } from '../write/read-windows.ts';
 import { rowKey } from '../write/row-key.ts';
 import type { Store } from '../write/store.ts';
 import { type ReplayOutput, unsentOf } from './replay-output.ts';
@@ -131,18 +132,10 @@ export class WindowComparison {
     const { sensor, size } = rows[0]!;
     const starts = [...new Set(rows.map(({ start }) => start))].sort((a, b) => a - b);
     for (const [first, last] of stretches(starts, size)) {
-      for (let after: string | null | undefined; after !== null;) {
-        const page = await this.#store.windowsByTime({
-          site: sensor.site,
-          gateway: sensor.gateway,
-          size,
-          from: epochMs(first),
-          to: epochMs(last + 1),
-          limit: processorLimits.readWindowsMax,
-          ...(after === undefined ? {} : { after }),
-        });
-        for (const row of page.items) if (wanted.has(rowKey(row))) found.set(rowKey(row), row);
-        after = page.next;
+      const { site, gateway } = sensor;
+      const range = { from: epochMs(first), to: epochMs(last + 1) };
+      for await (const page of windowPages(this.#store, { site, gateway, size, ...range })) {
+        for (const row of page) if (wanted.has(rowKey(row))) found.set(rowKey(row), row);
       }
     }
     return found;
@@ -165,7 +158,7 @@ export class WindowComparison {
     if (newest !== undefined && newest.aggregate.n > row.aggregate.n) {
       // Merging only adds readings, so something is missing in the new one.
       this.#counts.kept += 1;
-    } else if (isDeepStrictEqual(newest, row)) this.#counts.same += 1;
+    } else if (isDeepStrictEqual(newest, row) || isMarked(newest, row)) this.#counts.same += 1;
     else {
       if (!this.#written.has(key)) this.#counts[newest === undefined ? 'missing' : 'changed'] += 1;
       if (this.#written.size < processorLimits.replayedWindowsKeptMax) this.#written.add(key);
@@ -183,6 +176,10 @@ export class WindowComparison {
 
 /** What tells a window from others. */
 export type WindowName = Pick<WindowRow, 'sensor' | 'size' | 'start'>;
+
+/** Whether `newest` is `row` with the mark that it gets when a gap comes after the seal, and that is put on all such windows at the end. */
+const isMarked = (newest: WindowRow | undefined, row: WindowRow): boolean =>
+  !row.incomplete && isDeepStrictEqual(newest, markedIncomplete(row));
 
 const keyOf = (window: WindowName): string => rowKey({ table: 'window', ...window });
 

@@ -18,6 +18,7 @@ import type { LiveState, StreamMessage } from '../partition.ts';
 import { anomalyRow, gatewayRow } from '../rows.ts';
 import type { Judgement, SequencerLimits, SourceName, SourceSnapshot } from '../sequence/sequencer.ts';
 import type { WindowConfig } from '../window/window-config.ts';
+import type { SealedLoss } from '../window/window-operator.ts';
 import type { HeldNumbers } from './held-numbers.ts';
 import type { ToldRow } from './compare-rows.ts';
 import { planReplay, type ReplayPlan } from './replay-plan.ts';
@@ -92,6 +93,11 @@ export class Replay {
   /** Late readings that wait for their windows, to be corrected as the live state does it. */
   get lateWindows(): Fold['windows']['lateWindows'] {
     return this.#fold.windows.lateWindows;
+  }
+
+  /** Where sealed windows are to be marked incomplete, once all of them are in the store. */
+  get losses(): readonly SealedLoss[] {
+    return this.#fold.windows.losses();
   }
 
   /** Late readings so far, see `WindowSnapshot`; undefined if some were forgotten at the limit. */

@@ -3,7 +3,7 @@ import { pause } from '@floorwatch/runtime';
 
 import { processorLimits } from '../limits.ts';
 import type { Lane } from '../partition-parts.ts';
-import type { LiveState, StreamMessage } from '../partition.ts';
+import type { LiveState, Partition, StreamMessage } from '../partition.ts';
 import type { Store } from '../write/store.ts';
 import { RowComparison, timeOf } from './compare-rows.ts';
 import { WindowComparison, type WindowName } from './compare-windows.ts';
@@ -122,18 +122,20 @@ async function comeToRest(job: PartitionJob, signal: AbortSignal): Promise<void>
     job,
     () => {
       if (!runner.resting) reader?.lookAgain();
-      return (
-        runner.resting && partition.windows.lateWindows.rollups === 0 && partition.outbox.size === 0 && !partition.dirty
-      );
+      return runner.resting && unfinishedIn(partition) === 0 && !partition.dirty;
     },
     signal,
   );
 }
 
+/** What is on its way to the store, or waits for it. */
+const unfinishedIn = ({ outbox, windows }: Partition): number =>
+  outbox.size + windows.lateWindows.rollups + windows.losses().length;
+
 /** @throws ReprocessError if nothing gets better for too long. */
 async function waitUntil({ lane, tell }: PartitionJob, holds: () => boolean, signal: AbortSignal): Promise<void> {
   const { partition } = lane.runner;
-  const left = (): number => partition.outbox.size + partition.windows.lateWindows.rollups;
+  const left = (): number => unfinishedIn(partition);
   let [least, since] = [left(), performance.now()];
   while (!holds()) {
     signal.throwIfAborted();
@@ -204,7 +206,8 @@ async function replayAll(
   }
   job.unfinished(replay.unfinished());
   tell({ phase: 'writing', position: through, through });
-  await waitUntil({ ...job, tell: () => undefined }, () => partition.outbox.size === 0, signal);
+  if (!output.isDry) for (const loss of replay.losses) partition.markAgain(loss);
+  await waitUntil({ ...job, tell: () => undefined }, () => unfinishedIn(partition) === 0, signal);
 }
 
 function lateRow(key: string, readings: number): Extract<Row, { table: 'late' }> | undefined {

@@ -29,6 +29,8 @@ export interface GatewaySnapshot extends GatewayName {
   readonly newestEnd: number;
   readonly lostSince: number | null;
   readonly lost: readonly LostRange[];
+  /** Where sealed windows are to be marked incomplete. Absent: nowhere, or an older release wrote this. */
+  readonly lostSealed?: readonly LostRange[];
   /** Per window size the instant before which a window of that size may lack readings, because the size was not yet configured. */
   readonly completeFrom: readonly (readonly [size: number, from: number])[];
   /** See `Reach`. Absent: an older release wrote this. */
@@ -65,6 +67,8 @@ export class GatewayWindows {
   readonly #shared: WindowShared;
   readonly #slots: SensorSlots;
   readonly #lost: LostRanges;
+  /** The parts of what was lost that lay behind the seal then, until the windows there are marked. */
+  readonly #lostSealed: LostRanges;
   readonly #reach: Reach;
   /** The configured sizes, and behind them those that are no longer configured but still have open windows. */
   readonly #tracks: Track[];
@@ -81,6 +85,7 @@ export class GatewayWindows {
     this.#shared = shared;
     this.#slots = new SensorSlots(this.name, config.sensorsPerGatewayMax);
     this.#lost = new LostRanges(config.lostRangesPerGatewayMax, from?.lost);
+    this.#lostSealed = new LostRanges(config.lostRangesPerGatewayMax, from?.lostSealed);
     this.#reach = new Reach(from?.reach);
     if (from !== undefined) {
       this.#watermark = from.watermark === null ? undefined : epochMs(from.watermark);
@@ -226,7 +231,7 @@ export class GatewayWindows {
       const sealed = [...track.panes.values()].filter((pane) => pane.end <= sealedTo).sort((a, b) => a.start - b.start);
       for (const pane of sealed) this.#seal(track, pane, out);
     }
-    this.#lost.forget(sealedTo - Math.max(...this.#tracks.map((track) => track.size)));
+    this.#lost.forget(sealedTo - this.#config.lostKept);
   }
 
   #seal(track: Track, pane: Pane, out: Collector<WindowRow>): void {
@@ -241,8 +246,32 @@ export class GatewayWindows {
 
   /** Readings are lost. `range`: between which event times, both ends included; null: nobody knows. */
   lose(range: LostRange | null): void {
-    if (range === null) this.#lostSince ??= this.#sealedTo;
-    else this.#lost.add(range[0], range[1]);
+    if (range === null) {
+      this.#lostSince ??= this.#sealedTo;
+      return;
+    }
+    const [from, to] = range;
+    this.#lost.add(from, to);
+    const isAnySealed = this.#tracks.some(({ size }) => Math.floor(from / size) * size + size <= this.#sealedTo);
+    if (!isAnySealed) return;
+    const lastSealed = Math.min(to, this.#sealedTo - 1);
+    if (lastSealed - from < this.#config.lostSealedMax) this.#lostSealed.add(from, lastSealed);
+    else this.#shared.lossesTooLong++;
+  }
+
+  /** Where sealed windows are to be marked incomplete, and of which sizes they are. */
+  get lostSealed(): { readonly ranges: readonly LostRange[]; readonly sizes: readonly number[] } {
+    return { ranges: this.#lostSealed.all(), sizes: this.#tracks.map(({ size }) => size) };
+  }
+
+  /** Sealed windows in `range` are to be marked once more. */
+  markAgain(range: LostRange): void {
+    this.#lostSealed.add(range[0], range[1]);
+  }
+
+  /** The sealed windows in `range` are marked. */
+  marked(range: LostRange): void {
+    this.#lostSealed.remove(range);
   }
 
   /** The open windows of one sensor and size, oldest first. */
@@ -317,6 +346,7 @@ export class GatewayWindows {
       newestEnd: this.#newestEnd,
       lostSince: this.#lostSince ?? null,
       lost: this.#lost.all(),
+      ...(this.#lostSealed.all().length > 0 && { lostSealed: this.#lostSealed.all() }),
       completeFrom: this.#tracks
         .slice(0, this.#config.sizes.length)
         .map((track) => [track.size, track.completeFrom] as const),

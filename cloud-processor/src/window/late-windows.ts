@@ -9,7 +9,7 @@ export interface LateWindowName {
   readonly unit: string | undefined;
   readonly size: number;
   readonly start: number;
-  /** Whether readings of it are known to be lost; counts where the store has no such window. */
+  /** Whether readings of it were known to be lost when the first of these came; counts where it has no value yet. */
   readonly incomplete: boolean;
 }
 
@@ -142,7 +142,7 @@ export class LateWindows {
       ...(hash !== undefined && { hash }),
       revision,
       through: placeOf(newest),
-      incomplete: base?.incomplete === true || name.incomplete,
+      incomplete: base === undefined ? name.incomplete : base.incomplete,
     };
   }
 

@@ -26,9 +26,20 @@ export class LostRanges {
     if (this.#ranges.length > this.#max) this.#joinClosest();
   }
 
+  /** Takes back a range that stands for itself; nothing happens if others have joined it since. */
+  remove([from, to]: LostRange): void {
+    this.#ranges = this.#ranges.filter((range) => range[0] !== from || range[1] !== to);
+  }
+
   /** Whether [start, end) overlaps a range. */
   touch(start: number, end: number): boolean {
-    return this.#ranges.some(([from, to]) => from < end && to >= start);
+    // Mostly the last ones matter, and the first that ends before `start` ends the search.
+    for (let index = this.#ranges.length - 1; index >= 0; index--) {
+      const [from, to] = this.#ranges[index]!;
+      if (to < start) return false;
+      if (from < end) return true;
+    }
+    return false;
   }
 
   /** Forgets ranges that end before `horizon`. */

@@ -13,6 +13,10 @@ export interface WindowConfig {
   readonly sensorsPerGatewayMax: number;
   readonly openWindowsMax: number;
   readonly lostRangesPerGatewayMax: number;
+  /** How long a stretch of lost readings is remembered behind the seal, so that late readings that begin a window there mark it. */
+  readonly lostKept: DurationMs;
+  /** The longest stretch of lost readings whose sealed windows are marked. */
+  readonly lostSealedMax: DurationMs;
   readonly lateWindowsMax: number;
   /** Late rollups that may wait for the store, each counted once per size. */
   readonly lateRollupsMax: number;
@@ -26,6 +30,8 @@ export class WindowShared {
   readonly lateWindows: LateWindows;
   /** Late readings since the start, by gateway and size. */
   readonly lateReadings = new Map<string, GatewayName & { readonly size: number; readings: number }>();
+  /** Stretches of lost readings since the start that were too long to mark the windows that had been sealed. */
+  lossesTooLong = 0;
   /** Readings that found no place in a window since the start, by reason. */
   readonly refusedReadings = new Map<string, number>();
 

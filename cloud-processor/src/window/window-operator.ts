@@ -27,6 +27,14 @@ export interface WindowSnapshot {
   readonly lateWindows: readonly LateWindowSnapshot[];
 }
 
+/** A stretch in which a gateway lost readings of windows that had been sealed, see `LostRange`. */
+export interface SealedLoss {
+  readonly gateway: GatewayName;
+  readonly range: LostRange;
+  /** Of the windows that are to be marked. */
+  readonly sizes: readonly number[];
+}
+
 /**
  * Folds rollups into tumbling windows of event time, several sizes at once, for all gateways of a partition. Pure: the same calls in
  * the same order give the same rows, bit by bit.
@@ -50,7 +58,7 @@ export class WindowOperator {
     return this.#shared.openWindows;
   }
 
-  get shared(): Readonly<Pick<WindowShared, 'lateReadings' | 'refusedReadings' | 'late'>> {
+  get shared(): Readonly<Pick<WindowShared, 'lateReadings' | 'refusedReadings' | 'late' | 'lossesTooLong'>> {
     return this.#shared;
   }
 
@@ -108,6 +116,23 @@ export class WindowOperator {
   /** Readings of the gateway are lost: its windows in `range` (null: unknown) are incomplete. */
   lose(name: GatewayName, range: LostRange | null): void {
     this.#gateway(name)?.lose(range);
+  }
+
+  /** Where sealed windows are to be marked incomplete, until {@link marked} is told. */
+  losses(): readonly SealedLoss[] {
+    return [...this.#gateways.values()].flatMap(({ name, lostSealed: { ranges, sizes } }) =>
+      ranges.map((range) => ({ gateway: name, range, sizes })),
+    );
+  }
+
+  /** Sealed windows are to be marked once more. */
+  markAgain({ gateway, range }: SealedLoss): void {
+    this.#gateway(gateway)?.markAgain(range);
+  }
+
+  /** All sealed windows of a stretch are marked. */
+  marked({ gateway, range }: SealedLoss): void {
+    this.#gateway(gateway)?.marked(range);
   }
 
   /** The open windows of one sensor and size, oldest first. */

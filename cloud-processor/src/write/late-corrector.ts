@@ -1,42 +1,51 @@
-import { durationMs, epochMs, type Row, type WindowRow } from '@floorwatch/contracts';
+import { durationMs, epochMs, type WindowRow } from '@floorwatch/contracts';
 import { type Logger, messageOf, pause } from '@floorwatch/runtime';
 
 import { processorLimits } from '../limits.ts';
-import type { LateGroup } from '../window/late-windows.ts';
+import type { LateGroup, LateWindows } from '../window/late-windows.ts';
+import type { WindowOperator } from '../window/window-operator.ts';
+import { IncompleteMarker, type MarkTarget } from './incomplete-marker.ts';
+import type { Outbox } from './outbox.ts';
 import { readWindows } from './read-windows.ts';
+import { rowKey } from './row-key.ts';
 import type { Store } from './store.ts';
 
 /** What the corrector works on: a partition, seen from here. */
-export interface LateTarget {
+export interface LateTarget extends MarkTarget {
   readonly number: number;
-  /** Windows that late readings wait for. */
-  lateGroups(): readonly LateGroup[];
-  /**
-   * The newest value of a window that the store has not confirmed, if there is one; `unchecked` if nobody knows yet whether the store has
-   * a newer one.
-   */
-  unsent(window: Pick<WindowRow, 'sensor' | 'size' | 'start'>): Row | 'unchecked' | undefined;
-  /** Whether the store may be read and corrected windows may go into the outbox. */
-  ready(): boolean;
+  readonly windows: Pick<WindowOperator, 'losses'> & { readonly lateWindows: Pick<LateWindows, 'groups'> };
+  readonly outbox: Pick<Outbox, 'get' | 'rows' | 'unchecked'>;
   /** Corrects windows, given the newest value of each that has one. */
   correct(group: LateGroup, bases: ReadonlyMap<number, WindowRow>): void;
 }
 
 /**
  * Gives late readings the value of the window that they belong to. What is unsent is newer than what the store has, and everything else
- * is in the store; nothing but this changes a sealed window, so a value that was read stays true until it is used.
+ * is in the store; nothing but this changes a sealed window, so a value that was read stays true until it is used. For the same reason it
+ * marks the windows of which readings were lost after they had been sealed.
  */
 export class LateCorrector {
   readonly #target: LateTarget;
-  readonly #store: Pick<Store, 'windows'>;
+  readonly #store: Pick<Store, 'windows' | 'windowsByTime'>;
   readonly #logger: Logger;
+  readonly #ready: () => boolean;
+  readonly marker: IncompleteMarker;
   /** The store could not be read when it was last asked. */
   failing = false;
 
-  constructor(target: LateTarget, store: Pick<Store, 'windows'>, logger: Logger) {
+  constructor(options: {
+    readonly target: LateTarget;
+    readonly store: Pick<Store, 'windows' | 'windowsByTime'>;
+    readonly logger: Logger;
+    /** Whether the store may be read and corrected windows may go into the outbox. */
+    readonly ready: () => boolean;
+  }) {
+    const { target, store, logger, ready } = options;
     this.#target = target;
     this.#store = store;
     this.#logger = logger;
+    this.#ready = ready;
+    this.marker = new IncompleteMarker(target, store, ready);
   }
 
   /** Works until `signal` aborts. What comes within `lateGatherMs` is merged together, so that a window is read once and written once. */
@@ -61,11 +70,18 @@ export class LateCorrector {
 
   /** Corrects what waits now, as far as there is room. @throws StoreError if the store can't be read; what is left goes on waiting. */
   async round(signal: AbortSignal): Promise<void> {
-    for (const group of this.#target.lateGroups()) {
+    const { windows, outbox } = this.#target;
+    // What was late before these losses may begin windows that they touch, so it is merged first.
+    const losses = windows.losses();
+    for (const group of windows.lateWindows.groups()) {
       for (let from = 0; from < group.starts.length; from += processorLimits.readWindowsMax) {
-        if (signal.aborted || !this.#target.ready()) return;
+        if (signal.aborted || !this.#ready()) return;
         await this.#correct({ ...group, starts: group.starts.slice(from, from + processorLimits.readWindowsMax) });
       }
+    }
+    for (const loss of losses) {
+      if (signal.aborted || outbox.unchecked.length > 0 || !this.#ready()) return;
+      await this.marker.mark(loss, signal);
     }
   }
 
@@ -73,7 +89,8 @@ export class LateCorrector {
     const known = new Map<number, WindowRow>();
     const [wanted, asked]: [number[], number[]] = [[], []];
     for (const start of starts) {
-      const row = this.#target.unsent({ sensor, size: durationMs(size), start: epochMs(start) });
+      const key = rowKey({ table: 'window', sensor, size: durationMs(size), start: epochMs(start) });
+      const row = this.#target.outbox.get(key);
       if (row === 'unchecked') continue;
       wanted.push(start);
       if (row?.table === 'window') known.set(start, row);

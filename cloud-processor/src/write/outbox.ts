@@ -204,10 +204,11 @@ export class Outbox {
 
   /** What a checkpoint must hold, and its ordinal. Rows put from now on belong to the next one. */
   capture(): { readonly ordinal: number; readonly rows: readonly Row[] } {
-    return { ordinal: this.#next++, rows: this.#rows() };
+    return { ordinal: this.#next++, rows: this.rows() };
   }
 
-  #rows(): readonly Row[] {
+  /** All that wait, the newest value of each key. */
+  rows(): readonly Row[] {
     return Array.from(this.#entries.values()).flatMap(({ place, row }) => (place === 'gone' ? [] : [row]));
   }
 

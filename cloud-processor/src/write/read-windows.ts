@@ -1,4 +1,4 @@
-import { type DurationMs, epochMs, type SensorRef, type WindowRow } from '@floorwatch/contracts';
+import { type DurationMs, epochMs, type SensorRef, type WindowRangeQuery, type WindowRow } from '@floorwatch/contracts';
 
 import { processorLimits } from '../limits.ts';
 import type { Store } from './store.ts';
@@ -32,6 +32,22 @@ export async function readWindows(
     }
   }
   return found;
+}
+
+/** All windows that a query by time asks for, page by page. @throws StoreError */
+export async function* windowPages(
+  store: Pick<Store, 'windowsByTime'>,
+  query: Omit<WindowRangeQuery, 'limit' | 'after'>,
+): AsyncGenerator<readonly WindowRow[]> {
+  for (let after: string | null | undefined; after !== null;) {
+    const page = await store.windowsByTime({
+      ...query,
+      limit: processorLimits.readWindowsMax,
+      ...(after === undefined ? {} : { after }),
+    });
+    yield page.items;
+    after = page.next;
+  }
 }
 
 /** Stretches of `starts`, each from its first to its last, that one question answers without many windows that nobody asked for. */

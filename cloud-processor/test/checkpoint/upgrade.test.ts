@@ -11,7 +11,6 @@ import { CHECKPOINT_VERSION } from '../../src/checkpoint/format.ts';
 import { deafObserver } from '../../src/floor-observer.ts';
 import { Partition, type StreamMessage } from '../../src/partition.ts';
 import { LateCorrector } from '../../src/write/late-corrector.ts';
-import { rowKey } from '../../src/write/row-key.ts';
 import { partitionBasics } from '../support/floor.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 import { scriptedStream } from '../support/script.ts';
@@ -62,15 +61,8 @@ class Build {
 
   async #send(): Promise<void> {
     const { partition } = this;
-    const target = {
-      number: 3,
-      lateGroups: () => partition.windows.lateWindows.groups(),
-      unsent: (window: Parameters<LateTarget['unsent']>[0]) =>
-        partition.outbox.get(rowKey({ table: 'window', ...window })),
-      ready: () => true,
-      correct: partition.correct.bind(partition),
-    } satisfies LateTarget;
-    await new LateCorrector(target, this.#store, createLogger('test', 'silent')).round(never);
+    const logger = createLogger('test', 'silent');
+    await new LateCorrector({ target: partition, store: this.#store, logger, ready: () => true }).round(never);
     await this.#save();
     for (let rows = partition.outbox.take(100, 0); rows.length > 0; rows = partition.outbox.take(100, 0)) {
       await this.#store.write(rows, never);
@@ -79,8 +71,6 @@ class Build {
     await this.#save();
   }
 }
-
-type LateTarget = ConstructorParameters<typeof LateCorrector>[0];
 
 async function connected(): Promise<MemoryStore> {
   const store = new MemoryStore();

@@ -8,6 +8,25 @@ import { orderOf } from '../../src/window/record-order.ts';
 import { rowKey } from '../../src/write/row-key.ts';
 import { windowRow } from '../write/sample-rows.ts';
 
+it('takes a window that was marked after its seal for the same', async () => {
+  const sealed = windowRow({ revision: 0, incomplete: false });
+  for (const [stored, same] of [
+    [{ ...sealed, revision: 1, incomplete: true }, 1],
+    [{ ...sealed, revision: 2, incomplete: true }, 0],
+    [{ ...sealed, revision: 1 }, 0],
+  ] as const) {
+    const written: Row[] = [];
+    const page = async () => ({ items: [stored], next: null });
+    const counts = { same: 0, missing: 0, changed: 0, kept: 0 };
+    const output = { isDry: false, unsent: () => undefined, put: async (row: Row) => void written.push(row) };
+    const windows = new WindowComparison({ windows: page, windowsByTime: page }, output, counts);
+    await windows.add([sealed]);
+    await windows.end();
+    expect(counts).toEqual({ same, missing: 0, changed: 1 - same, kept: 0 });
+    expect(written).toHaveLength(1 - same);
+  }
+});
+
 it('corrects what it has made itself, also when the store confirms that while it is asked', async () => {
   const sealed = windowRow({ revision: 0, through: { run: 1, number: 10 } });
   const { sensor, unit, size, start } = sealed;

@@ -54,6 +54,8 @@ export const windowConfig = (more: Partial<WindowConfig> = {}): WindowConfig => 
   sensorsPerGatewayMax: 1_000,
   openWindowsMax: 100_000,
   lostRangesPerGatewayMax: 10,
+  lostKept: days(8),
+  lostSealedMax: days(1),
   lateWindowsMax: 1_000,
   lateRollupsMax: 10_000,
   ...more,

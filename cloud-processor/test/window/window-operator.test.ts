@@ -2,6 +2,7 @@ import {
   addHash,
   type Aggregate,
   aggregateOf,
+  days,
   epochMs,
   hashText,
   type LateRow,
@@ -356,6 +357,43 @@ describe('incomplete windows', () => {
       [5, true],
       [6, false],
     ]);
+  });
+
+  it('that were sealed before the loss are to be marked, from the first that it touches to the seal', () => {
+    const operator = new WindowOperator(windowConfig({ sizes: [seconds(60)] }));
+    operator.advance(GATEWAY, epochMs(BASE + 10 * MINUTE + seconds(30)), new Kept<WindowRow>());
+    const lose = (from: number, to: number): void => operator.lose(GATEWAY, [BASE + from, BASE + to]);
+    lose(10 * MINUTE, 11 * MINUTE);
+    expect(operator.losses()).toEqual([]);
+    lose(10 * MINUTE - 1, 11 * MINUTE);
+    const loss = { gateway: GATEWAY, range: [BASE + 10 * MINUTE - 1, BASE + 10 * MINUTE - 1], sizes: [MINUTE] };
+    expect(operator.losses()).toEqual([loss]);
+    const restored = new WindowOperator(windowConfig({ sizes: [seconds(60)] }), operator.snapshot());
+    expect(restored.losses()).toEqual([loss]);
+    restored.marked(restored.losses()[0]!);
+    expect(restored.losses()).toEqual([]);
+  });
+
+  it.each([
+    [days(1), true],
+    [days(1) + 1, false],
+  ])('that were sealed before a loss of %d ms are to be marked: %s', (length, isMarked) => {
+    const operator = new WindowOperator(windowConfig({ sizes: [seconds(60)] }));
+    operator.advance(GATEWAY, FAR, new Kept<WindowRow>());
+    operator.lose(GATEWAY, [BASE, BASE + length - 1]);
+    expect(operator.losses()).toHaveLength(isMarked ? 1 : 0);
+    expect(operator.shared.lossesTooLong).toBe(isMarked ? 0 : 1);
+  });
+
+  it.each([
+    [days(8), true],
+    [days(8) + 1, false],
+  ])('are those too that late readings begin where readings were lost %d ms behind the seal: %s', (age, isMarked) => {
+    const operator = new WindowOperator(windowConfig({ sizes: [seconds(60)] }));
+    operator.lose(GATEWAY, [BASE, BASE]);
+    operator.advance(GATEWAY, epochMs(BASE + age + seconds(30)), new Kept<WindowRow>());
+    operator.merge(GATEWAY, SENSORS, rollups(1, minutes(0)), 1, new Kept<LateRow>());
+    expect(operator.lateWindows.snapshot()).toMatchObject([{ incomplete: isMarked }]);
   });
 
   it('are never those of another gateway', () => {

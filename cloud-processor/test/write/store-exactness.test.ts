@@ -1,4 +1,4 @@
-import { type Batch, epochMs, type FloorRecord, type Row, type WindowRow } from '@floorwatch/contracts';
+import { type Batch, epochMs, type FloorRecord, type GapRecord, type Row, type WindowRow } from '@floorwatch/contracts';
 import { createLogger } from '@floorwatch/runtime';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -7,12 +7,13 @@ import type { CheckpointState } from '../../src/checkpoint/format.ts';
 import { Partition } from '../../src/partition.ts';
 import { StoreComparer } from '../../src/write/store-comparer.ts';
 import { StoreError } from '../../src/write/store.ts';
-import { LateCorrector, type LateTarget } from '../../src/write/late-corrector.ts';
+import { LateCorrector } from '../../src/write/late-corrector.ts';
 import { rowKey } from '../../src/write/row-key.ts';
 import {
   anomaly,
   BASE,
   batchOf,
+  BUCKET,
   deaf,
   messageOf,
   MINUTE,
@@ -136,14 +137,8 @@ class Steps {
 
   async correct(): Promise<void> {
     const { partition } = this;
-    const target: LateTarget = {
-      number: 0,
-      lateGroups: () => partition.windows.lateWindows.groups(),
-      unsent: (window) => partition.outbox.get(rowKey({ table: 'window', ...window })),
-      ready: () => this.#now >= this.#readableFrom,
-      correct: (group, bases) => partition.correct(group, bases),
-    };
-    await new LateCorrector(target, this.store, logger).round(signal);
+    const ready = (): boolean => this.#now >= this.#readableFrom;
+    await new LateCorrector({ target: partition, store: this.store, logger, ready }).round(signal);
   }
 
   /** Goes on without further trouble until nothing is left to do. */
@@ -160,8 +155,9 @@ class Steps {
         await this.write(1_000, 'comes');
       }
     }
-    const left = this.partition.outbox.size + this.partition.windows.lateWindows.rollups;
-    if (left > 0) throw new Error(`${left} rows or late rollups are left`);
+    const { outbox, windows } = this.partition;
+    const left = outbox.size + windows.lateWindows.rollups + windows.losses().length;
+    if (left > 0) throw new Error(`${left} rows, late rollups or losses are left`);
     return this.store.contents('window', 'anomaly');
   }
 }
@@ -175,12 +171,18 @@ const record = fc.array(
   }),
   { minLength: 1, maxLength: 4 },
 );
-/** A record, and how far the watermark is behind it. */
-const records = fc.array(fc.record({ readings: record, watermark: fc.integer({ min: 0, max: 4 * MINUTE }) }), {
-  minLength: 1,
-  maxLength: 12,
-  size: 'max',
+/** A record, whether it is lost on the way, and how far the watermark is behind it. */
+interface Made {
+  readonly readings: readonly TestReading[];
+  readonly isLost?: boolean;
+  readonly watermark: number;
+}
+const made: fc.Arbitrary<Made> = fc.record({
+  readings: record,
+  isLost: fc.oneof({ weight: 3, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
+  watermark: fc.integer({ min: 0, max: 4 * MINUTE }),
 });
+const records = fc.array(made, { minLength: 1, maxLength: 12, size: 'max' });
 const STEPS = {
   apply: async (steps: Steps) => steps.apply(),
   save: async (steps: Steps) => steps.save(),
@@ -200,21 +202,24 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom(...(Object.keys(STEPS) as (keyof typeof STEPS)[])) },
 );
 
+/** What stands in the place of a record that was lost. */
+function gapFor(number: number, readings: readonly TestReading[]): GapRecord {
+  const times = readings.map(({ at }) => at);
+  const from = epochMs(Math.floor(Math.min(...times) / BUCKET) * BUCKET);
+  const to = epochMs(Math.floor(Math.max(...times) / BUCKET) * BUCKET + BUCKET - 1);
+  const frame = { number, to: number, readings: readings.length, anomalies: 0, eventTimes: { from, to } };
+  return { kind: 'gap', number, to: number, reason: 'cap', frames: [frame] };
+}
+
 /** Each record in a batch of its own, followed by the watermark and by what an episode has to tell. */
-function batchesOf(
-  list: readonly { readonly readings: readonly TestReading[]; readonly watermark: number }[],
-): Batch[] {
+function batchesOf(list: readonly Made[]): Batch[] {
   let number = 0;
   let watermark = 0;
-  const batches = list.flatMap(({ readings, watermark: next }, i): Batch[] => {
+  const batches = list.flatMap(({ readings: relative, isLost, watermark: next }, i): Batch[] => {
     watermark = Math.max(watermark, next);
-    const telemetry: FloorRecord[] = [
-      rollups(
-        ++number,
-        readings.map((reading) => ({ ...reading, at: BASE + reading.at })),
-      ),
-      tick(++number, BASE + watermark),
-    ];
+    const readings = relative.map((reading) => ({ ...reading, at: BASE + reading.at }));
+    const sent = isLost === true ? gapFor(++number, readings) : rollups(++number, readings);
+    const telemetry: FloorRecord[] = [sent, tick(++number, BASE + watermark)];
     const phase = (['opened', 'updated', 'closed'] as const)[i % 3]!;
     const episode = anomaly(i + 1, Math.floor(i / 3), phase, 1 + (i % 3));
     return [batchOf(telemetry), batchOf([episode], { lane: 'anomaly' })];
@@ -222,11 +227,15 @@ function batchesOf(
   return [...batches, batchOf([tick(++number, FAR)])];
 }
 
-/** Readings and their sum per window, by the definition. */
-function oracle(list: readonly { readonly readings: readonly TestReading[] }[]): Map<string, [n: number, sum: number]> {
-  const windows = new Map<string, [number, number]>();
-  for (const { readings } of list) {
-    for (const { sensor, at, value } of readings) {
+/** Readings of a window, their sum, and whether some were lost between event times that it touches. */
+type Summary = readonly [n: number, sum: number, incomplete: boolean];
+
+/** Every window by the definition. */
+function oracle(list: readonly Made[]): Map<string, Summary> {
+  const windows = new Map<string, Summary>();
+  const losses = list.filter(({ isLost }) => isLost).map(({ readings }) => gapFor(1, readings).frames[0]!.eventTimes!);
+  for (const { readings, isLost } of list) {
+    for (const { sensor, at, value } of isLost === true ? [] : readings) {
       for (const size of windowConfig().sizes) {
         const start = Math.floor((BASE + at) / size) * size;
         const key = rowKey({
@@ -236,19 +245,20 @@ function oracle(list: readonly { readonly readings: readonly TestReading[] }[]):
           start: epochMs(start),
         });
         const [n, sum] = windows.get(key) ?? [0, 0];
-        windows.set(key, [n + 1, sum + value]);
+        const isTouched = losses.some(({ from, to }) => BASE + from < start + size && BASE + to >= start);
+        windows.set(key, [n + 1, sum + value, isTouched]);
       }
     }
   }
   return windows;
 }
 
-const summaries = (contents: Record<string, string>): Map<string, [number, number]> => {
+const summaries = (contents: Record<string, string>): Map<string, Summary> => {
   const windows = Object.entries(contents).filter(([key]) => key.startsWith('window/'));
   return new Map(
     windows.map(([key, text]) => {
-      const { aggregate } = JSON.parse(text) as WindowRow;
-      return [key, [aggregate.n, Math.round(aggregate.n * (aggregate.reference + aggregate.mean)) + 0]];
+      const { aggregate, incomplete } = JSON.parse(text) as WindowRow;
+      return [key, [aggregate.n, Math.round(aggregate.n * (aggregate.reference + aggregate.mean)) + 0, incomplete]];
     }),
   );
 };
@@ -282,6 +292,65 @@ describe('the store', () => {
       { numRuns: 1_000 },
     );
   }, 120_000);
+});
+
+describe('windows of which readings are lost after they were sealed', () => {
+  const LATE = { sensor: 0, at: 0, value: 1 };
+  const minuteOf = async (steps: Steps): Promise<WindowRow | undefined> =>
+    Object.values(await steps.finish())
+      .map((text) => JSON.parse(text) as WindowRow)
+      .find(({ size }) => size === MINUTE);
+
+  it('are marked also when late readings begin them while others are corrected', async () => {
+    const steps = await new Steps(
+      batchesOf([
+        { readings: [{ ...LATE, sensor: 1 }], watermark: 5 * MINUTE },
+        { readings: [{ ...LATE, sensor: 1 }], watermark: 5 * MINUTE },
+        { readings: [LATE], watermark: 5 * MINUTE },
+        { readings: [LATE], isLost: true, watermark: 5 * MINUTE },
+      ]).filter(({ lane }) => lane === 'telemetry'),
+    ).open();
+    steps.apply();
+    await steps.write(10, 'comes');
+    steps.apply();
+    const { store } = steps;
+    const ask = store.windows.bind(store);
+    store.windows = async (query) => {
+      steps.apply();
+      steps.apply();
+      return ask(query);
+    };
+    await steps.correct();
+    expect(steps.partition.windows.losses()).toHaveLength(1);
+    store.windows = ask;
+    const isFirst = ({ sensor }: WindowRow): boolean => sensor.metric === SENSORS[0].metric;
+    const rows = Object.values(await steps.finish()).map((text) => JSON.parse(text) as WindowRow);
+    expect(rows.find((row) => row.size === MINUTE && isFirst(row))).toMatchObject({ revision: 2, incomplete: true });
+  });
+
+  it('are marked in the value that the store has, where that is newer than what the checkpoint knew', async () => {
+    const steps = await new Steps(
+      batchesOf([
+        { readings: [LATE], watermark: 5 * MINUTE },
+        { readings: [LATE], isLost: true, watermark: 5 * MINUTE },
+        { readings: [LATE], watermark: 5 * MINUTE },
+      ]).filter(({ lane }) => lane === 'telemetry'),
+    ).open();
+    steps.apply();
+    steps.save();
+    steps.apply();
+    steps.apply();
+    await steps.correct();
+    steps.save();
+    await steps.write(10, 'comes');
+    // The store has the late reading and the mark; what comes next is of the checkpoint before.
+    steps.damage();
+    steps.pass(2 * LINGER_MS);
+    steps.apply();
+    await steps.correct();
+    expect(steps.partition.windows.losses()).toHaveLength(1);
+    expect(await minuteOf(steps)).toMatchObject({ aggregate: { n: 2 }, revision: 2, incomplete: true });
+  });
 });
 
 describe('late readings', () => {

@@ -36,12 +36,16 @@ const CONFIG: AgentConfig = agentConfigSchema.parse({
   storage: { dataDir: '/data', trimGraceMs: 0 },
 });
 
-/** A segment has room for three appends, and a small lane for two segments besides its reserve: it must drop soon. */
+/**
+ * A segment has room for three appends, and a small lane for two to four segments besides its reserve. Those of which anything was sent can't
+ * be dropped: the smallest soon refuses what comes, a larger one drops.
+ */
 const SEGMENT_BYTES = 16 * KIB;
-const SMALL_LANE_BYTES = 3 * SEGMENT_BYTES;
+const SMALL_LANE_SEGMENTS = [3, 4, 5] as const;
 
 /** Logs are smaller than a configuration may make them, so that they fill and are trimmed within a minute. */
 function configOf(world: World, gateway: string): AgentConfig {
+  const smallLane = world.pick(SMALL_LANE_SEGMENTS) * SEGMENT_BYTES;
   return {
     ...CONFIG,
     gateway,
@@ -49,7 +53,7 @@ function configOf(world: World, gateway: string): AgentConfig {
       ...CONFIG.storage,
       snapshotMs: world.pick([1_000, 5_000, 20_000]),
       journalBytesMax: 1024 * KIB,
-      telemetry: { bytesMax: world.faults.has('small-disk') ? SMALL_LANE_BYTES : 1024 * KIB, whenFull: 'drop-unsent' },
+      telemetry: { bytesMax: world.faults.has('small-disk') ? smallLane : 1024 * KIB, whenFull: 'drop-unsent' },
       anomaly: { bytesMax: 1024 * KIB, whenFull: 'refuse' },
     },
   };

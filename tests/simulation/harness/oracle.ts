@@ -5,6 +5,7 @@ import {
   encodeBatch,
   epochMs,
   type FloorRecord,
+  type GapRecord,
   ingestSubject,
   LANES,
   lastNumber,
@@ -45,7 +46,9 @@ export class PublishedRecords {
     const numbers = this.#epoch(batch);
     for (const record of batch.records) {
       const known = numbers.get(record.number);
-      if (known === undefined) numbers.set(record.number, { record, batch });
+      // Gaps grow.
+      const isLonger = record.kind === 'gap' && known !== undefined && lastNumber(known.record) < record.to;
+      if (known === undefined || isLonger) numbers.set(record.number, { record, batch });
       // What two agents of one journal have counted since their start differs, and so does when they tell it.
       else if ((record.kind === 'status' || record.kind === 'tick') && this.#isDoubled(batch.gateway)) continue;
       else if (record.kind !== 'gap' && known.record.kind !== 'gap' && textOf(known) !== textOf({ record, batch })) {
@@ -64,28 +67,27 @@ export class PublishedRecords {
     return numbers;
   }
 
-  /** The records of a lane in order, gaps in the place of what they stand for. */
-  *lane(gateway: string, lane: string): Generator<{ readonly epoch: string } & Published> {
+  /** The records of a lane in order, gaps in the place of what they stand for; `from` is the first number that is new. */
+  *lane(gateway: string, lane: string): Generator<{ readonly epoch: string; readonly from: number } & Published> {
     const epochs = [...(this.#lanes.get(`${gateway}/${lane}`) ?? [])];
     epochs.sort(([a], [b]) => Number.parseInt(a, 10) - Number.parseInt(b, 10));
     for (const [epoch, numbers] of epochs) {
       const inOrder = [...numbers.values()].sort((a, b) => a.record.number - b.record.number);
       let next = 1;
       for (const published of inOrder) {
-        if (lastNumber(published.record) < next) continue;
+        const from = next;
+        if (lastNumber(published.record) < from) continue;
         next = lastNumber(published.record) + 1;
-        yield { epoch, ...published };
+        yield { epoch, from, ...published };
       }
     }
   }
 
-  /** Readings that gaps of a gateway declare lost. */
-  lostReadings(gateway: string): number {
-    let lost = 0;
-    for (const { record } of this.lane(gateway, 'telemetry')) {
-      if (record.kind === 'gap') lost += record.frames.reduce((sum, { readings }) => sum + readings, 0);
-    }
-    return lost;
+  /** What gaps of a gateway declare lost, each frame once. */
+  lostFrames(gateway: string): GapRecord['frames'] {
+    return [...this.lane(gateway, 'telemetry')].flatMap(({ record, from }) =>
+      record.kind === 'gap' ? record.frames.filter(({ to }) => to >= from) : [],
+    );
   }
 
   /** Why numbers of a gateway were declared lost. */
@@ -202,6 +204,11 @@ function checkWindows(
   const isExact = !site.isDoubled;
   const reasons = published.gapReasons(site.name);
   const hasGap = reasons.size > 0;
+  const frames = published.lostFrames(site.name);
+  // Windows that had been sealed are marked unless the stretch is too long.
+  const unmarked = frames.flatMap(({ eventTimes }) =>
+    eventTimes !== null && eventTimes.to - eventTimes.from >= WINDOWS.lostSealedMax ? [eventTimes] : [],
+  );
   for (const reason of reasons) {
     // What one of two gateways has trimmed the other may have to ask for.
     const isMeant = reason === 'cap' ? world.faults.has('small-disk') : !isExact;
@@ -213,8 +220,7 @@ function checkWindows(
     const found = row === undefined ? { n: 0, sum: 0 } : countOf(row);
     if (row?.size === smallest || key.includes(`/${smallest}/`)) missing += n - found.n;
     if (found.n === n && found.sum === sum && row?.incomplete !== true) continue;
-    // A gap says between which event times readings are lost, and windows that were sealed before are not marked.
-    const isMarked = row === undefined || row.incomplete || world.faults.has('late-devices');
+    const isMarked = row === undefined || row.incomplete || unmarked.some(({ from, to }) => touches(row, from, to));
     if (hasGap && found.n <= n && isMarked) continue;
     if (!isExact && found.n >= n) continue;
     world.fail(
@@ -226,11 +232,13 @@ function checkWindows(
       if (key.startsWith('window/') && key.includes(`/${site.name}/`) && !expected.has(key))
         world.fail(`${key} is a window that nothing belongs to`);
     }
-    const lost = published.lostReadings(site.name);
+    const lost = frames.reduce((sum, { readings }) => sum + readings, 0);
     if (hasGap && missing !== lost && ![...expected.keys()].some(isGone))
       world.fail(`${site.name}: ${missing} readings are missing, its gaps tell of ${lost}`);
   }
 }
+
+const touches = ({ start, size }: WindowRow, from: number, to: number): boolean => start <= to && start + size > from;
 
 function countOf({ aggregate }: WindowRow): Count {
   const { n, mean, reference } = aggregate;
@@ -279,17 +287,13 @@ async function foldUndisturbed(sites: readonly Site[], published: PublishedRecor
     deadLetters: { addBatch: () => undefined },
     from: undefined,
   });
-  const corrector = new LateCorrector(
-    {
-      number: 0,
-      lateGroups: () => partition.windows.lateWindows.groups(),
-      unsent: () => undefined,
-      ready: () => true,
-      correct: (group, bases) => partition.correct(group, bases),
-    },
+  const nothing = (): void => undefined;
+  const corrector = new LateCorrector({
+    target: partition,
     store,
-    { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined },
-  );
+    logger: { debug: nothing, info: nothing, warn: nothing, error: nothing },
+    ready: () => true,
+  });
   const flush = async (): Promise<void> => {
     partition.outbox.saved(partition.capture().ordinal);
     for (let rows = partition.outbox.take(1_000, 0); rows.length > 0; rows = partition.outbox.take(1_000, 0)) {

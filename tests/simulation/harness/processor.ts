@@ -19,7 +19,7 @@ import type { Store } from '../../../cloud-processor/src/write/store.ts';
 import { deaf, windowConfig } from '../../../cloud-processor/test/support/floor.ts';
 import type { StoreModel } from './store-model.ts';
 import { Reprocessor } from '../../../cloud-processor/src/reprocess/reprocessor.ts';
-import type { StreamModel } from './stream-model.ts';
+import { gapsIn, type StreamModel } from './stream-model.ts';
 import { BASE } from './virtual-time.ts';
 import { never, type World } from './world.ts';
 
@@ -225,12 +225,10 @@ class ProcessorLife {
 
 /** The numbers that the gaps of a message name, and whose they are; undefined if it has no gap. */
 function lostNumbers(data: Uint8Array): (Batch & { readonly numbers: readonly number[] }) | undefined {
-  if (!Buffer.from(data.buffer, data.byteOffset, data.byteLength).includes('"gap"')) return undefined;
-  const batch = JSON.parse(Buffer.from(data).toString()) as Batch;
-  const numbers = batch.records.flatMap((record) =>
-    record.kind === 'gap' ? Array.from({ length: record.to - record.number + 1 }, (_, i) => record.number + i) : [],
-  );
-  return { ...batch, numbers };
+  const gaps = gapsIn(data);
+  if (gaps.length === 0) return undefined;
+  const numbers = gaps.flatMap(({ number, to }) => Array.from({ length: to - number + 1 }, (_, i) => number + i));
+  return { ...(JSON.parse(Buffer.from(data).toString()) as Batch), numbers };
 }
 
 /** The last number of an epoch that a partition has applied. */
@@ -305,11 +303,17 @@ export class Processor {
     this.#life?.kill();
   }
 
-  /** Makes everything again that the stream holds. */
-  reprocess(): void {
+  /** Makes everything again that the stream holds. Returns who does it, if anybody does. */
+  reprocess(): Reprocessor | undefined {
     const range = { from: epochMs(BASE - 30 * DAY_MS), to: epochMs(BASE + DAY_MS) };
     const begun = this.#life?.reprocessor.start({ ...range, dryRun: false }) ?? 'not running';
     this.#world.note(`windows are to be made again: ${begun}`);
+    return begun === 'started' ? this.reprocessor : undefined;
+  }
+
+  /** Of the process that runs. */
+  get reprocessor(): Reprocessor | undefined {
+    return this.#life?.reprocessor;
   }
 
   /** Whether windows are being made again. */
@@ -325,7 +329,8 @@ export class Processor {
       partition.cursor.position === this.#stream.last &&
       partition.outbox.size === 0 &&
       partition.windows.openWindows === 0 &&
-      partition.windows.lateWindows.rollups === 0
+      partition.windows.lateWindows.rollups === 0 &&
+      partition.windows.losses().length === 0
     );
   }
 
@@ -334,6 +339,6 @@ export class Processor {
     const partition = this.partition;
     if (partition === undefined) return 'the processor does not run';
     const { outbox, windows, cursor } = partition;
-    return `position ${cursor.position} of ${this.#stream.last}, ${outbox.size} rows unsent, ${outbox.unchecked.length} unchecked, ${windows.openWindows} windows open, ${windows.lateWindows.rollups} late rollups`;
+    return `position ${cursor.position} of ${this.#stream.last}, ${outbox.size} rows unsent, ${outbox.unchecked.length} unchecked, ${windows.openWindows} windows open, ${windows.lateWindows.rollups} late rollups, ${windows.losses().length} stretches to mark`;
   }
 }

@@ -61,7 +61,7 @@ async function run(world: World): Promise<void> {
   for (const site of sites) site.calm();
   world.note('nothing goes wrong any more');
   let ended = false;
-  let isMadeAgain = false;
+  let maker: Processor['reprocessor'];
   let quietFrom = stormMs + QUIET_MS;
   const waitsFor = (): readonly string[] => [
     ...sites.flatMap((site) => site.waitsFor),
@@ -78,10 +78,11 @@ async function run(world: World): Promise<void> {
       ended = true;
     }
     if (ended && waitsFor().length === 0) {
+      // A processor that was killed over it is asked once more.
+      const isMadeAgain = maker !== undefined && maker === processor.reprocessor;
       if (!world.faults.has('reprocess') || isMadeAgain) break;
-      isMadeAgain = true;
-      store.deleteSome();
-      processor.reprocess();
+      if (store.deleted.size === 0) store.deleteSome();
+      maker = processor.reprocess();
     }
     if (since > PATIENCE_MS) world.fail(`it does not come to an end: ${waitsFor().join('; ') || 'windows stay open'}`);
   }
@@ -153,4 +154,12 @@ function plan(world: World, stormMs: number, { stream, store, processor, sites }
     world.time.after(at + world.int(2_000, stormMs / 2), () => world.calm || one.restoreImage());
   }
   some('cloned-card', 1, () => site().clone());
+  // A lane must drop while nobody hears it, tell of that, and drop more before it knows that it was heard.
+  const outage = (): void => stream.goDown(world.int(15_000, 60_000));
+  some('small-disk', 2, outage);
+  stream.onGap = (gateway) => {
+    if (!world.strikes('small-disk', 0.4)) return;
+    outage();
+    world.time.after(world.int(10_000, 40_000), () => sites.find(({ name }) => name === gateway)?.crashSoon('kill'));
+  };
 }

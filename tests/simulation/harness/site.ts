@@ -158,7 +158,7 @@ export class Site {
       stream: this.#stream,
       clock: () => this.#clock,
       // More ticks make more records.
-      tickMs: this.#world.faults.has('small-disk') ? 3_000 : 10_000,
+      tickMs: this.#world.faults.has('small-disk') ? 2_000 : 10_000,
     });
   }
 

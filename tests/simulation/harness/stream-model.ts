@@ -1,6 +1,13 @@
 import { crc32 } from 'node:zlib';
 
-import { epochMs, INGEST_STREAM, limits as contractLimits } from '@floorwatch/contracts';
+import {
+  type Batch,
+  epochMs,
+  type GapRecord,
+  INGEST_STREAM,
+  limits as contractLimits,
+  parseIngestSubject,
+} from '@floorwatch/contracts';
 import type { ConsumerMessages, JetStreamClient, JetStreamManager, JsMsg, StreamInfo } from '@nats-io/jetstream';
 
 import type { StreamPass } from '../../../cloud-processor/src/reprocess/stream-pass.ts';
@@ -33,6 +40,9 @@ export class StreamModel {
   #downUntil = 0;
   /** Called with everything that a gateway publishes and that the stream takes. */
   onStored: (subject: string, data: Uint8Array) => void = () => undefined;
+
+  /** Called when a gateway has told of numbers that are lost. */
+  onGap: (gateway: string) => void = () => undefined;
 
   constructor(world: World) {
     this.#world = world;
@@ -68,10 +78,11 @@ export class StreamModel {
     await world.time.sleep(world.int(1, world.strikes('lost-messages', 0.1) ? 4_000 : 20));
     if (this.down || world.strikes('lost-messages', 0.08)) return this.#noAnswer();
     const seq = this.#append(subject, data);
+    if (gapsIn(data).length > 0) this.onGap(parseIngestSubject(subject)!.gateway);
     if (world.strikes('lost-messages', 0.05)) {
       world.time.after(world.int(1, 30_000), () => this.down || void this.#append(subject, data));
     }
-    if (world.strikes('lost-messages', 0.08)) return this.#noAnswer();
+    if (this.down || world.strikes('lost-messages', 0.08)) return this.#noAnswer();
     await world.time.sleep(world.int(0, 5));
     return { seq };
   }
@@ -188,6 +199,13 @@ export class StreamModel {
   get digest(): number {
     return this.#messages.reduce((crc, { data }) => crc32(data, crc), 0);
   }
+}
+
+/** The gaps of a message. Most have none, and are not parsed. */
+export function gapsIn(data: Uint8Array): readonly GapRecord[] {
+  if (!Buffer.from(data.buffer, data.byteOffset, data.byteLength).includes('"gap"')) return [];
+  const { records } = JSON.parse(Buffer.from(data).toString()) as Batch;
+  return records.filter((record) => record.kind === 'gap');
 }
 
 /** An ordered consumer: gives messages from a sequence on until it is stopped or cut off. */
