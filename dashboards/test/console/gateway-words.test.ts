@@ -2,7 +2,6 @@ import { epochMs, type GatewayAlarm, type GatewayView } from '@floorwatch/contra
 import { describe, expect, test } from 'vitest';
 
 import { describeAlarms, describeGateway, isSilent } from '../../console/src/gateway-words.ts';
-import { formatKind } from '../../console/src/kind-words.ts';
 
 const NOW = Date.UTC(2026, 2, 2, 12);
 const gateway = (fields: Partial<GatewayView> = {}): GatewayView => ({
@@ -81,9 +80,4 @@ describe('alarms of gateways', () => {
     });
     expect(describeAlarms([gateway()], NOW)).toEqual([]);
   });
-});
-
-test('kinds of anomaly have names, and those of a newer release their own term', () => {
-  expect(formatKind('new-for-hour')).toBe('Unusual at this hour');
-  expect(formatKind('quantum-leap')).toBe('Quantum leap');
 });

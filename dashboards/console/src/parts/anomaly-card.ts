@@ -3,7 +3,7 @@ import type { AnomalyRow } from '@floorwatch/contracts';
 import { anomalySensorId, isOpen, lengthOf } from '../anomaly-list.ts';
 import { h, setText, svg } from '../dom.ts';
 import { formatDuration, formatExpected, formatInstant, formatQuantity, formatTerm, formatValue } from '../format.ts';
-import { formatKind } from '../kind-words.ts';
+import { formatKind, kindWords } from '../kind-words.ts';
 import { sensorHash } from '../routes.ts';
 import { expectedGlyph } from './expected-glyph.ts';
 import { sparklinePath } from './sparkline.ts';
@@ -44,6 +44,7 @@ export class AnomalyCard {
       ),
       h('p', { class: 'explanation' }, row.explanation),
       h('div', { class: hasBand(row) ? 'evidence' : 'evidence valueless' }, before(row), versus(row), this.#facts(now)),
+      meaning(row),
     );
     this.update(row, now);
   }
@@ -134,5 +135,18 @@ function before(row: AnomalyRow): Element {
       svg('circle', { cx: end[0], cy: end[1], r: 3, class: `severity-${row.severity}` }),
     ),
     h('figcaption', {}, `the ${values.length - 1} readings before, and this one`),
+  );
+}
+
+/** What such an anomaly means, for who sees it for the first time. */
+function meaning({ anomalyKind }: AnomalyRow): Element | null {
+  const words = kindWords(anomalyKind);
+  if (words === undefined) return null;
+  return h(
+    'details',
+    { class: 'meaning' },
+    h('summary', {}, 'What this means'),
+    h('p', {}, words.meaning),
+    h('p', {}, h('strong', {}, 'Typical causes: '), `${words.causes}.`),
   );
 }
