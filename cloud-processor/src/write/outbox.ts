@@ -1,4 +1,5 @@
 import type { Row } from '@floorwatch/contracts';
+import { Condition } from '@floorwatch/runtime';
 
 import { type Entry, EntryQueue, GONE_MAX } from './entry-queue.ts';
 import { rowKey } from './row-key.ts';
@@ -44,7 +45,7 @@ export class Outbox {
   #saved: number;
   /** Ordinal of the next checkpoint to be taken. */
   #next: number;
-  readonly #waiting = new Set<() => void>();
+  readonly #change = new Condition();
 
   constructor({ ordinal, rows, comparing, updatesFrom }: OutboxStart = FRESH) {
     this.#next = ordinal + 1;
@@ -111,7 +112,7 @@ export class Outbox {
     if (this.#comparing && (entry.row.table === 'window' || entry.row.table === 'anomaly')) {
       entry.place = 'unchecked';
       this.#unchecked.add(entry);
-      this.#wake();
+      this.#change.notify();
     } else this.#release(entry);
   }
 
@@ -122,11 +123,7 @@ export class Outbox {
 
   #makeReady(entry: Entry): void {
     (entry.row.table === 'anomaly' ? this.#urgent : this.#ready).push(entry);
-    this.#wake();
-  }
-
-  #wake(): void {
-    for (const resume of this.#waiting) resume();
+    this.#change.notify();
   }
 
   /**
@@ -179,7 +176,7 @@ export class Outbox {
     this.#leave(entry);
     if (isBehind) this.#release(entry);
     else this.#forget(entry);
-    this.#wake();
+    this.#change.notify();
   }
 
   /** Whether something is, or will be, to be compared. */
@@ -199,7 +196,7 @@ export class Outbox {
       else entry.place = 'gone';
     }
     this.#sending = [];
-    this.#wake();
+    this.#change.notify();
   }
 
   /** What a checkpoint must hold, and its ordinal. Rows put from now on belong to the next one. */
@@ -220,16 +217,7 @@ export class Outbox {
 
   /** Resolves when something may be sent, is to be compared or was settled, and when `signal` aborts. */
   async changed(signal: AbortSignal): Promise<void> {
-    if (signal.aborted) return;
-    await new Promise<void>((resolve) => {
-      const done = (): void => {
-        this.#waiting.delete(done);
-        signal.removeEventListener('abort', done);
-        resolve();
-      };
-      this.#waiting.add(done);
-      signal.addEventListener('abort', done);
-    });
+    await this.#change.changed(signal);
   }
 }
 

@@ -23,7 +23,6 @@ import {
   textHash,
 } from '@floorwatch/contracts';
 
-import type { FloorObserver } from '../../src/floor-observer.ts';
 import type { StreamMessage } from '../../src/partition.ts';
 import type { SequencerLimits } from '../../src/sequence/sequencer.ts';
 import type { WindowConfig } from '../../src/window/window-config.ts';
@@ -172,15 +171,7 @@ export const partitionBasics = {
   newSeries: '0123456789abcdef',
 } as const;
 
-/** Hears nothing. */
-export const deaf: FloorObserver = {
-  heard: () => undefined,
-  watermark: () => undefined,
-  rollups: () => undefined,
-  anomaly: () => undefined,
-  gateway: () => undefined,
-  alarm: () => undefined,
-};
+export { deafObserver as deaf } from '../../src/floor-observer.ts';
 
 /** Keeps what is emitted. */
 export class Kept<T> {
