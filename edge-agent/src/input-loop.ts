@@ -96,7 +96,9 @@ export class InputLoop {
 
   async #take(delivery: Delivery<RawMessage>, signal: AbortSignal): Promise<void> {
     const { intake, quarantine, queue, clock } = this.#parts;
-    const taken = intake.take(delivery.items, clock);
+    // Messages are not held on to: at full rate thousands of them wait for the disk, and would outlive the space for new objects.
+    const { items, ...settlement } = delivery;
+    const taken = intake.take(items, clock);
     const number = ++this.#taken;
     const { readings, quarantined } = taken;
     this.#open.deliveries += 1;
@@ -111,11 +113,11 @@ export class InputLoop {
         intake.settled(taken, false, refusalLabel(first));
         this.#refusedThrough = this.#taken;
         this.#refusedFor = first;
-        return this.#nack(delivery);
+        return this.#nack(settlement);
       }
       intake.settled(taken, true);
       if (readings.length > 0) queue.push({ first, readings });
-      return number > this.#refusedThrough ? delivery.ack() : this.#nack(delivery);
+      return number > this.#refusedThrough ? settlement.ack() : this.#nack(settlement);
     });
     // What is refused comes again at once.
     if (kept !== true) await pause(limits.refusedPauseMs, signal);
@@ -160,9 +162,12 @@ export class InputLoop {
     this.#settling.catch((error: unknown) => (this.#failure ??= asError(error)));
   }
 
-  async #nack(delivery: Delivery<RawMessage>): Promise<void> {
-    await delivery.nack(this.#refusedFor ?? new Error('not kept'), durationMs(limits.refusedPauseMs));
+  async #nack(settlement: Settlement): Promise<void> {
+    await settlement.nack(this.#refusedFor ?? new Error('not kept'), durationMs(limits.refusedPauseMs));
   }
 }
+
+/** What is left to do with a delivery whose messages were read. */
+type Settlement = Omit<Delivery<RawMessage>, 'items'>;
 
 const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(messageOf(error)));

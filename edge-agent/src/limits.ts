@@ -16,6 +16,11 @@ export const limits = {
   packetBytesMax: payloadBytesMax + 68 * KIB,
   /** Packets in what a socket hands on at a time, at most 128 KiB; the shortest packet has two bytes. */
   packetsPerReadMax: 64 * KIB,
+  /**
+   * Bytes of a socket that are taken apart at a time, about a hundred readings. All of them are in memory at once: with what a socket gives, half
+   * a megabyte of objects of each connection would outlive the space for new ones.
+   */
+  readBytesMax: 8 * KIB,
   /** Messages between a broker and the pipeline. A burst of one second from a thousand sensors fits ten times. */
   pendingMessagesMax: 10_000,
   /** Bytes of payloads between a broker and the pipeline. */

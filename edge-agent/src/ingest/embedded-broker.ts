@@ -4,15 +4,17 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import { type Delivery, epochMs, type Source } from '@floorwatch/contracts';
 import { isLoopback, listen, type Logger, messageOf, StartError } from '@floorwatch/runtime';
-import { Aedes, type Client, type PublishPacket } from 'aedes';
+import type { Client, PublishPacket } from 'aedes';
 import { writeToStream } from 'mqtt-packet';
 
 import { limits } from '../limits.ts';
+import { Acknowledgements } from './acknowledgements.ts';
 import type { BrokerState } from './broker-state.ts';
 import { BrokerUsers } from './broker-users.ts';
 import { CONNECTION_ENDED, InFlight } from './in-flight.ts';
 import { MessageQueue, type Settle } from './message-queue.ts';
 import { limitPackets } from './packet-limiter.ts';
+import { QuietAedes } from './quiet-aedes.ts';
 import type { RawMessage } from './raw-message.ts';
 
 export interface EmbeddedBrokerConfig {
@@ -32,6 +34,13 @@ interface IncomingStore {
   };
 }
 
+/** A device's connection, and what it has in flight. */
+interface Connection {
+  readonly socket: Socket;
+  readonly inFlight: InFlight;
+  readonly acknowledgements: Acknowledgements;
+}
+
 const IGNORED: Settle = () => undefined;
 
 // aedes' encoder would keep a buffer for each of the 65,536 packet identifiers, 9 MB in all.
@@ -41,10 +50,10 @@ writeToStream.cacheNumbers = false;
 const BAD_CREDENTIALS = 4;
 
 /**
- * An MQTT broker inside of the agent. A device hears PUBACK (or PUBREC) when the delivery with its message is acknowledged: aedes
- * answers when `authorizePublish` calls back, and that callback is held until then. A delivery that is refused closes the
- * connections from which messages of QoS 1 or 2 came, and devices send again. A device that sends on without waiting is read no further while too much of it is
- * unacknowledged.
+ * An MQTT broker inside of the agent. A device hears PUBACK (or PUBREC) when the delivery with its message is acknowledged: PUBACKs are
+ * written here (ADR-0021), and aedes answers a message of QoS 2 when `authorizePublish` calls back, which is held until then. A delivery that is
+ * refused closes the connections from which messages of QoS 1 or 2 came, and devices send again. A device that sends on without waiting is read
+ * no further while too much of it is unacknowledged.
  *
  * Others may subscribe too. They are served at QoS 0 and nothing is retained, because aedes would keep what they have not
  * fetched in memory without a limit.
@@ -55,13 +64,13 @@ export class EmbeddedBroker implements Source<RawMessage> {
   readonly #queue = new MessageQueue(() => this.#resume());
   /** Sockets that have more to read than there is room for. */
   readonly #held = new Set<Socket>();
-  /** The connections, and what each has in flight. */
-  readonly #sockets = new Map<Socket, InFlight>();
+  /** The connections. */
+  readonly #sockets = new Map<Socket, Connection>();
   /** Connections that devices have ended, and that are not read to their end yet. */
   readonly #ended = new WeakSet<Socket>();
   /** Messages of QoS 2 on their way into the pipeline, by device and packet identifier, with all who wait to hear of them. */
   readonly #exactlyOnce = new Map<string, Settle[]>();
-  #aedes: Aedes | undefined;
+  #aedes: QuietAedes | undefined;
   #server: Server | undefined;
   #port = 0;
   #since = epochMs(Date.now());
@@ -85,13 +94,14 @@ export class EmbeddedBroker implements Source<RawMessage> {
       );
     }
     const users = usersFile === undefined ? undefined : await BrokerUsers.load(usersFile);
-    const aedes = new Aedes({
+    const aedes = new QuietAedes({
       // Devices need not wait for CONNACK (3.1.4), and aedes reads on only behind it; so this is what one read can hold, in packets.
       queueLimit: limits.packetsPerReadMax,
       authenticate: (_client, name, password, done) => void this.#authenticate(users, name, password, done),
       authorizePublish: (client, packet, done) => this.#accept(client, packet, done),
       authorizeSubscribe: (_client, subscription, done) => {
         subscription.qos = 0;
+        aedes.hasSubscribers = true;
         done(null, subscription);
       },
       // What was shortened on arrival is rejected, and must not reach anyone as if it were whole.
@@ -163,13 +173,13 @@ export class EmbeddedBroker implements Source<RawMessage> {
     return this.#port;
   }
 
-  #admit(socket: Socket, aedes: Aedes): void {
+  #admit(socket: Socket, aedes: QuietAedes): void {
     const inFlight = new InFlight(
       this.#config.inFlightMax,
-      (message, settle) => this.#queue.push(message, settle),
+      (message, settle, readings) => this.#queue.push(message, settle, readings),
       () => this.#resume(),
     );
-    this.#sockets.set(socket, inFlight);
+    this.#sockets.set(socket, { socket, inFlight, acknowledgements: new Acknowledgements(socket) });
     limitPackets(socket, limits.packetBytesMax, () => {
       this.#ended.add(socket);
       this.#giveUp(socket, inFlight);
@@ -180,12 +190,18 @@ export class EmbeddedBroker implements Source<RawMessage> {
       this.#held.delete(socket);
     });
     // aedes asks a socket for more whenever more is readable, also while it waits for us. Not reading is what makes TCP, and so
-    // the device, wait.
+    // the device, wait; also one that does not read what it is answered.
+    socket.on('drain', () => this.#resume());
     const read = socket.read.bind(socket);
     socket.read = (size?: number): unknown => {
-      if (!this.#queue.full && !inFlight.holding && !this.#stopping) return read(size);
-      if (size !== 0) this.#held.add(socket);
-      return null;
+      if (this.#queue.full || inFlight.holding || socket.writableNeedDrain || this.#stopping) {
+        if (size !== 0) this.#held.add(socket);
+        return null;
+      }
+      if (size === 0 || socket.readableLength <= limits.readBytesMax) return read(size);
+      // aedes asks again behind the packets that it finds; nobody would, if there is no whole one.
+      setImmediate(() => socket.emit('readable'));
+      return read(limits.readBytesMax);
     };
     aedes.handle(socket);
   }
@@ -209,9 +225,21 @@ export class EmbeddedBroker implements Source<RawMessage> {
     packet.retain = false;
     const payload = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload;
     const message = { topic: packet.topic, payload, receivedAt: epochMs(Date.now()), retained: false };
+    const connection = this.#connectionOf(client);
     if (packet.qos === 0) {
       // Nobody waits to hear of it, so aedes can let go of it at once.
-      this.#push(client, message, false, IGNORED);
+      this.#push(connection, message, false, IGNORED);
+      done(null);
+      return;
+    }
+    if (packet.qos === 1 && packet.messageId !== undefined && connection !== undefined) {
+      const { messageId } = packet;
+      this.#push(connection, message, true, (error) => {
+        if (error === undefined) connection.acknowledgements.add(messageId);
+        else if (error !== CONNECTION_ENDED) connection.socket.destroy(error);
+      });
+      // The rest is no business of aedes; subscribers are served at QoS 0 anyway.
+      packet.qos = 0;
       done(null);
       return;
     }
@@ -219,16 +247,19 @@ export class EmbeddedBroker implements Source<RawMessage> {
       if (error !== CONNECTION_ENDED) done(error ?? null);
     };
     if (packet.qos === 2 && client !== null && !client.clean) void this.#acceptOnce(client, packet, message, settle);
-    else this.#push(client, message, true, settle);
+    else this.#push(connection, message, true, settle);
   }
 
-  #push(client: Client | null, message: RawMessage, gated: boolean, settle: Settle): void {
-    const socket = client?.conn as Socket | undefined;
-    const inFlight = socket === undefined ? undefined : this.#sockets.get(socket);
-    // The last will of a device comes when its connection is gone.
-    if (socket === undefined || inFlight === undefined) {
+  /** Undefined: the last will of a device comes when its connection is gone. */
+  #connectionOf(client: Client | null): Connection | undefined {
+    return client === null ? undefined : this.#sockets.get(client.conn as Socket);
+  }
+
+  #push(connection: Connection | undefined, message: RawMessage, gated: boolean, settle: Settle): void {
+    if (connection === undefined) {
       this.#queue.push(message, settle);
     } else {
+      const { socket, inFlight } = connection;
       inFlight.accept(message, gated, settle);
       this.#giveUp(socket, inFlight);
     }
@@ -261,7 +292,7 @@ export class EmbeddedBroker implements Source<RawMessage> {
     }
     const all = [settle];
     this.#exactlyOnce.set(id, all);
-    this.#push(client, message, true, (error) => {
+    this.#push(this.#connectionOf(client), message, true, (error) => {
       if (this.#exactlyOnce.get(id) === all) this.#exactlyOnce.delete(id);
       const [first, ...repeats] = all;
       first?.(error);

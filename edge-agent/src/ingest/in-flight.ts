@@ -4,9 +4,12 @@ import type { RawMessage } from './raw-message.ts';
 
 interface Parked {
   readonly message: RawMessage;
+  readonly readings: number;
   readonly gated: boolean;
   readonly settle: Settle;
 }
+
+type Push = (message: RawMessage, settle: Settle, readings: number) => void;
 
 /** What became of a message that was still waiting when its connection ended: nothing, and nobody is there to be told. */
 export const CONNECTION_ENDED = new Error('the connection has ended');
@@ -21,7 +24,7 @@ const TOPICS_KEPT_MAX = 1_000;
  */
 export class InFlight {
   readonly #max: number;
-  readonly #push: (message: RawMessage, settle: Settle) => void;
+  readonly #push: Push;
   readonly #onRoom: () => void;
   readonly #byTopic = new Map<string, number>();
   #parked: Parked[] = [];
@@ -31,7 +34,7 @@ export class InFlight {
    * @param push takes what is let through.
    * @param onRoom called when nothing waits any more.
    */
-  constructor(max: number, push: (message: RawMessage, settle: Settle) => void, onRoom: () => void) {
+  constructor(max: number, push: Push, onRoom: () => void) {
     this.#max = max;
     this.#push = push;
     this.#onRoom = onRoom;
@@ -44,8 +47,9 @@ export class InFlight {
 
   /** @param gated whether its sender repeats it until it is acknowledged. */
   accept(message: RawMessage, gated: boolean, settle: Settle): void {
-    if (this.#parked.length === 0 && (!gated || this.#hasRoom(message))) this.#pass(message, gated, settle);
-    else this.#parked.push({ message, gated, settle });
+    const one = { message, readings: readingsAtMost(message.payload), gated, settle };
+    if (this.#parked.length === 0 && (!gated || this.#hasRoom(one))) this.#pass(one);
+    else this.#parked.push(one);
   }
 
   /**
@@ -55,26 +59,25 @@ export class InFlight {
   close(): void {
     const parked = this.#parked;
     this.#parked = [];
-    for (const { message, gated, settle } of parked) {
+    for (const { message, readings, gated, settle } of parked) {
       if (gated) settle(CONNECTION_ENDED);
-      else this.#push(message, settle);
+      else this.#push(message, settle, readings);
     }
   }
 
-  #hasRoom({ topic, payload }: RawMessage): boolean {
-    const inFlight = this.#byTopic.get(topic) ?? 0;
-    return inFlight === 0 || inFlight + readingsAtMost(payload) <= this.#max;
+  #hasRoom({ message, readings }: Parked): boolean {
+    const inFlight = this.#byTopic.get(message.topic) ?? 0;
+    return inFlight === 0 || inFlight + readings <= this.#max;
   }
 
-  #pass(message: RawMessage, gated: boolean, settle: Settle): void {
+  #pass({ message, readings, gated, settle }: Parked): void {
     if (!gated) {
-      this.#push(message, settle);
+      this.#push(message, settle, readings);
       return;
     }
     const { topic } = message;
-    const readings = readingsAtMost(message.payload);
     this.#byTopic.set(topic, (this.#byTopic.get(topic) ?? 0) + readings);
-    this.#push(message, (error) => {
+    const settled = (error?: Error): void => {
       // A refusal ends the connection; nothing of it must get ahead of the repeats.
       if (error !== undefined) this.close();
       const rest = (this.#byTopic.get(topic) ?? readings) - readings;
@@ -82,16 +85,17 @@ export class InFlight {
       else this.#byTopic.set(topic, rest);
       settle(error);
       this.#letThrough();
-    });
+    };
+    this.#push(message, settled, readings);
   }
 
   #letThrough(): void {
     if (this.#parked.length === 0) return;
     let count = 0;
-    for (const { message, gated, settle } of this.#parked) {
-      if (gated && !this.#hasRoom(message)) break;
+    for (const one of this.#parked) {
+      if (one.gated && !this.#hasRoom(one)) break;
       count += 1;
-      this.#pass(message, gated, settle);
+      this.#pass(one);
     }
     this.#parked.splice(0, count);
     if (this.#parked.length === 0) this.#onRoom();

@@ -10,6 +10,7 @@ export type Settle = (error?: Error) => void;
 
 interface Pending {
   readonly message: RawMessage;
+  readonly readings: number;
   readonly settle: Settle;
 }
 
@@ -46,8 +47,9 @@ export class MessageQueue {
     return this.#pending.length;
   }
 
-  push(message: RawMessage, settle: Settle): void {
-    this.#pending.push({ message, settle });
+  /** @param readings how many the message can hold at most. */
+  push(message: RawMessage, settle: Settle, readings = readingsAtMost(message.payload)): void {
+    this.#pending.push({ message, readings, settle });
     this.#bytes += message.payload.length;
     this.#changed.notify();
   }
@@ -85,7 +87,7 @@ export class MessageQueue {
     let readings = 0;
     const end = Math.min(this.#pending.length, limits.deliveryReadingsMax);
     for (let count = 0; count < end; count++) {
-      readings += readingsAtMost(this.#pending[count]!.message.payload);
+      readings += this.#pending[count]!.readings;
       if (readings > limits.deliveryReadingsMax) return Math.max(1, count);
     }
     return end;
@@ -95,15 +97,17 @@ export class MessageQueue {
     const count = this.#deliverable();
     const taken = this.#pending.length <= count ? this.#pending : this.#pending.slice(0, count);
     this.#pending = taken === this.#pending ? [] : this.#pending.slice(taken.length);
+    // What is left of them until they are settled: messages are gone as soon as they are read.
+    const settles = taken.map(({ settle }) => settle);
     for (const { message } of taken) this.#bytes -= message.payload.length;
-    this.#unsettled += taken.length;
+    this.#unsettled += settles.length;
     this.#onChange();
     let settled = false;
     const settleAll = (error?: Error): void => {
       if (settled) throw new Error('a delivery is settled once');
       settled = true;
-      this.#unsettled -= taken.length;
-      for (const { settle } of taken) settle(error);
+      this.#unsettled -= settles.length;
+      for (const settle of settles) settle(error);
       this.#onChange();
       this.#changed.notify();
     };

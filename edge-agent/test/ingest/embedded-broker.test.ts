@@ -109,6 +109,26 @@ describe('the embedded broker', () => {
     await device.hears('puback', 500);
   });
 
+  it.each([limits.readBytesMax - 1, limits.readBytesMax, limits.readBytesMax + 1, 100_000])(
+    'takes a message of %d bytes and the small ones behind it although nothing more follows',
+    async (bytes) => {
+      const broker = await open(resources);
+      const device = await RawDevice.connect(resources, broker.port);
+      const large = 'x'.repeat(bytes - 20);
+      const payloads = [large, '1', '2'];
+      device.send(
+        ...payloads.map((payload, i) => ({
+          ...({ cmd: 'publish', topic: 'sensors/a/b', qos: 1, dup: false, retain: false } as const),
+          messageId: i + 1,
+          payload,
+        })),
+      );
+      expect((await new Reader(broker).take(3)).map(textOf)).toEqual(payloads);
+      await device.hears('puback', 3);
+      expect(device.answered('puback')).toEqual([1, 2, 3]);
+    },
+  );
+
   it('does not take what devices publish to its own topics', async () => {
     const broker = await open(resources);
     const device = await connectDevice(resources, broker.port, { reconnectPeriod: 0 });

@@ -28,8 +28,8 @@ export const plantedBugs = [
     edits: [
       {
         path: 'edge-agent/src/input-loop.ts',
-        find: '      return number > this.#refusedThrough ? delivery.ack() : this.#nack(delivery);',
-        replace: '      return number > this.#refusedThrough ? undefined : this.#nack(delivery);',
+        find: '      return number > this.#refusedThrough ? settlement.ack() : this.#nack(settlement);',
+        replace: '      return number > this.#refusedThrough ? undefined : this.#nack(settlement);',
       },
       {
         path: 'edge-agent/src/input-loop.ts',
