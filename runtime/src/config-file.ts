@@ -29,7 +29,7 @@ export async function loadConfig<S extends z.ZodType>(
   const options = overlay(written as Record<string, unknown>, overrides);
   const parsed = schema.safeParse(options);
   if (parsed.success) return parsed.data;
-  const lines = parsed.error.issues.flatMap((issue) => explainIssue(issue, options));
+  const lines = explainProblems(parsed.error, options, 'the file');
   const problems = lines.length === 1 ? '1 problem' : `${lines.length} problems`;
   const hint = 'config.example.yaml explains every field.';
   throw new StartError(
@@ -56,7 +56,10 @@ async function readYaml(file: string): Promise<unknown> {
   }
   const document = parseDocument(text, { prettyErrors: true });
   const [problem] = document.errors;
-  if (problem !== undefined) throw new StartError('config-invalid', `${file}: not valid YAML: ${problem.message}`);
+  if (problem !== undefined) {
+    const message = problem.message.replaceAll(/\n\s*(?=\n|$)/g, '');
+    throw new StartError('config-invalid', `${file}: not valid YAML: ${message}`);
+  }
   try {
     return (document.toJS({ maxAliasCount: 50 }) as unknown) ?? {};
   } catch (error) {
@@ -82,8 +85,17 @@ function overlay(
 const isPlainObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** One line per problem: the field, what it must be, its value. Secrets have no field; a password in an address is hidden. */
-function explainIssue(issue: z.core.$ZodIssue, options: unknown): string[] {
+/**
+ * What is wrong with `written`, one line per problem: the field, what it must be, its value. Secrets have no field; a password in an address
+ * is hidden.
+ *
+ * @param whole what a problem without a field is one of.
+ */
+export function explainProblems(error: z.ZodError, written: unknown, whole: string): string[] {
+  return error.issues.flatMap((issue) => explainIssue(issue, written, whole));
+}
+
+function explainIssue(issue: z.core.$ZodIssue, options: unknown, whole: string): string[] {
   const field = issue.path.map(String).join('.');
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => {
@@ -96,9 +108,9 @@ function explainIssue(issue: z.core.$ZodIssue, options: unknown): string[] {
     options,
   );
   // What was received stands behind it, as it was written.
-  const message = issue.message.replace(/^Invalid input: /, '').replace(/, received \w+$/, '');
+  const message = issue.message.replace(/^Invalid (input|option): /, '').replace(/, received \w+$/, '');
   const shown = value === undefined ? 'it is not set' : `it is ${shorten(JSON.stringify(value))}`;
-  return [`${field === '' ? 'the file' : field}: ${message}; ${shown}`];
+  return [`${field === '' ? whole : field}: ${message}; ${shown}`];
 }
 
 /** At most 80 characters of `text`, without the user and password of an address. */

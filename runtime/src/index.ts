@@ -1,5 +1,5 @@
 export { Condition } from './condition.ts';
-export { loadConfig } from './config-file.ts';
+export { explainProblems, loadConfig } from './config-file.ts';
 export { EXIT, messageOf, StartError, type StartErrorCode, systemCodeOf } from './errors.ts';
 export {
   bearerAuth,

@@ -1,4 +1,4 @@
-import { copyFile } from 'node:fs/promises';
+import { copyFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
 import { lookForServer } from '@floorwatch/servers';
@@ -12,14 +12,19 @@ const browser = await lookForServer('chromium');
 const skipped = browser === undefined ? ' (skipped: no Chromium was found)' : '';
 const resources = resourcesPerTest();
 
-/**
- * With FLOORWATCH_SCREENSHOTS set to a number of seconds, the floor runs for so long before the pictures are taken, and they are put
- * into docs/.
- */
-const PICTURES_AFTER_S = process.env['FLOORWATCH_SCREENSHOTS'];
+/** Set to 1, the floor runs for some minutes with faults of its own, and pictures of it are put into docs/. */
+const forDocs = process.env['FLOORWATCH_SCREENSHOTS'] !== undefined;
+/** A sensor whose shift has come and gone, and three that are off when the last one shifts. */
+const FAULTS_FOR_DOCS = [
+  { type: 'shift', device: 'oven-01', metric: 'temperature', after: '270s', lasts: '1m', magnitude: -25 },
+  { type: 'noise', device: 'compressor-01', metric: 'vibration', after: '380s', lasts: '5m', magnitude: 2 },
+  { type: 'stuck', device: 'chiller-01', metric: 'flow', after: '390s', lasts: '5m' },
+  { type: 'gap', device: 'press-02', metric: 'pressure', after: '400s', lasts: '5m' },
+  { type: 'shift', device: 'pump-01', metric: 'pressure', after: '7m', lasts: '1m', magnitude: 3 },
+];
 
 /** Faults come within the first minute; a busy machine takes longer. */
-const TIMEOUT_MS = 180_000 + Number(PICTURES_AFTER_S ?? 0) * 1_000;
+const TIMEOUT_MS = forDocs ? 720_000 : 180_000;
 const WAIT = { timeoutMs: 90_000, intervalMs: 250 };
 
 it.skipIf(browser === undefined)(
@@ -27,23 +32,24 @@ it.skipIf(browser === undefined)(
   async () => {
     const floor = await Floor.start(resources, { store: 'duckdb' });
     const truth = path.join(await resources.directory(), 'truth.ndjson');
-    const simulator = floor.simulator('run', '--machines', '8', '--truth', truth);
+    const faults = path.join(await resources.directory(), 'faults.ndjson');
+    await writeFile(faults, FAULTS_FOR_DOCS.map((fault) => JSON.stringify(fault)).join('\n'));
+    const size = forDocs ? ['--machines', '12', '--faults', faults] : ['--machines', '8'];
+    const simulator = floor.simulator('run', ...size, '--truth', truth);
     const problems: string[] = [];
     const page = await openPage(resources, floor.apiUrl, problems);
 
     await waitFor('the floor shows its sensors', async () => (await page.locator('.device li a').count()) >= 20, WAIT);
-    if (PICTURES_AFTER_S !== undefined) await page.waitForTimeout(Number(PICTURES_AFTER_S) * 1_000);
-    await waitFor(
-      'an anomaly is shown',
-      async () => (await page.locator('section.attention .anomaly').count()) >= 1,
-      WAIT,
-    );
-    expect(await page.locator('section.attention .explanation').first().textContent()).toMatch(
-      /\w+ of \S+ is -?[\d.,]+/,
-    );
+    const anomalies = page.locator('section.attention .anomaly');
+    await waitFor('an anomaly is shown', async () => (await anomalies.count()) >= (forDocs ? 4 : 1), {
+      ...WAIT,
+      timeoutMs: forDocs ? 600_000 : WAIT.timeoutMs,
+    });
+    expect(await anomalies.locator('.explanation').first().textContent()).toMatch(/^\w+ of \S+ (is|has) .*\d.*\.$/);
     await shoot(page, 'console.png');
 
-    await page.locator('section.attention .anomaly a').first().click();
+    const shifted = page.locator('.device', { hasText: 'oven-01' }).locator('li a', { hasText: 'temperature' });
+    await (forDocs ? shifted : anomalies.locator('a')).first().click();
     const newest = page.locator('.reading');
     const before = await newest.textContent();
     await waitFor('the newest value moves', async () => (await newest.textContent()) !== before, WAIT);
@@ -115,6 +121,5 @@ async function openPage(owner: Resources, url: string, problems: string[]): Prom
 async function shoot(page: Page, name: string): Promise<void> {
   const file = path.join(await resources.directory(), name);
   await page.screenshot({ path: file });
-  if (process.env['FLOORWATCH_SCREENSHOTS'] !== undefined)
-    await copyFile(file, path.join(repositoryRoot, 'docs', name));
+  if (forDocs) await copyFile(file, path.join(repositoryRoot, 'docs', name));
 }

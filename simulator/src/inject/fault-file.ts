@@ -1,31 +1,39 @@
 import { readFile } from 'node:fs/promises';
 
 import { nameSchema } from '@floorwatch/contracts';
-import { messageOf, StartError } from '@floorwatch/runtime';
+import { explainProblems, messageOf, StartError } from '@floorwatch/runtime';
 import { z } from 'zod';
 
 import { parseDuration } from '../duration.ts';
 import { limits } from '../limits.ts';
 import type { FloorSensor } from '../sensor.ts';
-import { FAULT_TYPE_NAMES, findUnfit, type PlannedFault } from './fault.ts';
+import { FAULT_TYPE_NAMES, type FaultTypeName, findUnfit, type PlannedFault } from './fault.ts';
 
 const durationSchema = z.string().transform((text, context) => {
   const ms = parseDuration(text);
   if (ms !== undefined) return ms;
-  context.addIssue({ code: 'custom', message: `must be a duration such as 30s or 2m, but is ${JSON.stringify(text)}` });
+  context.addIssue({ code: 'custom', message: 'must be a duration such as 30s or 1.5m' });
   return z.NEVER;
 });
 
-const lineSchema = z.strictObject({
-  type: z.enum(FAULT_TYPE_NAMES),
-  device: nameSchema,
-  metric: nameSchema,
-  /** From the start of the floor. */
-  after: durationSchema,
-  lasts: durationSchema,
-  /** In the sensor's unit, with its sign; of a `season` in hours. */
-  magnitude: z.number(),
-});
+/** Types of fault to which a magnitude means nothing. */
+const WITHOUT_MAGNITUDE: ReadonlySet<FaultTypeName> = new Set(['stuck', 'gap', 'unit']);
+
+const lineSchema = z
+  .strictObject({
+    type: z.enum(FAULT_TYPE_NAMES),
+    device: nameSchema,
+    metric: nameSchema,
+    /** From the start of the floor. */
+    after: durationSchema,
+    lasts: durationSchema,
+    /** In the sensor's unit, with its sign; of a `season` in hours. */
+    magnitude: z.number().optional(),
+  })
+  .refine(({ type, magnitude }) => magnitude !== undefined || WITHOUT_MAGNITUDE.has(type), {
+    path: ['magnitude'],
+    message: 'how large the fault is, in the unit of its sensor',
+  });
 
 /**
  * Faults that a person has written down: NDJSON, one fault per line, such as
@@ -65,8 +73,8 @@ function parseFault(line: string, place: string, sensors: readonly FloorSensor[]
     throw usage(`${place}: not JSON: ${messageOf(error)}`);
   }
   const parsed = lineSchema.safeParse(json);
-  if (!parsed.success) throw usage(`${place}: ${z.prettifyError(parsed.error)}`);
-  const { type, device, metric, after, lasts, magnitude } = parsed.data;
+  if (!parsed.success) throw usage(`${place}: ${explainProblems(parsed.error, json, 'the line').join('; ')}`);
+  const { type, device, metric, after, lasts, magnitude = 0 } = parsed.data;
   const sensor = sensors.find((known) => known.device === device && known.metric === metric);
   if (sensor === undefined) {
     throw usage(

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 
 import { epochMs, nameSchema } from '@floorwatch/contracts';
-import { messageOf, StartError } from '@floorwatch/runtime';
+import { explainProblems, messageOf, StartError } from '@floorwatch/runtime';
 import { z } from 'zod';
 
 import { FAULT_TYPE_NAMES } from '../inject/fault.ts';
@@ -49,6 +49,8 @@ function parse(line: string, place: string): TruthLine {
     throw new StartError('usage', `${place}: not JSON: ${messageOf(error)}`, { cause: error });
   }
   const parsed = lineSchema.safeParse(json);
-  if (!parsed.success) throw new StartError('usage', `${place}: ${z.prettifyError(parsed.error)}`);
+  if (!parsed.success) {
+    throw new StartError('usage', `${place}: ${explainProblems(parsed.error, json, 'the line').join('; ')}`);
+  }
   return parsed.data;
 }

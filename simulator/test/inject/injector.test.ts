@@ -287,13 +287,23 @@ describe('a file of faults', () => {
     ]);
   });
 
+  test('needs a magnitude only where it means something', async () => {
+    const { magnitude: _, ...plain } = good;
+    const [gap] = await read(JSON.stringify({ ...plain, type: 'gap' }));
+    expect(gap).toMatchObject({ type: 'gap', lasts: 60_000 });
+    await expect(read(JSON.stringify(plain))).rejects.toThrow(
+      'line 1: magnitude: how large the fault is, in the unit of its sensor; it is not set',
+    );
+  });
+
   test.each([
     ['{"type":', /line 2: not JSON/],
-    [JSON.stringify({ ...good, type: 'wobble' }), /line 2: .*type/s],
-    [JSON.stringify({ ...good, after: 30 }), /line 2: .*after/s],
-    [JSON.stringify({ ...good, after: '30' }), /line 2: .*duration such as 30s/s],
+    ['7', /line 2: the line: expected object; it is 7/],
+    [JSON.stringify({ ...good, type: 'wobble' }), /line 2: type: expected one of .*"spike".*; it is "wobble"$/],
+    [JSON.stringify({ ...good, after: 30 }), /line 2: after: expected string; it is 30$/],
+    [JSON.stringify({ ...good, after: '30' }), /line 2: after: must be a duration such as 30s or 1.5m; it is "30"$/],
     [JSON.stringify({ ...good, lasts: '0s' }), /line 2: lasts must be longer than 0/],
-    [JSON.stringify({ ...good, size: 1 }), /line 2: .*size/s],
+    [JSON.stringify({ ...good, size: 1 }), /line 2: size: unknown field/],
     [
       JSON.stringify({ ...good, type: 'season', metric: 'current' }),
       /line 2: oven-01\/current has no daily pattern; use another sensor for season/,
