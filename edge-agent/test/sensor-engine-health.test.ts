@@ -192,13 +192,33 @@ describe('noisy', () => {
     );
     expect(episodes.filter(({ phase }) => phase !== 'updated').map(({ phase }) => phase)).toEqual(['opened', 'closed']);
     const [opened] = episodes;
-    expect(opened).toMatchObject({ anomalyKind: 'noisy', severity: 'warning' });
+    expect(opened).toMatchObject({ anomalyKind: 'noisy', severity: 'critical' });
     expect((opened!.openedAt - START) / 1_000).toBeLessThan(2_064);
     expect(opened?.explanation).toMatch(
-      /^temperature of press-3 fluctuates [23]\.\d times as much as usual, over its last 32 readings\.$/,
+      /^temperature of press-3 fluctuates [23](\.\d)? times as much as usual, over its last 32 readings\.$/,
     );
     expect(episodes.at(-1)?.closeReason).toBe('recovered');
     expect((episodes.at(-1)!.eventTime - START) / 1_000).toBeLessThan(2_364);
+  });
+
+  it('is an oscillation, too, that is slower than the noise and no larger than what the sensor shows in a day', () => {
+    const hunting = (i: number): number => (i >= 2_000 && i < 2_300 ? 5 * Math.sin((i * 2 * Math.PI) / 12) : 0);
+    const [opened] = openings(
+      Array.from({ length: 3_000 }, (_, i) =>
+        reading(i, 20 + 8 * Math.sin(i / 200) + Math.sin(i * i * 1.7) + hunting(i)),
+      ),
+    );
+    expect(opened).toMatchObject({ anomalyKind: 'noisy', severity: 'critical' });
+    expect((opened!.openedAt - START) / 1_000).toBeGreaterThan(2_000);
+    expect((opened!.openedAt - START) / 1_000).toBeLessThan(2_096);
+  });
+
+  it('is not the now and then of a sensor that hardly ever changes, but its chatter', () => {
+    const pulses = (i: number): number => (i % 97 === 0 || i % 61 === 0 ? 5 : 0);
+    expect(openings(Array.from({ length: 5_000 }, (_, i) => reading(i, pulses(i))))).toEqual([]);
+    expect(openings(Array.from({ length: 5_000 }, (_, i) => reading(i, i < 2_500 ? 0 : pulses(i))))).toEqual([]);
+    const chatter = (i: number): number => (i >= 4_000 && i < 4_200 ? (i % 3) * 5 : pulses(i));
+    expect(openings(Array.from({ length: 5_000 }, (_, i) => reading(i, chatter(i))))).toHaveLength(1);
   });
 
   it('is neither a spike, nor a step, nor a ramp, nor a little more of what there was', () => {

@@ -1,6 +1,7 @@
 import type { RollupSensor, SensorName } from '@floorwatch/contracts';
 
 import { maximumDecades, robustDelta } from './adaptive/block-maxima.ts';
+import { THRESHOLDS } from './adaptive/parameters.ts';
 import { LearnedState } from '../stats/learned-state.ts';
 import type { ReadingInHand } from '../stats/reading-in-hand.ts';
 import { RowTable } from '../stats/row-table.ts';
@@ -12,43 +13,55 @@ import { nameOf } from './wording.ts';
 
 // One sensor's row.
 const COUNT = 0;
-/** The last value and the one before. */
 const LAST = 1;
-const BEFORE = 2;
-/** Readings of the current stretch, and the sum of their fluctuations. */
-const FILL = 3;
-const SUM = 4;
-/** Closed stretches, and mean and variance of the logarithm of their mean fluctuation. */
-const STRETCHES = 5;
-const LOG_MEAN = 6;
-const LOG_VARIANCE = 7;
+/** Readings of the current stretch, the length of the way that the values have gone in it, and how far they came by it. */
+const FILL = 2;
+const PATH = 3;
+const NET = 4;
+/** Readings that were another value than the one before, and the mean size of such a change. */
+const CHANGES = 5;
+const CHANGE_SIZE = 6;
+/** Closed stretches in which the values changed, and mean and variance of the logarithm of their mean change. */
+const STRETCHES = 7;
+const LOG_MEAN = 8;
+const LOG_VARIANCE = 9;
 /** e^LOG_MEAN, the usual fluctuation. */
-const USUAL = 8;
-const FIELDS = 9;
+const USUAL = 10;
+const FIELDS = 11;
 
 /** Readings of a stretch. */
 const STRETCH_READINGS = 32;
 /** Stretches before there is a usual fluctuation. */
 const STRETCHES_MIN = 8;
-/** A single fluctuation counts at most so many times the usual one: a spike or a step is no noise. */
-const FLUCTUATION_MAX = 5;
+/** A single change counts at most so many times the usual one: a spike or a step is no noise. */
+const CHANGE_MAX = 5;
+/** Changes before the mean size of one is trusted, and how many it remembers. */
+const CHANGES_MIN = 20;
+const CHANGES_REMEMBERED = 256;
+/**
+ * A stretch counts as if at least this part of its readings had changed by the mean size: how still a sensor stands that hardly ever
+ * changes says nothing of its noise.
+ */
+const CHANGED_SHARE_MIN = 1 / 8;
+/** Of a way that leads further than this part of its length, the values have gone somewhere: a ramp is no noise. */
+const DIRECTION_MAX = 0.5;
 /** Noise is as improbable as this, in decades, and so many times the usual; below the second figure it is over. */
-const DECADES_MIN = 4;
+const DECADES_MIN = THRESHOLDS.critical;
 const RATIO_MIN = 2;
 const RATIO_NORMAL = 1.5;
-/** Below this part of the value, a fluctuation is rounding. */
+/** Below this part of the value, a change is rounding. */
 const RESOLUTION = 1e-9;
 
 /**
- * Values that fluctuate more than they used to. A fluctuation is the size of the second difference, which neither a level nor a ramp
- * moves; its mean over {@link STRETCH_READINGS} readings is compared with those of all stretches before, as maxima of blocks are.
- * Judges at the end of a stretch, and is undecided within it.
+ * Values that fluctuate more than they used to: noise, or an oscillation. The fluctuation is the mean size of the changes from reading
+ * to reading over {@link STRETCH_READINGS} readings; it is compared with that of all stretches before, as maxima of blocks are. Judges
+ * at the end of a stretch, and is undecided within it.
  */
 export class NoiseDetector implements Detector {
   static readonly bytesPerSensor = FIELDS * Float64Array.BYTES_PER_ELEMENT;
 
   readonly name = 'noise';
-  readonly version = 1;
+  readonly version = 2;
   readonly closeAfterReadings = 1;
   readonly #config: SwitchConfig;
   readonly #off: boolean[] = [];
@@ -60,7 +73,7 @@ export class NoiseDetector implements Detector {
   constructor(config: SwitchConfig, rows?: SensorRows) {
     this.#config = config;
     this.#table = new RowTable(FIELDS, rows);
-    this.state = new LearnedState({ version: 1, basis: {} }, { rows: this.#table }, (slot) => this.#off[slot] !== true);
+    this.state = new LearnedState({ version: 2, basis: {} }, { rows: this.#table }, (slot) => this.#off[slot] !== true);
   }
 
   addSensor(slot: number, sensor: SensorName): void {
@@ -75,29 +88,41 @@ export class NoiseDetector implements Detector {
     }
     const o = this.#table.rowOf(slot);
     const s = this.#table.state;
-    const fluctuation = Math.abs(value - 2 * s[o + LAST]! + s[o + BEFORE]!);
-    s[o + BEFORE] = s[o + LAST]!;
+    const count = s[o + COUNT]! + 1;
+    const difference = value - s[o + LAST]!;
+    s[o + COUNT] = count;
     s[o + LAST] = value;
-    s[o + COUNT] = s[o + COUNT]! + 1;
-    verdict.judgement = s[o + STRETCHES]! < STRETCHES_MIN ? 'warming-up' : 'undecided';
-    if (s[o + COUNT]! <= 2) return;
-    const most = s[o + STRETCHES]! < STRETCHES_MIN ? Infinity : FLUCTUATION_MAX * s[o + USUAL]!;
-    s[o + SUM] = s[o + SUM]! + (fluctuation < most ? fluctuation : most);
+    verdict.judgement = count <= STRETCHES_MIN * STRETCH_READINGS ? 'warming-up' : 'undecided';
+    if (count === 1) return;
+    const change = Math.abs(difference) > RESOLUTION * Math.abs(value) ? difference : 0;
+    if (change !== 0) learnChange(s, o, Math.abs(change));
+    const most = s[o + STRETCHES]! < STRETCHES_MIN ? Infinity : CHANGE_MAX * s[o + USUAL]!;
+    const step = Math.min(most, Math.max(-most, change));
+    s[o + PATH] = s[o + PATH]! + Math.abs(step);
+    s[o + NET] = s[o + NET]! + step;
     const fill = s[o + FILL]! + 1;
     s[o + FILL] = fill;
-    if (fill === STRETCH_READINGS) this.#close(s, o, value, verdict);
+    if (fill === STRETCH_READINGS) this.#close(s, o, verdict);
   }
 
-  #close(s: Float64Array, o: number, value: number, verdict: Verdict): void {
-    const mean = Math.max(s[o + SUM]! / STRETCH_READINGS, RESOLUTION * Math.abs(value), Number.MIN_VALUE);
-    s[o + SUM] = 0;
+  #close(s: Float64Array, o: number, verdict: Verdict): void {
+    const path = s[o + PATH]!;
+    const isDirected = Math.abs(s[o + NET]!) > DIRECTION_MAX * path;
     s[o + FILL] = 0;
-    const log = Math.log(mean);
+    s[o + PATH] = 0;
+    s[o + NET] = 0;
     const known = s[o + STRETCHES]!;
+    const mean = Math.max(path / STRETCH_READINGS, CHANGED_SHARE_MIN * s[o + CHANGE_SIZE]!);
     this.#ratio = mean / s[o + USUAL]!;
+    // A sensor that has never changed has no noise to compare with.
+    if (mean === 0) {
+      if (verdict.judgement === 'undecided') verdict.judgement = 'normal';
+      return;
+    }
+    const log = Math.log(mean);
     if (known >= STRETCHES_MIN) {
       const decades = maximumDecades(log, s[o + LOG_MEAN]!, s[o + LOG_VARIANCE]!, known);
-      if (decades >= DECADES_MIN && this.#ratio >= RATIO_MIN) flag(verdict, decades);
+      if (decades >= DECADES_MIN && this.#ratio >= RATIO_MIN && !isDirected) flag(verdict, decades);
       else verdict.judgement = this.#ratio < RATIO_NORMAL ? 'normal' : 'undecided';
     }
     const stretches = known + 1;
@@ -115,10 +140,18 @@ export class NoiseDetector implements Detector {
   }
 }
 
+function learnChange(s: Float64Array, o: number, size: number): void {
+  const changes = s[o + CHANGES]! + 1;
+  const mean = s[o + CHANGE_SIZE]!;
+  const learned = changes > CHANGES_MIN ? Math.min(size, CHANGE_MAX * mean) : size;
+  s[o + CHANGES] = changes;
+  s[o + CHANGE_SIZE] = mean + (learned - mean) / Math.min(changes, CHANGES_REMEMBERED);
+}
+
 function flag(verdict: Verdict, decades: number): void {
   verdict.judgement = 'anomalous';
   verdict.score = decades;
-  verdict.severity = 'warning';
+  verdict.severity = 'critical';
   verdict.anomalyKind = 'noisy';
   verdict.low = null;
   verdict.high = null;

@@ -1,4 +1,5 @@
 import { learnProfile, measureOffProfile, PROFILE_FIELDS } from './day-profile.ts';
+import { learnRun, rareRun, RUN_FIELDS, runFactor } from './equal-run.ts';
 import { acceptNovelty, NOVELTY_FIELDS } from './novelty-channel.ts';
 import {
   type AdaptiveChannel,
@@ -54,7 +55,8 @@ const BLOCKS = 10;
 /** The last values, newest first. */
 const RECENT = 11;
 const PROFILE = RECENT + RECENT_READINGS;
-const NOVELTIES = PROFILE + PROFILE_FIELDS;
+const EQUAL_RUN = PROFILE + PROFILE_FIELDS;
+const NOVELTIES = EQUAL_RUN + RUN_FIELDS;
 const TAILS = NOVELTIES + NOVELTY_CHANNELS * NOVELTY_FIELDS;
 const FIELDS = TAILS + TAIL_CHANNELS * TAIL_FIELDS;
 
@@ -83,7 +85,8 @@ const GATE_FACTOR = Math.log1p(-1 / GATE_DECAY_READINGS);
  * A reading is described by a few features (its value, its jump out of the range of the last six readings, its change relative to
  * the usual change, its distance from the short mean and from the usual value of this hour, the pulse that it ends). A novelty channel asks whether the like
  * was seen before; a tail channel asks whether it is larger than the largest of every hundred readings. The score is a norm of
- * the weighted channels in decades (−log10 p), let through a gate so that one event is reported once.
+ * the weighted channels in decades (−log10 p), where a change after a rare run of equal values counts more, let through a gate so that one event is
+ * reported once.
  *
  * State: {@link AdaptiveDetector.bytesPerSensor} bytes per sensor in one flat array. Nothing is allocated per reading.
  */
@@ -169,6 +172,15 @@ export class AdaptiveDetector {
   }
 
   /**
+   * How many equal values before the reading accepted last, of the sensor in `slot`, are so rare that they make a change of more
+   * weight; 0: none are.
+   */
+  equalBefore(slot: number): number {
+    const repetitions = rareRun(this.table.state, this.table.rowOf(slot) + EQUAL_RUN);
+    return repetitions === 0 ? 0 : repetitions + 1;
+  }
+
+  /**
    * Where the reading accepted last, of the sensor in `slot`, was expected, in its unit: the short mean before it, give or take the
    * distance that a hundred readings usually reach once. `null` while too little is known.
    */
@@ -240,6 +252,7 @@ export class AdaptiveDetector {
     if (count === 1) return;
     const changes = count - 1;
     const change = features[NEW_VALUE]! - s[o + LAST_VALUE]!;
+    learnRun(s, o + EQUAL_RUN, change !== 0);
     s[o + SHORT_MEAN] = s[o + SHORT_MEAN]! + Math.max(1 / count, SHORT_ALPHA) * features[OFF_AVERAGE]!;
     s[o + CHANGE_MEAN] =
       s[o + CHANGE_MEAN]! + Math.max(1 / changes, CHANGE_ALPHA) * (Math.abs(change) - s[o + CHANGE_MEAN]!);
@@ -250,10 +263,11 @@ export class AdaptiveDetector {
 
   /** Combines the channels; a score that the gate holds back is 0. */
   #emit(s: Float64Array, o: number, count: number): number {
+    const raised = runFactor(s, o + EQUAL_RUN);
     let sum = 0;
     for (let channel = 0; channel < CHANNELS.length; channel += 1) {
       const decades = this.contributions[channel]!;
-      if (decades > 0) sum += (this.#weights[channel]! * decades) ** NORM;
+      if (decades > 0) sum += (this.#weights[channel]! * (isOfChange(channel) ? raised : 1) * decades) ** NORM;
     }
     const history = Math.min(1, count / FULL_HISTORY_READINGS);
     const score = history * sum ** (1 / NORM);
@@ -264,6 +278,9 @@ export class AdaptiveDetector {
     return score;
   }
 }
+
+/** Whether the channel judges how the value has changed, not where it is. */
+export const isOfChange = (channel: number): boolean => channel !== NEW_VALUE && channel !== NEW_FOR_HOUR;
 
 function clearRow(s: Float64Array, o: number): void {
   s.fill(0, o, o + FIELDS);

@@ -8,7 +8,7 @@ import type { Detector, Verdict } from '../detector.ts';
 import { findRule } from '../sensor-pattern.ts';
 import { bandInWords, nameOf, quantity } from '../wording.ts';
 import type { AdaptiveConfig, AdaptiveRule } from './adaptive-config.ts';
-import { AdaptiveDetector, NOT_SCORED, WARMING_UP } from './adaptive-detector.ts';
+import { AdaptiveDetector, isOfChange, NOT_SCORED, WARMING_UP } from './adaptive-detector.ts';
 import {
   ADAPTIVE_VERSION,
   type AdaptiveChannel,
@@ -58,7 +58,7 @@ export class AdaptiveJudge implements Detector {
     this.#detector = new AdaptiveDetector(rows);
     this.#history = new RowTable(FIELDS, rows);
     this.state = new LearnedState(
-      { version: 2, basis: {} },
+      { version: 3, basis: {} },
       { rows: this.#detector.table, history: this.#history },
       (slot) => this.#rules[slot] !== undefined,
     );
@@ -118,7 +118,7 @@ export class AdaptiveJudge implements Detector {
     verdict.high = band?.high ?? null;
   }
 
-  explain(sensor: RollupSensor, _slot: number, value: number, verdict: Readonly<Verdict>): string {
+  explain(sensor: RollupSensor, slot: number, value: number, verdict: Readonly<Verdict>): string {
     const { low, high } = verdict;
     const words = low === null || high === null ? undefined : bandInWords(sensor, value, low, high);
     const shown = words?.shown ?? ((number: number): string => quantity(sensor, number, Math.abs(value) / 100));
@@ -127,7 +127,9 @@ export class AdaptiveJudge implements Detector {
     // A value within its band is told for something else than its level.
     const isWithin = low !== null && high !== null && value >= low && value <= high;
     const expected = words === undefined || isWithin ? '' : `; ${words.band} was expected`;
-    return `${nameOf(sensor)} is ${shown(value)}, ${reason}${expected}.`;
+    const equal = isOfChange(CHANNELS.indexOf(kind)) ? this.#detector.equalBefore(slot) : 0;
+    const held = equal === 0 ? '' : `, after ${equal} equal values in a row`;
+    return `${nameOf(sensor)} is ${shown(value)}, ${reason}${held}${expected}.`;
   }
 }
 

@@ -5,7 +5,7 @@
  */
 
 /** Counts up whenever the detector would score the same readings differently. */
-export const ADAPTIVE_VERSION = 2;
+export const ADAPTIVE_VERSION = 3;
 
 /** What an unusual reading can be unusual in, in the order of every list of contributions. */
 export const CHANNELS = [

@@ -86,6 +86,23 @@ describe('anomalies', () => {
     expect(detector.leadingChannel()).toBe('pulse');
   });
 
+  it('a change counts half as much again after a run of equal values that is rare for the sensor, and only then', () => {
+    // A jump at 3000, after the values of `held` readings before it were the same.
+    const scoreAfter = (held: number, usual: (index: number) => number): number => {
+      const value = (index: number): number =>
+        index >= 3000 ? usual(index) + 2.5 : usual(Math.min(index, 3000 - Math.max(1, held)));
+      const detector = new AdaptiveDetector();
+      const score = scoresOf(...columns(3001, value), detector).at(-1)!;
+      expect(detector.equalBefore(0)).toBe(usual === ordinary && held > 1 ? held : 0);
+      return score;
+    };
+    expect(scoreAfter(1, ordinary)).toBeGreaterThan(THRESHOLDS.warning);
+    expect(scoreAfter(4, ordinary) / scoreAfter(1, ordinary)).toBeCloseTo(1.5, 0);
+    // A sensor that repeats most of its values.
+    const sluggish = (index: number): number => Math.round(ordinary(index - (index % 4)) * 10) / 10;
+    expect(scoreAfter(4, sluggish)).toBeLessThan(1.2 * scoreAfter(1, sluggish));
+  });
+
   it('the usual value at an unusual hour is a warning', () => {
     const detector = new AdaptiveDetector();
     // From reading 4000 on the cycle is half a day late; it creeps there, so that no jump gives it away.

@@ -57,6 +57,17 @@ describe('the adaptive detector', () => {
     ).toBe('normal');
   });
 
+  it('says that a change came after a rare run of equal values', () => {
+    const held = series(1_001, (value, index) => (index === 1_000 ? 23 : index > 995 ? ordinary(996) : value));
+    expect(judge(new AdaptiveJudge(config.adaptive), held).found.at(-1)).toMatchObject({
+      index: 1_000,
+      verdict: { severity: 'critical' },
+      sentence: expect.stringMatching(/ jump .+ are, after 4 equal values in a row; .+ was expected\.$/) as string,
+    });
+    const moving = series(1_001, (value, index) => (index === 1_000 ? 23 : value));
+    expect(judge(new AdaptiveJudge(config.adaptive), moving).found.at(-1)?.sentence).not.toMatch('equal values');
+  });
+
   it('finds a spike, and says what was expected', () => {
     const { found } = judge(
       new AdaptiveJudge(config.adaptive),
