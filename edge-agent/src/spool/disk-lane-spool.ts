@@ -16,6 +16,7 @@ import { describeItems, type DroppedFrame } from './dropped-frames.ts';
 import type { EpochSpan } from './epoch-table.ts';
 import { EPOCHS_MAX, LaneTable } from './lane-table.ts';
 import { rebuildEpochs } from './rebuild-epochs.ts';
+import { RecentFrames } from './recent-frames.ts';
 
 export interface DiskLaneSpoolOptions extends Pick<
   SegmentLogOptions,
@@ -33,6 +34,8 @@ export interface DiskLaneSpoolOptions extends Pick<
 
 const SEGMENT_BYTES_MIN = 256 * 1024;
 const SEGMENT_BYTES_MAX = 8 * 1024 * 1024;
+/** Bytes of the newest items that are in memory too: what a batch can hold. */
+const RECENT_BYTES_MAX = 256 * 1024;
 /** Where the sender goes on after a restart. */
 const SENDER = 'sender';
 const REASONS = { trimmed: 'trimmed', dropped: 'cap', damaged: 'damage', skipped: 'damage' } as const;
@@ -52,6 +55,8 @@ export class DiskLaneSpool implements LaneSpool {
   readonly #table: LaneTable;
   /** With less room than this, an append may have to drop or refuse. */
   readonly #roomMin: number;
+  /** What is sent at once need not come from the disk: opening and reading a file takes longer than to publish an anomaly. */
+  readonly #recent = new RecentFrames(RECENT_BYTES_MAX);
   readonly #changed = new Condition();
   /** Appends in hand, in order. */
   readonly #appending = new Set<Promise<void>>();
@@ -183,11 +188,12 @@ export class DiskLaneSpool implements LaneSpool {
       if (this.bytesMax - this.bytes < this.#roomMin) await this.#releaseKept();
       // What begins an epoch may use the reserve: room can depend on what the cloud processor says of the epoch, so it must hear of it.
       const options = { now, reserve: epoch !== undefined };
-      await this.#log.append(items, options).catch(async (error: unknown) => {
+      const first = await this.#log.append(items, options).catch(async (error: unknown) => {
         const isFull = error instanceof SegmentLogError && error.code === 'disk-full';
         if (!isFull || (await this.#releaseKept()) === 0) throw error;
-        await this.#log.append(items, options);
+        return this.#log.append(items, options);
       });
+      if (items.length > 0) this.#recent.add(first, items);
     } catch (error) {
       if (epoch !== undefined && this.#table.epochs.withdraw(this.next)) this.#table.invalidate();
       throw error;
@@ -225,11 +231,14 @@ export class DiskLaneSpool implements LaneSpool {
     if (span === undefined || start >= next) return undefined;
     const end = Math.min(span.last, next - 1);
     // A part lies in one segment, so that marking its last item as sent marks all of it.
-    const segmentEnd = Math.min(end, this.#log.segmentEnd(start) ?? end);
+    const inSegment = this.#log.segmentEnd(start);
+    const segmentEnd = Math.min(end, inSegment ?? end);
+    // What was dropped is a gap, whether it is remembered or not.
+    const recent = inSegment === undefined ? undefined : this.#recent.from(start);
     const items: Uint8Array[] = [];
     let bytes = 0;
     let found = next;
-    for await (const frame of this.#log.read(start)) {
+    for await (const frame of recent ?? this.#log.read(start)) {
       if (items.length === 0) found = frame.first;
       if (frame.first !== start + items.length || frame.first > segmentEnd) break;
       const rest = frame.items.slice(0, segmentEnd - frame.first + 1);
