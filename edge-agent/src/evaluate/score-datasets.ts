@@ -1,16 +1,19 @@
 #!/usr/bin/env node
-import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 
 import { THRESHOLDS } from '../score/adaptive/parameters.ts';
-import { collectionsIn, type LabelledSeries, seriesOf } from './labelled-series.ts';
+import { collectionsIn, type LabelledSeries, SeriesError, seriesOf } from './labelled-series.ts';
 import { adaptive, type Scorer, zScore } from './scorers.ts';
+import { findScripts, KNOWN_COLLECTIONS, scoreResults, ScoringError } from './scoring-scripts.ts';
 
 const EXIT_CANNOT_START = 2;
+
+/** Where the scorer is when it is not beside the collections, seen from where `npm run score` runs. */
+const TOOLS = '../shared/tools';
 
 /** The thresholds of the comparison are five and eight standard deviations, as the z-score detector's defaults are. */
 const DETECTORS: Record<string, { readonly scorer: Scorer; readonly warning: number; readonly critical: number }> = {
@@ -21,8 +24,9 @@ const DETECTORS: Record<string, { readonly scorer: Scorer; readonly warning: num
 interface Options {
   readonly datasets: string;
   readonly detector: string;
-  readonly warning?: string;
-  readonly critical?: string;
+  readonly tools?: string;
+  readonly warning?: number;
+  readonly critical?: number;
   readonly keep?: string;
   readonly json?: true;
 }
@@ -32,47 +36,58 @@ const options = new Command('score')
     'Runs the detectors over labelled collections and prints how well they do, by the scorer beside the collections.',
   )
   .option('--datasets <folder>', 'folder of collections', process.env['FLOORWATCH_DATASETS'] ?? '../shared/datasets')
+  .option('--tools <folder>', `folder of the scorer, if it is neither beside the collections nor in ${TOOLS}`)
   .addOption(new Option('--detector <name>', 'what to score').choices(Object.keys(DETECTORS)).default('adaptive'))
-  .option('--warning <decades>', 'threshold of a warning instead of the shipped one')
-  .option('--critical <decades>', 'threshold of a critical anomaly instead of the shipped one')
+  .option('--warning <decades>', 'threshold of a warning instead of the shipped one', threshold)
+  .option('--critical <decades>', 'threshold of a critical anomaly instead of the shipped one', threshold)
   .option('--keep <folder>', 'write the scores of every reading there, and keep them')
   .option('--json', 'print the figures as JSON')
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : EXIT_CANNOT_START))
   .parse()
   .opts<Options>();
 
-process.exitCode = main(options);
+try {
+  main(options);
+} catch (error) {
+  if (!(error instanceof SeriesError || error instanceof ScoringError)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  process.exitCode = EXIT_CANNOT_START;
+}
 
-function main({ datasets, detector, keep, ...rest }: Options): number {
+function main({ datasets, tools, detector, keep, warning, critical, json }: Options): void {
   const folder = path.resolve(datasets);
-  const tool = path.join(folder, '../tools/score-all.mjs');
-  for (const needed of [folder, tool]) {
-    if (existsSync(needed)) continue;
-    process.stderr.write(
-      `${needed} does not exist. Give the folder of the collections with --datasets or FLOORWATCH_DATASETS; ` +
-        `the scorer is looked for beside it, in tools/score-all.mjs.\n`,
+  const found = collectionsIn(folder);
+  const collections = KNOWN_COLLECTIONS.filter((name) => found.includes(name));
+  for (const name of found.filter((other) => !KNOWN_COLLECTIONS.includes(other)))
+    process.stderr.write(`${name} is left out: the scorer knows ${KNOWN_COLLECTIONS.join(', ')}.\n`);
+  if (collections.length === 0) {
+    throw new SeriesError(
+      `${folder} holds none of ${KNOWN_COLLECTIONS.join(', ')}, each a folder with labels.json and data. Give the folder of the ` +
+        'collections with --datasets or FLOORWATCH_DATASETS.',
     );
-    return EXIT_CANNOT_START;
   }
+  const scripts = findScripts(tools === undefined ? [path.join(folder, '../tools'), TOOLS] : [tools]);
   const chosen = DETECTORS[detector]!;
   const results = keep === undefined ? mkdtempSync(path.join(tmpdir(), 'floorwatch-score-')) : path.resolve(keep);
   try {
-    for (const collection of collectionsIn(folder))
+    for (const collection of collections)
       scoreCollection(path.join(folder, collection), path.join(results, collection), chosen.scorer);
-    const thresholds = [
-      '--warning',
-      rest.warning ?? `${chosen.warning}`,
-      '--critical',
-      rest.critical ?? `${chosen.critical}`,
-    ];
-    const json = rest.json === true ? ['--json'] : [];
-    const table = execFileSync(process.execPath, [tool, results, ...thresholds, '--datasets', folder, ...json], {
-      encoding: 'utf8',
-    });
-    process.stdout.write(table);
-    return 0;
+    const thresholds = { warning: warning ?? chosen.warning, critical: critical ?? chosen.critical };
+    process.stdout.write(
+      scoreResults(scripts, { datasets: folder, results, collections, ...thresholds, json: json === true }),
+    );
+    const missing = KNOWN_COLLECTIONS.filter((name) => !collections.includes(name));
+    if (missing.length > 0) process.stderr.write(`No total without ${missing.join(', ')}.\n`);
   } finally {
     if (keep === undefined) rmSync(results, { recursive: true, force: true });
   }
+}
+
+function threshold(text: string): number {
+  const decades = Number(text);
+  if (text.trim() === '' || !Number.isFinite(decades) || decades <= 0)
+    throw new InvalidArgumentError('It must be a number of decades above 0, such as 3.');
+  return decades;
 }
 
 function scoreCollection(collection: string, results: string, scorer: Scorer): void {

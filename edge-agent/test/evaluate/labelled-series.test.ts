@@ -44,3 +44,35 @@ it('a file without a value column is an error that names it', () => {
   put('d.csv.gz', 'timestamp,reading\n', { d: {} });
   expect(() => [...seriesOf(path.join(folder, 'one'))]).toThrow(/d\.csv\.gz.*"value"/);
 });
+
+it.each([
+  [
+    'e.csv.gz',
+    'timestamp,value\n2026-01-05 00:00:00,1\n2026-01-05 00:05:00,abc\n',
+    /e\.csv\.gz: row 3: "abc" is no number/,
+  ],
+  ['f.csv.gz', 'timestamp,value\nyesterday,1\n', /f\.csv\.gz: row 2: "yesterday" is no time/],
+])('a cell that means nothing is an error that names file and row: %s', (name, text, message) => {
+  put(name, text, { [name.slice(0, 1)]: {} });
+  expect(() => [...seriesOf(path.join(folder, 'one'))]).toThrow(message);
+});
+
+it('files that cannot be read, and labels that are none, are errors that name them', () => {
+  put('g.csv.gz', '', { g: {}, 'not-there': {} });
+  expect(() => [...seriesOf(path.join(folder, 'one'))]).toThrow(/g\.csv\.gz: no column "value"/);
+  writeFileSync(path.join(folder, 'one/data/g.csv.gz'), 'timestamp,value\n');
+  expect(() => [...seriesOf(path.join(folder, 'one'))]).toThrow(/g\.csv\.gz cannot be read/);
+  put('g.csv.gz', 'timestamp,value\n', { 'not-there': {} });
+  expect(() => [...seriesOf(path.join(folder, 'one'))]).toThrow(/not-there\.csv\.gz cannot be read/);
+  writeFileSync(path.join(folder, 'one/labels.json'), '["a"]');
+  expect(() => [...seriesOf(path.join(folder, 'one'))]).toThrow(/labels\.json must be an object/);
+  writeFileSync(path.join(folder, 'one/labels.json'), '{');
+  expect(() => [...seriesOf(path.join(folder, 'one'))]).toThrow(/labels\.json cannot be read/);
+  expect(() => collectionsIn(path.join(folder, 'nowhere'))).toThrow(/nowhere cannot be read/);
+});
+
+it('a byte-order mark, blanks in the header and other words for missing are understood', () => {
+  put('h.csv.gz', '\uFEFFtimestamp, value\r\n2026-01-05 00:00:00,NaN\r\n2026-01-05 00:05:00, 2\r\n', { h: {} });
+  const [series] = [...seriesOf(path.join(folder, 'one'))];
+  expect([...(series?.values ?? [])]).toEqual([Number.NaN, 2]);
+});
