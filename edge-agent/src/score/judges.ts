@@ -131,7 +131,7 @@ export class Judges {
     const verdict = this.#verdict;
     const { silence } = this;
     if (silence !== undefined) {
-      if (silence.isDue(slot, hand.eventTime))
+      if (silence.isDue(slot, hand.times))
         this.#tellAll(silence.tracker, slot, silence.hear(slot, this.#sensor(slot), reading), out);
       silence.learn(slot, hand);
     }
@@ -162,7 +162,7 @@ export class Judges {
     const verdict = this.#verdict;
     const { silence } = this;
     if (silence !== undefined) {
-      if (silence.isDue(slot, hand.eventTime))
+      if (silence.isDue(slot, hand.times))
         this.#tellAll(silence.tracker, slot, silence.hear(slot, this.#sensor(slot), reading), out);
       silence.learn(slot, hand);
     }
@@ -256,8 +256,9 @@ export class Judges {
   listen(sensors: number, watermark: EpochMs, out: EpisodeCollector): void {
     const { silence } = this;
     if (silence === undefined) return;
+    const now = Float64Array.of(watermark);
     for (let slot = 0; slot < sensors; slot++) {
-      if (silence.isDue(slot, watermark)) this.#tellAll(silence.tracker, slot, silence.check(slot, watermark), out);
+      if (silence.isDue(slot, now)) this.#tellAll(silence.tracker, slot, silence.check(slot, watermark), out);
     }
   }
 

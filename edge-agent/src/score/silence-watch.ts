@@ -76,7 +76,19 @@ export class SilentDetector implements Detector {
 
   judge(slot: number, _reading: ReadingInHand, verdict: Verdict): void {
     if (this.#off[slot] === true) verdict.judgement = 'off';
-    else verdict.judgement = this.silentAfter(slot) === Infinity ? 'warming-up' : 'normal';
+    else verdict.judgement = this.#knowsCadence(slot) ? 'normal' : 'warming-up';
+  }
+
+  #knowsCadence(slot: number): boolean {
+    this.#ask(slot);
+    return this.#silentAfter[slot]! < Infinity;
+  }
+
+  /** Whether the sensor is silent if no reading has come until `times[0]`. */
+  isSilentAt(slot: number, times: Float64Array): boolean {
+    // Not by way of `silentAfter`: a number that a function returns is an object where that is not compiled into its caller.
+    this.#ask(slot);
+    return times[0]! > this.#silentAfter[slot]!;
   }
 
   learn(slot: number, { times }: ReadingInHand): void {
@@ -87,11 +99,14 @@ export class SilentDetector implements Detector {
 
   /** The instant after which the sensor is silent if no reading comes, epoch ms; Infinity while its cadence is unknown. */
   silentAfter(slot: number): number {
-    const known = this.#silentAfter[slot]!;
-    if (!Number.isNaN(known)) return known;
-    const silentAfter = this.#off[slot] === true ? Infinity : this.#intervals.silentAfter(slot);
-    this.#silentAfter[slot] = silentAfter;
-    return silentAfter;
+    this.#ask(slot);
+    return this.#silentAfter[slot]!;
+  }
+
+  /** Makes sure that {@link #silentAfter} is known. */
+  #ask(slot: number): void {
+    if (!Number.isNaN(this.#silentAfter[slot]!)) return;
+    this.#silentAfter[slot] = this.#off[slot] === true ? Infinity : this.#intervals.silentAfter(slot);
   }
 
   /** From when on its silence counts: the event time of its newest reading; without any, since when it is expected. */
@@ -205,14 +220,14 @@ export class SilenceWatch {
     this.#detector.exempt(slot);
   }
 
-  /** Whether {@link check} may have anything to do for a sensor at the time `now`. */
-  isDue(slot: number, now: number): boolean {
+  /** Whether {@link check} may have anything to do for a sensor at the time `times[0]`. */
+  isDue(slot: number, times: Float64Array): boolean {
     if (this.#awayFrom !== null) {
-      if (!(now > this.#awayFrom)) return this.tracker.isOpen(slot);
+      if (!(times[0]! > this.#awayFrom)) return this.tracker.isOpen(slot);
       this.#awayFrom = null;
-      this.#since = now;
+      this.#since = times[0]!;
     }
-    return now > this.#detector.silentAfter(slot) || this.tracker.isOpen(slot);
+    return this.tracker.isOpen(slot) || this.#detector.isSilentAt(slot, times);
   }
 
   /** Learns when a reading in order came, after {@link hear}. */

@@ -49,11 +49,11 @@ export class CountWindow implements MovingStatistic {
     this.#table.reserve(slots);
   }
 
-  add(slot: number, { value }: ReadingInHand): void {
+  add(slot: number, hand: ReadingInHand): void {
     const o = this.#table.rowOf(slot);
     const s = this.#table.state;
-    if (s[o + COUNT]! < this.#size) append(s, o, value);
-    else replaceOldest(s, o, this.#size, value);
+    if (s[o + COUNT]! < this.#size) append(s, o, hand);
+    else replaceOldest(s, o, this.#size, hand);
   }
 
   count(slot: number): number {
@@ -79,7 +79,7 @@ export class CountWindow implements MovingStatistic {
   }
 }
 
-function append(s: Float64Array, o: number, value: number): void {
+function append(s: Float64Array, o: number, { value }: ReadingInHand): void {
   const count = s[o + COUNT]!;
   s[o + RING + count] = value;
   s[o + COUNT] = count + 1;
@@ -95,7 +95,7 @@ function append(s: Float64Array, o: number, value: number): void {
   s[o + M2_PEAK] = s[o + M2]!;
 }
 
-function replaceOldest(s: Float64Array, o: number, size: number, value: number): void {
+function replaceOldest(s: Float64Array, o: number, size: number, { value }: ReadingInHand): void {
   const position = s[o + NEXT]!;
   const oldest = s[o + RING + position]!;
   s[o + RING + position] = value;

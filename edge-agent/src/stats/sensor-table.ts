@@ -1,6 +1,7 @@
 import { type EpochMs, epochMs, type HashSum, type RollupSensor, sensorKey, textHash } from '@floorwatch/contracts';
 
 import { numbersOf, requireSection, StateError, type StateSection, type CapturedSection } from '../state-section.ts';
+import { capacityFor, growUint32 } from './grow.ts';
 import type { ReadingInHand } from './reading-in-hand.ts';
 import { RowTable } from './row-table.ts';
 import type { RowsCut } from './rows-cut.ts';
@@ -25,7 +26,15 @@ export class SensorTable {
   /** By device, then by metric: two look-ups cost less than joining the names. */
   readonly #slots = new Map<string, Map<string, number>>();
   readonly #sensors: RollupSensor[] = [];
-  readonly #nameHashes: HashSum[] = [];
+  /**
+   * By slot: the slot of the reading that came after its last one. Devices send their metrics in one order and gateways ask them in turn, so the next
+   * reading is mostly of that sensor again, which needs no look-up in far memory to find out.
+   */
+  #following = new Uint32Array();
+  #last = 0;
+  /** By slot: the hash of the name, its high word and its low one. */
+  #nameHashes = new Uint32Array();
+  readonly #nameHash: HashSum = { high: 0, low: 0 };
   readonly #newest: RowTable;
 
   constructor(rows?: SensorRows) {
@@ -38,24 +47,32 @@ export class SensorTable {
 
   /** The slot of the reading's sensor. A new sensor gets the next slot, which is then `size` − 1. */
   slotOf(reading: RollupSensor): number {
-    let metrics = this.#slots.get(reading.device);
-    if (metrics === undefined) {
-      metrics = new Map();
-      this.#slots.set(reading.device, metrics);
+    let slot = this.#following[this.#last] ?? 0;
+    let known = this.#sensors[slot];
+    if (known === undefined || known.metric !== reading.metric || known.device !== reading.device) {
+      slot = this.find(reading.device, reading.metric) ?? this.#add(reading);
+      known = this.#sensors[slot]!;
+      this.#following[this.#last] = slot;
     }
-    const slot = metrics.get(reading.metric);
-    if (slot === undefined) return this.#add(metrics, reading);
-    if (reading.unit !== undefined && reading.unit !== this.#sensors[slot]!.unit) {
-      this.#sensors[slot] = describe(reading);
-    }
+    this.#last = slot;
+    if (reading.unit !== undefined && reading.unit !== known.unit) this.#sensors[slot] = describe(reading);
     return slot;
   }
 
-  #add(metrics: Map<string, number>, reading: RollupSensor): number {
+  #add(sensor: RollupSensor): number {
     const slot = this.#sensors.length;
-    metrics.set(reading.metric, slot);
-    this.#sensors.push(describe(reading));
-    this.#nameHashes.push(textHash(sensorKey(reading)));
+    const metrics = this.#slots.get(sensor.device);
+    if (metrics === undefined) this.#slots.set(sensor.device, new Map([[sensor.metric, slot]]));
+    else metrics.set(sensor.metric, slot);
+    this.#sensors.push(describe(sensor));
+    if (slot >= this.#following.length) {
+      const capacity = capacityFor(slot + 1, slot);
+      this.#following = growUint32(this.#following, capacity);
+      this.#nameHashes = growUint32(this.#nameHashes, 2 * capacity);
+    }
+    const { high, low } = textHash(sensorKey(sensor));
+    this.#nameHashes[2 * slot] = high;
+    this.#nameHashes[2 * slot + 1] = low;
     this.#newest.clear(slot);
     return slot;
   }
@@ -65,9 +82,11 @@ export class SensorTable {
     return this.#sensors[slot]!;
   }
 
-  /** The hash of its name, which the hashes of its readings begin with. */
+  /** The hash of its name, which the hashes of its readings begin with. The same object for all sensors. */
   nameHash(slot: number): Readonly<HashSum> {
-    return this.#nameHashes[slot]!;
+    this.#nameHash.high = this.#nameHashes[2 * slot]!;
+    this.#nameHash.low = this.#nameHashes[2 * slot + 1]!;
+    return this.#nameHash;
   }
 
   /** Event time of the sensor's newest reading; before the first one, earlier than any time. */
@@ -107,11 +126,7 @@ export class SensorTable {
     const section = requireSection(sections, SECTION, VERSION);
     const sensors = sensorsIn(section);
     const newest = numbersOf(section, 'newest', sensors.length * FIELDS);
-    for (const sensor of sensors) {
-      const metrics = this.#slots.get(sensor.device) ?? new Map<string, number>();
-      this.#slots.set(sensor.device, metrics);
-      this.#add(metrics, sensor);
-    }
+    for (const sensor of sensors) this.#add(sensor);
     this.#newest.restore(newest);
   }
 }

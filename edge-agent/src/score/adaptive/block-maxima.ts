@@ -25,8 +25,9 @@ export function maximumDecades(logSize: number, mean: number, variance: number, 
   return decades < 0 ? 0 : Math.min(decades, DECADES_MAX);
 }
 
-/** Halvings of 40 standard deviations: to a hundredth of one, always on the side of the smaller size. */
+/** Halvings of {@link DEVIATIONS_MAX} standard deviations: to a hundredth of one, always on the side of the smaller size. */
 const BISECTIONS = 12;
+const DEVIATIONS_MAX = 40;
 
 /**
  * The smallest size that scores more than `decades`, found by bisection over log(1 + size): until a size passes it, a reading costs
@@ -34,14 +35,44 @@ const BISECTIONS = 12;
  */
 export function sizeAbove(decades: number, mean: number, variance: number, blocks: number): number {
   if (blocks < BLOCKS_MIN) return Infinity;
+  const halvings = halvingsAbove(decades, blocks);
   let low = mean;
-  let high = mean + 40 * Math.sqrt(spread(variance, blocks));
+  let high = mean + DEVIATIONS_MAX * Math.sqrt(spread(variance, blocks));
   for (let step = 0; step < BISECTIONS; step += 1) {
     const middle = (low + high) / 2;
-    if (maximumDecades(middle, mean, variance, blocks) > decades) high = middle;
-    else low = middle;
+    if (((halvings >> step) & 1) === 1) low = middle;
+    else high = middle;
   }
   return Math.expm1(low);
+}
+
+/** What {@link halvingsAbove} has found lately, and for which decades and blocks: a hash table without chains. */
+const FOUND = { halvings: new Uint16Array(1024), decades: new Float64Array(1024), blocks: new Float64Array(1024) };
+
+/**
+ * Which half the size is in after each halving, as a bit per step that is 1 for the upper one. In standard deviations this is the same for all means and
+ * variances, and it takes more logarithms than everything else at a block's end, so it is found once for each number of blocks.
+ */
+function halvingsAbove(decades: number, blocks: number): number {
+  const place = (8 * blocks + decades) & (FOUND.halvings.length - 1);
+  if (FOUND.decades[place] === decades && FOUND.blocks[place] === blocks) return FOUND.halvings[place]!;
+  // The variance for which the spread is 1.
+  const unit = 1 + (BLOCK_PRIOR_WEIGHT * (1 - BLOCK_PRIOR_SD * BLOCK_PRIOR_SD)) / blocks;
+  let halvings = 0;
+  let low = 0;
+  let high = DEVIATIONS_MAX;
+  for (let step = 0; step < BISECTIONS; step += 1) {
+    const middle = (low + high) / 2;
+    if (maximumDecades(middle, 0, unit, blocks) > decades) high = middle;
+    else {
+      low = middle;
+      halvings |= 1 << step;
+    }
+  }
+  FOUND.halvings[place] = halvings;
+  FOUND.decades[place] = decades;
+  FOUND.blocks[place] = blocks;
+  return halvings;
 }
 
 /**
