@@ -4,7 +4,7 @@ import { setTimeout as pauseMs } from 'node:timers/promises';
 
 import { describe, expect, it } from 'vitest';
 
-import { resourcesPerTest, waitFor } from '../support/index.ts';
+import { resourcesPerTest, skippedIf, waitFor } from '../support/index.ts';
 import { ChaosFloor } from './harness/chaos-floor.ts';
 import { chaosOptions, ifAsked, progress, repeatCommand, report } from './harness/chaos-options.ts';
 import { canMount, mountTmpfs } from './harness/disk-image.ts';
@@ -22,7 +22,7 @@ const RECOVERY_MS_MAX = 10_000;
 
 const { seed } = chaosOptions();
 const isAble = await canMount();
-const why = isAble ? '' : ' (skipped: mounting a small disk needs root)';
+const why = skippedIf(!isAble, 'mounting a small disk needs root');
 
 describe('a gateway whose disk of 16 MiB is full while NATS is away', () => {
   const resources = resourcesPerTest();

@@ -1,7 +1,7 @@
 import { lookForServer } from '@floorwatch/servers';
 import { describe, expect, it } from 'vitest';
 
-import { resourcesPerTest } from '../support/index.ts';
+import { resourcesPerTest, skippedIf } from '../support/index.ts';
 import { chaosOptions } from './harness/chaos-options.ts';
 import { InfluxServer } from './harness/chaos-store.ts';
 import { killRounds, killTimeoutMs, ROUNDS_IN_TESTS } from './harness/kill-rounds.ts';
@@ -9,7 +9,7 @@ import { AgentVictim, InfluxVictim, NatsVictim, ProcessorVictim } from './harnes
 
 const { rounds = ROUNDS_IN_TESTS } = chaosOptions();
 const influxd = await lookForServer('influxd');
-const why = influxd === undefined ? ' (skipped: there is no influxd)' : '';
+const why = skippedIf(influxd === undefined, 'no influxd was found');
 
 describe('two of agent, NATS server, processor and InfluxDB that are killed with SIGKILL at once', () => {
   const resources = resourcesPerTest();

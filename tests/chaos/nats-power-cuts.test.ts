@@ -8,7 +8,7 @@ import type { LaneFloor } from '@floorwatch/contracts';
 import { lookForVersions } from '@floorwatch/servers';
 import { describe, expect, it } from 'vitest';
 
-import { type Resources, resourcesPerTest, waitFor } from '../support/index.ts';
+import { type Resources, resourcesPerTest, skippedIf, waitFor } from '../support/index.ts';
 import type { AgentProcess } from './harness/agent-process.ts';
 import { ChaosFloor } from './harness/chaos-floor.ts';
 import { chaosOptions, ifAsked, percentile, progress, repeatCommand, report } from './harness/chaos-options.ts';
@@ -41,7 +41,7 @@ describe("a NATS server's disk that loses its power at random moments under load
   const resources = resourcesPerTest();
 
   it.skipIf(!isAble).each(versions)(
-    `loses what it had acknowledged, and gateways heal it${isAble ? '' : ' (skipped: mounting a disk image needs root and loop devices)'}: nats-server $version`,
+    `loses what it had acknowledged, and gateways heal it${skippedIf(!isAble, 'mounting a disk image needs root and loop devices')}: nats-server $version`,
     async ({ path: executable, version }) => {
       progress(`nats-server ${version}: seed ${seed}, ${rounds} cuts`);
       const random = new Random(seed);
@@ -128,7 +128,7 @@ describe("a NATS server's disk that loses its power at random moments under load
   );
 
   it.skipIf(versions.length < 2)(
-    `is tried with more than one version (skipped where there is only one: ${versions.map(({ version }) => version).join(', ')})`,
+    `is tried with more than one version${skippedIf(versions.length < 2, 'there is only one')}`,
     () => expect(new Set(versions.map(({ version }) => version)).size).toBe(versions.length),
   );
 });

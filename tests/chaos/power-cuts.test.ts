@@ -4,7 +4,7 @@ import { setTimeout as pauseMs } from 'node:timers/promises';
 import { inspectLog } from '@floorwatch/segment-log';
 import { describe, expect, it } from 'vitest';
 
-import { resourcesPerTest, waitFor } from '../support/index.ts';
+import { resourcesPerTest, skippedIf, waitFor } from '../support/index.ts';
 import type { AgentStatus } from './harness/agent-process.ts';
 import { ChaosFloor } from './harness/chaos-floor.ts';
 import { chaosOptions, percentile, progress, repeatCommand, report } from './harness/chaos-options.ts';
@@ -24,7 +24,7 @@ const MIB = 1024 * 1024;
 
 const { rounds = ROUNDS, seed, asked } = chaosOptions();
 const isAble = await canMount();
-const why = isAble ? '' : ' (skipped: mounting a disk image needs root and loop devices)';
+const why = skippedIf(!isAble, 'mounting a disk image needs root and loop devices');
 
 describe('a gateway whose power is cut at random moments under load', () => {
   const resources = resourcesPerTest();

@@ -7,7 +7,7 @@ import { lookForServer } from '@floorwatch/servers';
 import { connectAsync } from 'mqtt';
 import { describe, expect, it } from 'vitest';
 
-import { datasetPath, repositoryRoot, resourcesPerTest, waitFor } from '../support/index.ts';
+import { datasetPath, repositoryRoot, resourcesPerTest, skippedIf, waitFor } from '../support/index.ts';
 import { Floor, GATEWAY } from './floor.ts';
 import { expectedWindows, readRecording, type RecordedValue } from './recording-oracle.ts';
 
@@ -32,7 +32,7 @@ const STORES = ['duckdb', 'influxdb'] as const;
 describe.each(STORES)(`${NAME}, replayed into %s`, (store) => {
   const resources = resourcesPerTest();
   const missing = store === 'influxdb' && influxd === undefined;
-  const suffix = missing ? ' (skipped: no influxd was found)' : '';
+  const suffix = skippedIf(missing, 'no influxd was found');
 
   it.skipIf(missing)(
     `gives exactly the windows and the anomalies of the file${suffix}`,

@@ -5,7 +5,7 @@ import { lookForServer } from '@floorwatch/servers';
 import { connectAsync, type MqttClient } from 'mqtt';
 import { describe, expect, it } from 'vitest';
 
-import { type ChildProgram, programs, resourcesPerTest, waitFor } from '../support/index.ts';
+import { type ChildProgram, programs, resourcesPerTest, skippedIf, waitFor } from '../support/index.ts';
 import { Floor } from './floor.ts';
 
 const HOUR = 3_600_000;
@@ -35,7 +35,7 @@ describe.each(['duckdb', 'influxdb'] as const)('verify, with %s as the store', (
   const missing = store === 'influxdb' && influxd === undefined;
 
   it.skipIf(missing)(
-    `finds nothing on a running floor while readings flow, and what was removed${missing ? ' (skipped: no influxd was found)' : ''}`,
+    `finds nothing on a running floor while readings flow, and what was removed${skippedIf(missing, 'no influxd was found')}`,
     async () => {
       const floor = await Floor.start(resources, { store });
       const folder = path.dirname(floor.influxTokenFile);

@@ -1,4 +1,5 @@
 export { ChildProgram } from './child-program.ts';
 export { datasetPath, programs, repositoryRoot } from './repository.ts';
 export { onboardInfluxd, Resources, resourcesPerSuite, resourcesPerTest } from './resources.ts';
+export { skippedIf } from './skipped-if.ts';
 export { waitFor } from './wait-for.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { isFreePort, lookForServer } from '@floorwatch/servers';
 import { describe, expect, it } from 'vitest';
 
-import { onboardInfluxd, Resources, resourcesPerTest, waitFor } from './index.ts';
+import { onboardInfluxd, Resources, resourcesPerTest, skippedIf, waitFor } from './index.ts';
 
 const influxd = await lookForServer('influxd');
 
@@ -22,14 +22,17 @@ describe('resources', () => {
     expect(nats.url).toBe(`nats://127.0.0.1:${nats.port}`);
   });
 
-  it.skipIf(influxd === undefined)('an influxd takes its set-up (skipped where there is no influxd)', async () => {
-    const server = await resources.influxd();
-    const setup = { org: 'works', bucket: 'floor', token: 'a-token' };
-    await onboardInfluxd(server.url, setup);
-    const buckets = await fetch(`${server.url}/api/v2/buckets`, { headers: { authorization: 'Token a-token' } });
-    expect(buckets.status).toBe(200);
-    await expect(onboardInfluxd(server.url, setup)).rejects.toThrow('422');
-  });
+  it.skipIf(influxd === undefined)(
+    `an influxd takes its set-up${skippedIf(influxd === undefined, 'no influxd was found')}`,
+    async () => {
+      const server = await resources.influxd();
+      const setup = { org: 'works', bucket: 'floor', token: 'a-token' };
+      await onboardInfluxd(server.url, setup);
+      const buckets = await fetch(`${server.url}/api/v2/buckets`, { headers: { authorization: 'Token a-token' } });
+      expect(buckets.status).toBe(200);
+      await expect(onboardInfluxd(server.url, setup)).rejects.toThrow('422');
+    },
+  );
 
   it('a program is followed from its first line to its exit code', async () => {
     const script = join(await resources.directory(), 'main.mjs');

@@ -7,12 +7,12 @@ import { lookForServer } from '@floorwatch/servers';
 import { beforeAll, describe, expect, it } from 'vitest';
 
 import { Floor, GATEWAY } from '../../../tests/e2e/floor.ts';
-import { resourcesPerSuite, waitFor } from '../../../tests/support/index.ts';
+import { resourcesPerSuite, skippedIf, waitFor } from '../../../tests/support/index.ts';
 import type { DashboardModel } from '../../src/grafana/dashboard-model.ts';
 import { type Choice, filledIn, fluxTarget, targetsOf } from './as-grafana.ts';
 
 const influxd = await lookForServer('influxd');
-const suffix = influxd === undefined ? ' (skipped: no influxd was found)' : '';
+const suffix = skippedIf(influxd === undefined, 'no influxd was found');
 
 const MINUTE = 60_000;
 const STEP_MS = 10_000;

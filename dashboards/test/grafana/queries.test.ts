@@ -9,13 +9,14 @@ import { createLogger } from '@floorwatch/runtime';
 import { lookForServer, startInfluxd } from '@floorwatch/servers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { skippedIf } from '../../../tests/support/index.ts';
 import type { DashboardModel } from '../../src/grafana/dashboard-model.ts';
 import { grafanaDashboards } from '../../src/grafana/files.ts';
 import { type Choice, filledIn, fluxTarget, targetsOf } from './as-grafana.ts';
 import { asTag, ELSEWHERE, END, HOT, MINUTE, ODD, sampleFloor, SILENT, sizeLabels, START } from './sample-floor.ts';
 
 const influxd = await lookForServer('influxd');
-const why = influxd === undefined ? ' (skipped: no influxd on PATH, in FLOORWATCH_INFLUXD or in the cache)' : '';
+const why = skippedIf(influxd === undefined, 'no influxd was found');
 
 const { 'floor-overview.json': overview, 'sensor.json': sensor } = grafanaDashboards() as Record<
   string,

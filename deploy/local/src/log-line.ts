@@ -12,6 +12,8 @@ const COMMON_FACTS = new Set(['level', 'time', 'program', 'msg', 'v']);
 
 /** nats-server and influxd mark their levels each in its way. */
 const SERVER_TROUBLE = /\[(WRN|ERR|FTL)\]|\t(warn|error|fatal)\t|\blvl=(warn|error)\b/;
+/** What influxd refused a program, which hears it too: that a bucket is not there, say, which is then made. */
+const REFUSED_REQUEST = /\bmsg="api error encountered"/;
 const SERVER_NAMES = new Set(['nats-server', 'influxd']);
 
 /** The simulator's regular word on how far it is. */
@@ -31,7 +33,9 @@ export function showLine(program: string, line: string): ShownLine {
       important: level === 'warn' || level === 'error',
     };
   }
-  if (SERVER_NAMES.has(program)) return { text: line, topic: line, important: SERVER_TROUBLE.test(line) };
+  if (SERVER_NAMES.has(program)) {
+    return { text: line, topic: line, important: SERVER_TROUBLE.test(line) && !REFUSED_REQUEST.test(line) };
+  }
   return { text: line, topic: line, important: line.trim() !== '' && !PROGRESS.test(line) };
 }
 

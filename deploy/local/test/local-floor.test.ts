@@ -7,7 +7,13 @@ import { join } from 'node:path';
 import { freePort, isFreePort, lookForServer } from '@floorwatch/servers';
 import { describe, expect, it } from 'vitest';
 
-import { type ChildProgram, repositoryRoot, resourcesPerTest, waitFor } from '../../../tests/support/index.ts';
+import {
+  type ChildProgram,
+  repositoryRoot,
+  resourcesPerTest,
+  skippedIf,
+  waitFor,
+} from '../../../tests/support/index.ts';
 
 /** Starting four programs on a busy machine with two cores. */
 const START_MS_MAX = 90_000;
@@ -172,7 +178,7 @@ describe('the local floor', () => {
   );
 
   it.skipIf(influxd === undefined)(
-    'stores in a real influxd, also the second time (skipped where there is no influxd)',
+    `stores in a real influxd, also the second time${skippedIf(influxd === undefined, 'no influxd was found')}`,
     async () => {
       const data = join(await resources.directory(), 'data');
       const first = await start(data, '--influx', '--machines', '1');

@@ -196,6 +196,13 @@ describe('logs', () => {
     ['agent', '{not json', '{not json', true],
     ['nats-server', '[1] 2026/03/01 06:00:00.0 [INF] Server is ready', undefined, false],
     ['nats-server', '[1] 2026/03/01 06:00:00.0 [ERR] no space left', undefined, true],
+    ['influxd', 'ts=2026-03-01T06:00:00Z lvl=error msg="disk full" log_id=1', undefined, true],
+    [
+      'influxd',
+      'ts=2026-03-01T06:00:00Z lvl=error msg="api error encountered" error="bucket not found"',
+      undefined,
+      false,
+    ],
     ['simulator', '1,648 sent, 0 on the way, 62 readings/s', undefined, false],
     ['simulator', 'injecting: spike of +25.3 A on chiller-01/current for 1 s', undefined, true],
   ])('%s: %s', (program, line, text, important) => {

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { freePort } from '@floorwatch/servers';
 import { describe, expect, it } from 'vitest';
 
-import { resourcesPerTest } from '../../../tests/support/index.ts';
+import { resourcesPerTest, skippedIf } from '../../../tests/support/index.ts';
 import { checkBroker } from '../../src/doctor/checks/broker.ts';
 import { connectDevice } from '../support/devices.ts';
 import { gatewayConfig, runCheck, type Written } from './gateway.ts';
@@ -14,6 +14,7 @@ import { gatewayConfig, runCheck, type Written } from './gateway.ts';
 const resources = resourcesPerTest();
 const brokerScript = fileURLToPath(new URL('../support/mqtt-broker.mjs', import.meta.url));
 const SECRET = 'not-the-secret';
+const hasProc = process.platform === 'linux';
 
 describe('doctor: the embedded broker', () => {
   it('finds its port free', async () => {
@@ -22,23 +23,20 @@ describe('doctor: the embedded broker', () => {
     ]);
   });
 
-  it.skipIf(process.platform !== 'linux')(
-    'names the program that has its port (skipped where there is no /proc)',
-    async () => {
-      const gateway = await gatewayConfig(resources);
-      const { broker } = gateway.config;
-      const server = createServer();
-      await new Promise<void>((resolve) => server.listen('port' in broker ? broker.port : 0, '127.0.0.1', resolve));
-      resources.defer(() => server.close());
-      expect(await runCheck(checkBroker, gateway)).toMatchObject([
-        {
-          severity: 'critical',
-          runbook: 'broker',
-          finding: expect.stringContaining(`(process ${process.pid}), not by the agent`),
-        },
-      ]);
-    },
-  );
+  it.skipIf(!hasProc)(`names the program that has its port${skippedIf(!hasProc, 'there is no /proc')}`, async () => {
+    const gateway = await gatewayConfig(resources);
+    const { broker } = gateway.config;
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen('port' in broker ? broker.port : 0, '127.0.0.1', resolve));
+    resources.defer(() => server.close());
+    expect(await runCheck(checkBroker, gateway)).toMatchObject([
+      {
+        severity: 'critical',
+        runbook: 'broker',
+        finding: expect.stringContaining(`(process ${process.pid}), not by the agent`),
+      },
+    ]);
+  });
 
   it('tells of an address that is not this machine’s', async () => {
     const gateway = await gatewayConfig(resources, { broker: { kind: 'embedded', host: 'no-such-host.invalid' } });

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { SegmentLog } from '@floorwatch/segment-log';
 import { describe, expect, it } from 'vitest';
 
-import { programs, resourcesPerTest } from '../../../tests/support/index.ts';
+import { programs, resourcesPerTest, skippedIf } from '../../../tests/support/index.ts';
 import { checkDataFolder } from '../../src/doctor/checks/data-folder.ts';
 import { checkDiskHealth } from '../../src/doctor/checks/disk-health.ts';
 import { checkLogs } from '../../src/doctor/checks/logs.ts';
@@ -16,6 +16,7 @@ const resources = resourcesPerTest();
 const run = promisify(execFile);
 /** Only root may mount. */
 const isRoot = process.platform === 'linux' && process.getuid?.() === 0;
+const needsRoot = skippedIf(!isRoot, 'tests do not run as root');
 /** A user without rights, who may read the program where tests run as root and the repository is not in a closed folder. */
 const nobody = { uid: 65_534, gid: 65_534 };
 const hasNobody = isRoot && spawnSync(process.execPath, [programs.agent, '--version'], nobody).status === 0;
@@ -75,7 +76,7 @@ describe('doctor: the data folder', () => {
     );
   });
 
-  it.skipIf(!isRoot)('of another user is told to root (skipped where tests do not run as root)', async () => {
+  it.skipIf(!isRoot)(`of another user is told to root${needsRoot}`, async () => {
     const gateway = await gatewayConfig(resources);
     await chown(gateway.config.storage.dataDir, 4_711, 4_711);
     expect(await runCheck(checkDataFolder, gateway)).toContainEqual(
@@ -84,7 +85,7 @@ describe('doctor: the data folder', () => {
   });
 
   it.skipIf(!hasNobody)(
-    'that the agent’s user may not write is critical (skipped where tests can not become nobody)',
+    `that the agent’s user may not write is critical${skippedIf(!hasNobody, 'tests can not become nobody')}`,
     async () => {
       const gateway = await gatewayConfig(resources);
       await chmod(gateway.directory, 0o755);
@@ -100,7 +101,7 @@ describe('doctor: the data folder', () => {
     },
   );
 
-  describe.skipIf(!isRoot)('on a file system of its own (skipped where tests do not run as root)', () => {
+  describe.skipIf(!isRoot)(`on a file system of its own${needsRoot}`, () => {
     it('in memory is critical, because it does not survive', async () => {
       const dataDir = await tmpfs('size=64m,mode=750');
       const findings = await runCheck(checkDataFolder, await gatewayConfig(resources, { storage: { dataDir } }));

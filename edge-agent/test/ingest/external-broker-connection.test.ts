@@ -3,7 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { epochMs } from '@floorwatch/contracts';
 import { describe, expect, it } from 'vitest';
 
-import { type Resources, resourcesPerTest, waitFor } from '../../../tests/support/index.ts';
+import { type Resources, resourcesPerTest, skippedIf, waitFor } from '../../../tests/support/index.ts';
 import { ExternalBroker, type ExternalBrokerConfig } from '../../src/ingest/external-broker.ts';
 import { Intake } from '../../src/ingest/intake.ts';
 import { inFlightMax, readingsConfigSchema } from '../../src/ingest/readings-config.ts';
@@ -127,7 +127,10 @@ sourceContract(
   mosquittoProgram !== undefined,
 );
 
-describe.skipIf(mosquittoProgram === undefined)('mosquitto as the external broker', () => {
+const none = mosquittoProgram === undefined;
+const why = skippedIf(none, 'no mosquitto was found');
+
+describe.skipIf(none)(`mosquitto as the external broker${why}`, () => {
   const resources = resourcesPerTest();
   const sensors = 40;
   const total = 2_000;

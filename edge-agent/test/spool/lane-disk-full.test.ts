@@ -5,6 +5,7 @@ import path from 'node:path';
 
 import { afterAll, describe, expect, it } from 'vitest';
 
+import { skippedIf } from '../../../tests/support/index.ts';
 import { DiskLaneSpool, type DiskLaneSpoolOptions } from '../../src/spool/disk-lane-spool.ts';
 import { rollupItem, startItem } from './spooled-items.ts';
 
@@ -58,9 +59,9 @@ async function accounts(spool: DiskLaneSpool): Promise<{ readonly held: number; 
   return counts;
 }
 
-const describeMounted = mounted ? describe : describe.skip;
+const why = skippedIf(!mounted, 'mounting a small disk needs root');
 
-describeMounted('a lane on a full disk of 16 MiB (skipped without the right to mount one)', () => {
+describe.skipIf(!mounted)(`a lane on a full disk of 16 MiB${why}`, () => {
   afterAll(() => {
     execFileSync('umount', [disk]);
     rmSync(disk, { recursive: true });
