@@ -31,6 +31,8 @@ export interface BacktestReport extends RecordingCounts {
   readonly file: string;
   /** When the state was saved that the sensors were judged from on; null: from nothing, as by a new agent. */
   readonly stateFrom: EpochMs | null;
+  /** Readings that were older than their sensor's newest, and so neither judged nor learned from. */
+  readonly outOfOrder: number;
   readonly sensors: readonly SensorReport[];
 }
 
@@ -60,9 +62,10 @@ export async function backtest(
       sensors.count(item.reading);
       if (counts.readings % PROGRESS_READINGS === 0) progress(file, counts.readings);
     }
+    const outOfOrder = runs[0]?.outOfOrder ?? 0;
     const [found, compared] = runs.map((run) => run.end());
     const stateFrom = input.state?.at ?? null;
-    reports.push({ file, ...counts, stateFrom, sensors: sensors.reports(found ?? [], compared) });
+    reports.push({ file, ...counts, stateFrom, outOfOrder, sensors: sensors.reports(found ?? [], compared) });
   }
   return reports;
 }
@@ -87,12 +90,18 @@ function begin(file: string, config: EngineConfig, input: BacktestInput): Run {
 class Run {
   readonly #engine: SensorEngine;
   readonly #episodes = new Map<string, EpisodeEvent>();
+  readonly #outOfOrderBefore: number;
 
   constructor(config: EngineConfig, { state, hasClock }: BacktestInput) {
     this.#engine = new SensorEngine(config, UNNAMED);
     // What was open then was found before, and is no finding of this run.
     if (state !== undefined) this.#engine.restore(state.sections, 'closed');
+    this.#outOfOrderBefore = this.#engine.outOfOrder;
     if (!hasClock) this.#engine.advance({ now: END_OF_TIME, synchronised: false, sinceStartMs: 0 }, this);
+  }
+
+  get outOfOrder(): number {
+    return this.#engine.outOfOrder - this.#outOfOrderBefore;
   }
 
   accept(item: BacktestItem): void {

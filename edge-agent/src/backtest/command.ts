@@ -9,7 +9,7 @@ export function addBacktest(program: Command): void {
   program
     .command('backtest')
     .description(
-      'show what the agent would have found in recordings (CSV with the time first, or NDJSON, also .gz) or in its own journal',
+      'show what the agent would have found in recordings (CSV with a header that names the time and the metrics, or NDJSON, also .gz) or in its own journal',
     )
     .argument(
       '<file...>',
@@ -40,7 +40,7 @@ const instant = (at: number): string => {
 };
 
 /** A report as a table for people. */
-export function backtestText({ file, readings, skipped, stateFrom, sensors }: BacktestReport): string {
+export function backtestText({ file, readings, skipped, outOfOrder, stateFrom, sensors }: BacktestReport): string {
   const head = ['sensor', 'readings', 'anomalies', 'critical', 'per week', 'first (UTC)', 'kinds'];
   const rows = sensors.map((sensor) => [
     `${sensor.device}/${sensor.metric}`,
@@ -62,6 +62,9 @@ export function backtestText({ file, readings, skipped, stateFrom, sensors }: Ba
       .trimEnd();
   return [
     `${file}: ${readings} readings${skipped > 0 ? `, ${skipped} cells, lines or items without a usable value and time` : ''}`,
+    ...(outOfOrder === 0
+      ? []
+      : [`${outOfOrder} readings are older than their sensor's newest, and so were not judged: sort them by time`]),
     ...(stateFrom === null ? [] : [`judged by what the agent had learned until ${instant(stateFrom)} UTC`]),
     line(head),
     ...rows.map(line),

@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 
-import { type EpochMs, epochMs, nameSchema, type Reading } from '@floorwatch/contracts';
+import { nameSchema, type Reading } from '@floorwatch/contracts';
 import { messageOf, StartError } from '@floorwatch/runtime';
 import { parse } from 'csv-parse';
 import { z } from 'zod';
@@ -15,12 +15,11 @@ import { UnitNames } from '../ingest/unit-names.ts';
 import type { UnitsConfig } from '../ingest/units-config.ts';
 import { statsLimits } from '../stats/limits.ts';
 import type { BacktestInput, RecordingCounts } from './backtest-input.ts';
+import { type CsvLayout, csvLayout } from './csv-layout.ts';
+import { recordedTime } from './recorded-time.ts';
 
-/** A number of seconds since 1970 is below this until the year 5138; milliseconds are above it since 1973. */
-const SECONDS_MAX = 1e11;
 /** Characters of one line. A longer one means a file of another kind. */
 const LINE_LENGTH_MAX = 64 * 1024;
-const DATE = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)\s*(Z|[+-]\d{2}:?\d{2})?)?$/;
 
 const lineSchema = z.object({
   device: nameSchema,
@@ -46,11 +45,11 @@ export const openRecording = (file: string, config: UnitsConfig): BacktestInput 
 });
 
 /**
- * The readings of a recording, in its order. CSV (`.csv`, `.csv.gz`): a header; the first column is the time, every other one a metric
- * of the device that is named like the file. NDJSON (`.ndjson`, `.jsonl`, also `.gz`): `{"device", "metric", "value", "ts"}` per line.
- * Times are epoch seconds or milliseconds, or dates with the year first, UTC unless a zone is written.
+ * The readings of a recording, in its order. CSV (`.csv`, `.csv.gz`): a header that names the time and metrics of the device that is named
+ * like the file, or `device`, `metric`, `value` and perhaps `unit` (see {@link csvLayout}). NDJSON (`.ndjson`, `.jsonl`, also `.gz`):
+ * `{"device", "metric", "value", "ts"}` per line. Times: see {@link recordedTime}.
  *
- * @throws StartError if the file can't be read or is of no such kind.
+ * @throws StartError if the file can't be read, is of no such kind or holds no reading.
  */
 export async function* readRecording(file: string, counts: RecordingCounts): AsyncGenerator<Reading, void> {
   const name = path.basename(file).replace(/\.gz$/, '');
@@ -72,30 +71,35 @@ export async function* readRecording(file: string, counts: RecordingCounts): Asy
       counts.readings += 1;
       yield reading;
     }
+    if (counts.readings === 0) throw new StartError('usage', noReading(counts));
   } catch (error) {
-    if (error instanceof StartError) throw error;
+    if (error instanceof StartError) throw new StartError('usage', `${file}: ${error.message}`, { cause: error });
     throw new StartError('usage', `${file}: can't be read: ${messageOf(error)}`, { cause: error });
   } finally {
     input.destroy();
   }
 }
 
+const noReading = ({ skipped }: RecordingCounts): string =>
+  skipped === 0
+    ? 'holds no reading'
+    : `holds no reading: none of its ${skipped} cells or lines has a value and a time such as 2026-01-05 00:00:00, 2026-01-05T00:00:00+01:00 ` +
+      'or 1767571200';
+
 async function* csvReadings(bytes: Readable, device: string, counts: RecordingCounts): AsyncGenerator<Reading, void> {
   const rows = bytes.pipe(parse({ bom: true, relax_column_count: true, trim: true, max_record_size: LINE_LENGTH_MAX }));
   bytes.on('error', (error) => rows.destroy(error));
-  let metrics: string[] | undefined;
+  let layout: CsvLayout | undefined;
   for await (const row of rows as AsyncIterable<string[]>) {
-    const [time = '', ...cells] = row;
-    if (metrics === undefined) {
-      metrics = cells;
+    if (layout === undefined) {
+      layout = csvLayout(row, device);
       continue;
     }
-    const eventTime = instantOf(time);
-    for (const [column, metric] of metrics.entries()) {
-      const cell = cells[column] ?? '';
+    const eventTime = recordedTime(row[layout.time] ?? '');
+    for (const { cell, ...sensor } of layout.cellsOf(row)) {
       const value = cell === '' ? NaN : Number(cell);
       if (eventTime === undefined || !usable(value)) counts.skipped += 1;
-      else yield { device, metric, eventTime, value, quality: 'good' };
+      else yield { ...sensor, eventTime, value, quality: 'good' };
     }
   }
 }
@@ -103,8 +107,10 @@ async function* csvReadings(bytes: Readable, device: string, counts: RecordingCo
 async function* lineReadings(bytes: Readable, counts: RecordingCounts): AsyncGenerator<Reading, void> {
   const lines = createInterface({ input: bytes, crlfDelay: Infinity });
   for await (const line of lines) {
-    if (line.trim() === '') continue;
-    const reading = line.length > LINE_LENGTH_MAX ? undefined : parseLine(line);
+    // Some programs begin a file with a byte-order mark.
+    const text = line.replace(/^\uFEFF/, '').trim();
+    if (text === '') continue;
+    const reading = text.length > LINE_LENGTH_MAX ? undefined : parseLine(text);
     if (reading === undefined) counts.skipped += 1;
     else yield reading;
   }
@@ -120,21 +126,8 @@ function parseLine(line: string): Reading | undefined {
   const parsed = lineSchema.safeParse(json);
   if (!parsed.success) return undefined;
   const { ts, ...rest } = parsed.data;
-  const eventTime = instantOf(String(ts));
+  const eventTime = recordedTime(String(ts));
   return eventTime === undefined || !usable(rest.value) ? undefined : { ...rest, eventTime, quality: 'good' };
 }
 
 const usable = (value: number): boolean => Math.abs(value) <= statsLimits.valueAbsMax;
-
-/** The instant that `text` says, or undefined. */
-function instantOf(text: string): EpochMs | undefined {
-  if (/^-?\d+(\.\d+)?$/.test(text)) {
-    const number = Number(text);
-    return epochMs(Math.round(Math.abs(number) < SECONDS_MAX ? number * 1_000 : number));
-  }
-  const match = DATE.exec(text);
-  if (match === null) return undefined;
-  const [, day = '', time = '00:00', zone = 'Z'] = match;
-  const at = Date.parse(`${day}T${time}${zone}`);
-  return Number.isNaN(at) ? undefined : epochMs(at);
-}

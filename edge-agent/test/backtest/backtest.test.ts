@@ -73,7 +73,7 @@ describe('reading recordings', () => {
   it('takes NDJSON, and counts what is no reading', async () => {
     const good = { device: 'press', metric: 'a', value: 1, ts: START + 1_000 };
     const lines = [
-      JSON.stringify(good),
+      `\uFEFF${JSON.stringify(good)}\r`,
       '{',
       JSON.stringify({ ...good, device: 'a/b' }),
       '',
@@ -85,6 +85,36 @@ describe('reading recordings', () => {
     });
   });
 
+  it('finds the time by its name, and else takes the first column', async () => {
+    const rows = 'a,,Timestamp\n1,9,2026-03-02 00:00:01\n2,,2026-03-02 00:00:02\n';
+    const readings = [
+      [1, 'press', 'a', 1],
+      [2, 'press', 'a', 2],
+    ];
+    expect((await readingsOf(await file('press.csv', rows))).readings).toEqual(readings);
+    const unnamed = '\uFEFFwhen,a\r\n2026-03-02 00:00:01,1\r\n2026-03-02 00:00:02,2\r\n';
+    expect((await readingsOf(await file('press.csv', unnamed))).readings).toEqual(readings);
+  });
+
+  it('takes CSV with one reading in each row, of any sensor', async () => {
+    const rows = [
+      'unit,value,metric,device,ts',
+      '°C,1,a,press,2026-03-02 00:00:01',
+      ',2,b,oven,2026-03-02 00:00:02',
+      ',3,,oven,2026-03-02 00:00:03',
+      ',,b,oven,2026-03-02 00:00:04',
+    ].join('\n');
+    expect(await readingsOf(await file('hall.csv', rows))).toEqual({
+      readings: [
+        [1, 'press', 'a', 1],
+        [2, 'oven', 'b', 2],
+      ],
+      counts: { readings: 2, skipped: 2 },
+    });
+    const first = await readRecording(await file('hall.csv', rows), { readings: 0, skipped: 0 }).next();
+    expect(first.value).toMatchObject({ device: 'press', unit: '°C' });
+  });
+
   it('says what is wrong with a file', async () => {
     await expect(readingsOf('/nowhere/press.csv')).rejects.toThrow(/\/nowhere\/press\.csv: can't be read: ENOENT/);
     await expect(readingsOf('/nowhere/press.csv.gz')).rejects.toThrow(/can't be read: ENOENT/);
@@ -94,6 +124,15 @@ describe('reading recordings', () => {
     await expect(readingsOf(await file('broken.csv.gz', 'not packed'))).rejects.toThrow(
       /can't be read: incorrect header/,
     );
+    const wrong = async (name: string, content: string): Promise<unknown> => readingsOf(await file(name, content));
+    await expect(wrong('empty.csv', '')).rejects.toThrow(/empty\.csv: holds no reading$/);
+    await expect(wrong('us.csv', 'time,a\n01/05/2026,1\n')).rejects.toThrow(
+      /us\.csv: .+ none of its 1 .+ a time such as/,
+    );
+    await expect(wrong('bare.csv', '1767571200,1\n1767571260,2\n')).rejects.toThrow(
+      /first row is a reading .+ name the columns/,
+    );
+    await expect(wrong('de.csv', 'time;a\n2026-03-02;1,5\n')).rejects.toThrow(/"time;a".+separated by commas/);
   });
 });
 
@@ -127,6 +166,16 @@ describe('a backtest', () => {
     expect(backtestText(report!)).toMatch(
       /^press\/temperature {2}2880 .*\nworst of press\/temperature, 2026-03-03 12:00:00: /m,
     );
+  });
+
+  it('says how many readings were not judged because later ones had come before', async () => {
+    const [head, ...rows] = csv.split('\n').slice(0, 101);
+    const [report] = await run([await file('press.csv', [head, ...rows.toReversed()].join('\n'))]);
+    expect(report).toMatchObject({ readings: 100, outOfOrder: 99 });
+    expect(backtestText(report!)).toMatch(/^99 readings are older .+ sort them by time$/m);
+    const [sorted] = await run([await file('press.csv', csv)]);
+    expect(sorted?.outOfOrder).toBe(0);
+    expect(backtestText(sorted!)).not.toMatch('sort them');
   });
 
   it('says what another configuration changes', async () => {
