@@ -1,34 +1,16 @@
-import { writeFile } from 'node:fs/promises';
-import path from 'node:path';
-
 import { durationMs, type WindowView } from '@floorwatch/contracts';
 import { freePort } from '@floorwatch/servers';
 import { describe, expect, it, vi } from 'vitest';
 
 import { type ChildProgram, programs, resourcesPerTest, waitFor } from '../../tests/support/index.ts';
 import { anomaly, BASE, batchOf, BUCKET, GATEWAY, messageOf, rollups, tick } from './support/floor.ts';
-import { connectPublisher, hasStream } from './support/running.ts';
+import { configFile, connectPublisher, hasStream } from './support/running.ts';
 
 // Servers and programs start slowly on a busy machine.
 vi.setConfig({ testTimeout: 120_000 });
 
 const resources = resourcesPerTest();
 const HOUR = durationMs(3_600_000);
-
-async function configured(url: string, more: object = {}): Promise<string> {
-  const folder = await resources.directory();
-  const file = path.join(folder, 'config.yaml');
-  const config = {
-    nats: { servers: [url] },
-    dataDir: path.join(folder, 'data'),
-    checkpoint: { intervalSeconds: 0.2 },
-    store: { kind: 'duckdb', file: path.join(folder, 'floorwatch.duckdb'), retentionDays: 0 },
-    http: { port: 0 },
-    ...more,
-  };
-  await writeFile(file, JSON.stringify(config));
-  return file;
-}
 
 const run = (...parameters: string[]): ChildProgram => resources.program(programs.processor, parameters);
 
@@ -58,7 +40,7 @@ describe('floorwatch-processor', () => {
   });
 
   it('with a broken configuration ends with 2 and one message that names the field', async () => {
-    const file = await configured('nats://127.0.0.1:1', { windows: { sizes: ['15s'] } });
+    const file = await configFile(resources, 'nats://127.0.0.1:1', { windows: { sizes: ['15s'] } });
     const program = run('--config', file);
     expect(await program.exited).toEqual({ code: 2, signal: null });
     expect(program.stderr).toContain('windows.sizes.0: "15s" must be a multiple of 10 s');
@@ -67,18 +49,18 @@ describe('floorwatch-processor', () => {
 
   it('refuses to share a data folder or a port', async () => {
     const { url } = await resources.nats();
-    const first = await configured(url);
+    const first = await configFile(resources, url);
     const address = await addressOf(run('--config', first));
     const second = run('--config', first);
     expect(await second.exited).toEqual({ code: 2, signal: null });
     expect(second.stderr).toMatch(/dataDir: .* is in use by another processor/);
-    const third = run('--config', await configured(url, { http: { port: Number(new URL(address).port) } }));
+    const third = run('--config', await configFile(resources, url, { http: { port: Number(new URL(address).port) } }));
     expect(await third.exited).toEqual({ code: 2, signal: null });
     expect(third.stderr).toMatch(/http\.port: port \d+ .* is already in use/);
   });
 
   it('sets its store up, twice', async () => {
-    const file = await configured('nats://127.0.0.1:1');
+    const file = await configFile(resources, 'nats://127.0.0.1:1');
     for (const _ of [1, 2]) {
       const program = run('set-up', '--config', file, '--json');
       expect(await program.exited).toEqual({ code: 0, signal: null });
@@ -91,7 +73,7 @@ describe('floorwatch-processor', () => {
   it('killed again and again while it reads stores what an undisturbed one stores', async () => {
     const { url } = await resources.nats();
     const publisher = await connectPublisher(resources, url);
-    const file = await configured(url);
+    const file = await configFile(resources, url);
     let program = run('--config', file);
     await waitFor('the stream exists', () => hasStream(publisher));
     const minutes = 40;
@@ -165,7 +147,7 @@ describe('floorwatch-processor', () => {
     const { url } = await resources.nats();
     const publisher = await connectPublisher(resources, url);
     const free = await freePort();
-    const file = await configured(url, { http: { port: free } });
+    const file = await configFile(resources, url, { http: { port: free } });
     const program = run('run', '--config', file);
     await addressOf(program);
     await waitFor('the stream exists', () => hasStream(publisher));

@@ -1,10 +1,10 @@
-import { epochMs, type FloorRecord } from '@floorwatch/contracts';
+import { epochMs } from '@floorwatch/contracts';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 
 import { resourcesPerTest, waitFor } from '../../../tests/support/index.ts';
 import { processorLimits } from '../../src/limits.ts';
 import { StoreError } from '../../src/write/store.ts';
-import { anomaly, BASE, batchOf, rollups, tick } from '../support/floor.ts';
+import { anomaly, BASE, batchOf, report, rollups, tick } from '../support/floor.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 import { connectPublisher, hasStream, startPipeline } from '../support/running.ts';
 
@@ -39,19 +39,6 @@ async function running(store: MemoryStore) {
   await waitFor('the stream exists', () => hasStream(publisher));
   return { url, dataDir, publisher, one };
 }
-
-/** Reports of a gateway: one row each. */
-const report = (number: number): FloorRecord => ({
-  kind: 'status',
-  number,
-  at: epochMs(BASE + number),
-  startedAt: epochMs(BASE),
-  version: '0.1.0',
-  configHash: '0123abcd',
-  clock: 'synchronised',
-  sensors: 3,
-  counters: {},
-});
 
 describe('a store that is down', () => {
   it('holds up reading at the limit, loses nothing, and gets everything when it is back', async () => {
@@ -139,10 +126,10 @@ describe('rows that the store will never take', () => {
     store.unfit = (row) => row.table === 'gateway' && row.version === 'unfit';
     const { publisher, one } = await running(store);
     const now = epochMs(Math.floor(Date.now() / 1_000) * 1_000);
-    await publisher.publish(batchOf([{ ...report(1), at: now, version: 'unfit' } as FloorRecord]));
+    await publisher.publish(batchOf([{ ...report(1), at: now, version: 'unfit' }]));
     // Older than the store keeps rows.
     await publisher.publish(batchOf([anomaly(1, 1, 'opened')], { lane: 'anomaly' }));
-    await publisher.publish(batchOf([{ ...report(2), at: now } as FloorRecord, tick(3, BASE)]));
+    await publisher.publish(batchOf([{ ...report(2), at: now }, tick(3, BASE)]));
     await waitFor('the good row is stored', () => Object.keys(store.contents('gateway')).length === 1);
     const writer = one.pipeline.lanes[0]?.writer;
     await waitFor('the others are refused', () => writer?.refused === 1 && writer.expired === 1);

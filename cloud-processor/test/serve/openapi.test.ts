@@ -1,7 +1,4 @@
-import { writeFile } from 'node:fs/promises';
-import path from 'node:path';
-
-import { epochMs, type FloorRecord, parseSensorId } from '@floorwatch/contracts';
+import { epochMs, parseSensorId } from '@floorwatch/contracts';
 import { describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 
@@ -10,26 +7,14 @@ import { noCounts, type ReprocessStatus } from '../../src/reprocess/reprocess-st
 import { type AnswerName, answerSchemas } from '../../src/serve/answer-schemas.ts';
 import { type Operation, type OperationName, OPERATIONS } from '../../src/serve/operations.ts';
 import { StoreError } from '../../src/write/store.ts';
-import { anomaly, BASE, batchOf, messageOf, rollups, tick } from '../support/floor.ts';
-import { connectPublisher, hasStream } from '../support/running.ts';
+import { anomaly, BASE, batchOf, messageOf, report, rollups, tick } from '../support/floor.ts';
+import { configFile, connectPublisher, hasStream } from '../support/running.ts';
 import type { VerifyStatus } from '../../src/verify/report.ts';
 import { makeApp } from './floor-fixture.ts';
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 const resources = resourcesPerSuite();
-
-const STATUS: FloorRecord = {
-  kind: 'status',
-  number: 2,
-  at: epochMs(BASE),
-  startedAt: epochMs(BASE),
-  version: '0.1.0',
-  configHash: '9f86d081',
-  clock: 'synchronised',
-  sensors: 2,
-  counters: { readingsAccepted: 30 },
-};
 
 interface Description {
   readonly openapi: string;
@@ -225,21 +210,13 @@ describe('answers of a running processor are as described', () => {
   test('of every address, errors included', async () => {
     const { url } = await resources.nats();
     const publisher = await connectPublisher(resources, url);
-    const folder = await resources.directory();
-    const file = path.join(folder, 'config.yaml');
-    const config = {
-      nats: { servers: [url] },
-      dataDir: path.join(folder, 'data'),
-      checkpoint: { intervalSeconds: 0.2 },
-      store: { kind: 'duckdb', file: path.join(folder, 'floorwatch.duckdb'), retentionDays: 0 },
-      http: { port: 0 },
-    };
-    await writeFile(file, JSON.stringify(config));
-    const program = resources.program(programs.processor, ['--config', file]);
+    const program = resources.program(programs.processor, ['--config', await configFile(resources, url)]);
     const [, origin = ''] = await program.printed(/"http":"(http:\/\/127\.0\.0\.1:\d+)"/);
     await waitFor('the stream exists', () => hasStream(publisher));
     const readings = Array.from({ length: 30 }, (_, i) => ({ sensor: i % 2, at: BASE + i * 10_000, value: i / 7 }));
-    await publisher.publish(batchOf([rollups(1, readings), STATUS, tick(3, BASE + 240_000)]));
+    await publisher.publish(
+      batchOf([rollups(1, readings), report(2, { readingsAccepted: 30 }), tick(3, BASE + 240_000)]),
+    );
     await publisher.publish(batchOf([anomaly(1, 1, 'opened'), anomaly(2, 1, 'closed', 3)], { lane: 'anomaly' }));
     const { subject } = messageOf(batchOf([tick(1, BASE)]), 1);
     await publisher.client.publish(subject, 'no JSON');

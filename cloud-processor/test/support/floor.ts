@@ -21,6 +21,7 @@ import {
   sensorKey,
   type StartRecord,
   textHash,
+  type StatusRecord,
 } from '@floorwatch/contracts';
 
 import type { StreamMessage } from '../../src/partition.ts';
@@ -124,6 +125,19 @@ export const anomaly = (number: number, id: number, phase: AnomalyRecord['phase'
   before: [],
   explanation: 'too hot',
   ...(phase === 'closed' ? { closeReason: 'recovered' } : {}),
+});
+
+/** What a gateway reports of itself. */
+export const report = (number: number, counters: StatusRecord['counters'] = {}): StatusRecord => ({
+  kind: 'status',
+  number,
+  at: epochMs(BASE + number),
+  startedAt: epochMs(BASE),
+  version: '0.1.0',
+  configHash: '0123abcd',
+  clock: 'synchronised',
+  sensors: 3,
+  counters,
 });
 
 /** The first record of an epoch. */

@@ -1,3 +1,6 @@
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+
 import { type Batch, encodeBatch, INGEST_STREAM, ingestSubject } from '@floorwatch/contracts';
 import { createLogger } from '@floorwatch/runtime';
 import { jetstream, type JetStreamClient, jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
@@ -8,6 +11,22 @@ import { type ProcessorConfig, processorConfigSchema } from '../../src/config.ts
 import { Pipeline } from '../../src/pipeline.ts';
 import type { Store } from '../../src/write/store.ts';
 import { deaf, GATEWAY } from './floor.ts';
+
+/** A configuration file of the program, with a store in a folder of its own and any free port. */
+export async function configFile(resources: Resources, url: string, more: object = {}): Promise<string> {
+  const folder = await resources.directory();
+  const file = path.join(folder, 'config.yaml');
+  const config = {
+    nats: { servers: [url] },
+    dataDir: path.join(folder, 'data'),
+    checkpoint: { intervalSeconds: 0.2 },
+    store: { kind: 'duckdb', file: path.join(folder, 'floorwatch.duckdb'), retentionDays: 0 },
+    http: { port: 0 },
+    ...more,
+  };
+  await writeFile(file, JSON.stringify(config));
+  return file;
+}
 
 /** A pipeline that runs in the test's process. */
 export interface RunningPipeline {

@@ -1,7 +1,7 @@
-import { epochMs, type FloorRecord } from '@floorwatch/contracts';
+import type { FloorRecord } from '@floorwatch/contracts';
 
 import type { StreamMessage } from '../../src/partition.ts';
-import { anomaly, BASE, batchOf, messageOf, MINUTE, rollups, start, tick } from './floor.ts';
+import { anomaly, BASE, batchOf, messageOf, MINUTE, report, rollups, start, tick } from './floor.ts';
 
 /**
  * What the stream of one partition may hold in five minutes: rollups, ticks and reports of a gateway, episodes that open, go on and
@@ -18,17 +18,7 @@ export function scriptedStream(): StreamMessage[] {
   const anomalies = (epoch: string, ...records: FloorRecord[]): Omit<StreamMessage, 'sequence'> =>
     messageOf(batchOf(records, { epoch, lane: 'anomaly' }), 0);
   const reading = (at: number, value: number, sensor = 0) => ({ sensor, at: BASE + at, value });
-  const status = (number: number): FloorRecord => ({
-    kind: 'status',
-    number,
-    at: epochMs(BASE + number),
-    startedAt: epochMs(BASE),
-    version: '0.1.0',
-    configHash: '0123abcd',
-    clock: 'synchronised',
-    sensors: 3,
-    counters: { readingsAccepted: number },
-  });
+  const counted = (number: number): FloorRecord => report(number, { readingsAccepted: number });
 
   const [first, second] = ['1-0000000a', '2-0000000b'];
   send(
@@ -40,7 +30,7 @@ export function scriptedStream(): StreamMessage[] {
     ),
   );
   send(anomalies(first, start(), anomaly(2, 1, 'opened')));
-  const repeated = telemetry(first, rollups(4, [reading(20_000, 0.3), reading(61_000, 5)]), status(5));
+  const repeated = telemetry(first, rollups(4, [reading(20_000, 0.3), reading(61_000, 5)]), counted(5));
   send(repeated);
   send(repeated);
   send(anomalies(first, anomaly(3, 1, 'updated', 2), anomaly(4, 2, 'opened')));
@@ -63,7 +53,7 @@ export function scriptedStream(): StreamMessage[] {
     second,
     start({ epoch: first, last: 17 }),
     rollups(2, [reading(190_000, 3), reading(191_000, 4)]),
-    status(3),
+    counted(3),
   );
   send(next);
   send(anomalies(second, start({ epoch: first, last: 5 }), anomaly(2, 2, 'closed', 5), anomaly(3, 3, 'opened')));
