@@ -54,6 +54,8 @@ export class Partition {
   readonly #observer: FloorObserver;
   readonly #deadLetters: DeadLetterSink;
   #cursor: StreamCursor;
+  /** The message at the cursor while its digest is not known: only checkpoints need it. */
+  #undigested: Uint8Array | undefined;
   #comparedThrough: number | undefined;
   #dirty = false;
 
@@ -108,6 +110,10 @@ export class Partition {
 
   /** Where reading goes on. */
   get cursor(): StreamCursor {
+    if (this.#undigested !== undefined) {
+      this.#cursor = { ...this.#cursor, digest: crc32(this.#undigested) };
+      this.#undigested = undefined;
+    }
     return this.#cursor;
   }
 
@@ -133,6 +139,7 @@ export class Partition {
 
   /** The stream is another one than remembered, or begins behind the position. */
   moveTo(cursor: StreamCursor): void {
+    this.#undigested = undefined;
     this.#cursor = cursor;
     this.#dirty = true;
   }
@@ -191,7 +198,8 @@ export class Partition {
       this.#observer.heard(address, now);
     } else if (fault !== undefined)
       this.#deadLetters.addBatch({ at: now, subject, streamSequence: sequence, ...fault }, data);
-    this.#cursor = { created: this.#cursor.created, position: sequence, digest: crc32(data) };
+    this.#cursor = { created: this.#cursor.created, position: sequence, digest: null };
+    this.#undigested = data;
     this.#mayStopComparing();
     this.#dirty = true;
   }
@@ -245,7 +253,7 @@ export class Partition {
       series: this.#series,
       ordinal,
       partition: this.number,
-      cursor: this.#cursor,
+      cursor: this.cursor,
       sources: this.#fold.sequencer.snapshot(),
       alarms: this.alarms.all(),
       windows: this.windows.snapshot(),

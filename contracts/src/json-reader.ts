@@ -30,6 +30,8 @@ const REMEMBERED_BYTES_MAX = 512;
 const REMEMBERED_FIELDS_MAX = 8;
 /** Objects that are remembered, about 25 MB; all are forgotten when there are more. */
 const REMEMBERED_MAX = 50_000;
+/** Bytes of lists that are remembered; everything is forgotten when there are more. Their entries take a tenth of it. */
+const LISTED_BYTES_MAX = 16 * 2 ** 20;
 
 /** Copied for a list of numbers, so that it need not grow; with a fraction, so that all lists are kept as doubles and work alike. */
 const ROOM: readonly number[] = Array.from({ length: 1_024 }, () => 0.5);
@@ -49,6 +51,8 @@ interface Remembered {
   readonly generation: number;
   /** What came behind it last: lists mostly come again in the same order. */
   next: Remembered | undefined;
+  /** The list that it began last, with its bytes. */
+  list: { readonly text: Uint8Array; readonly values: readonly unknown[] } | undefined;
 }
 
 /**
@@ -56,13 +60,16 @@ interface Remembered {
  * come again and again, as in batches of rollups. It knows no white space, no escapes and nothing that is wrong: all that is left to
  * `JSON.parse`, so that the two can't differ in what they take and a mistake is told in the same words.
  *
- * Objects in lists of objects under `repeated` are remembered by their bytes, and the same object is given again, frozen.
+ * Objects in lists of objects under `repeated` are remembered by their bytes, and the same object is given again, frozen; so is the whole
+ * list if it is what it was when its first object began a list last.
  */
 export class JsonReader {
   readonly #repeated: string;
   /** By hash of the beginning. */
   readonly #remembered = new Map<number, Remembered>();
   #generation = 0;
+  /** Bytes of all lists that are remembered. */
+  #listedBytes = 0;
   #bytes: Uint8Array = new Uint8Array();
   #at = 0;
   /** Of the last list of numbers. */
@@ -169,12 +176,11 @@ export class JsonReader {
     let length = 0;
     let at = this.#at;
     for (;;) {
-      const value = scanNumber(bytes, at);
-      if (length < expected) list[length] = value;
-      else list.push(value);
+      at = scanNumber(bytes, at);
+      if (length < expected) list[length] = scanned[0]!;
+      else list.push(scanned[0]!);
       length++;
-      const next = bytes[numberEnd];
-      at = numberEnd + 1;
+      const next = bytes[at++];
       if (next !== COMMA) {
         if (next !== CLOSE_LIST) throw LEFT;
         break;
@@ -193,9 +199,8 @@ export class JsonReader {
   }
 
   #number(): number {
-    const value = scanNumber(this.#bytes, this.#at);
-    this.#at = numberEnd;
-    return value;
+    this.#at = scanNumber(this.#bytes, this.#at);
+    return scanned[0]!;
   }
 
   /** A text without escapes. */
@@ -218,9 +223,15 @@ export class JsonReader {
 
   #repeatedList(depth: number): unknown {
     if (this.#bytes[this.#at] !== OPEN_LIST || this.#bytes[this.#at + 1] !== OPEN_OBJECT) return this.#value(depth);
+    const begin = this.#at++;
+    const first = this.#repeatedObject(depth + 1);
+    if (first.list !== undefined && equals(this.#bytes, begin, first.list.text)) {
+      this.#at = begin + first.list.text.length;
+      return first.list.values;
+    }
     const list: unknown[] = [];
     let before: Remembered | undefined;
-    this.#at++;
+    let isShared = true;
     for (;;) {
       if (this.#bytes[this.#at] !== OPEN_OBJECT) return this.#rest(list, depth);
       const expected: Remembered | undefined = before?.next;
@@ -229,14 +240,30 @@ export class JsonReader {
           ? expected
           : this.#repeatedObject(depth + 1);
       this.#at += object.text.length;
+      if (object.generation !== this.#generation) isShared = false;
       list.push(object.value);
       // One that is too long to be remembered must not stay because of the one before it.
       if (before !== undefined && object.generation >= 0) before.next = object;
       before = object;
       const next = this.#bytes[this.#at++];
-      if (next === CLOSE_LIST) return list;
+      if (next === CLOSE_LIST) return isShared ? this.#remember(first, begin, list) : list;
       if (next !== COMMA) throw LEFT;
     }
+  }
+
+  /** The list that begins at `begin` and ends here, all of whose objects are remembered, may come again. */
+  #remember(first: Remembered, begin: number, list: readonly unknown[]): readonly unknown[] {
+    const text = this.#bytes.slice(begin, this.#at);
+    this.#listedBytes += text.length - (first.list?.text.length ?? 0);
+    if (this.#listedBytes > LISTED_BYTES_MAX) this.#forget();
+    else first.list = { text, values: Object.freeze(list) };
+    return list;
+  }
+
+  #forget(): void {
+    this.#remembered.clear();
+    this.#generation++;
+    this.#listedBytes = 0;
   }
 
   /** The object that begins here; the same one as before if the bytes are: a whole object can't be the beginning of another. */
@@ -252,12 +279,10 @@ export class JsonReader {
     const value = Object.freeze(this.#object(depth));
     const text = bytes.slice(begin, this.#at);
     this.#at = begin;
-    if (text.length > REMEMBERED_BYTES_MAX || !isFlat(value)) return { text, value, generation: -1, next: undefined };
-    if (this.#remembered.size >= REMEMBERED_MAX) {
-      this.#remembered.clear();
-      this.#generation++;
-    }
-    const object = { text, value, generation: this.#generation, next: undefined };
+    if (text.length > REMEMBERED_BYTES_MAX || !isFlat(value))
+      return { text, value, generation: -1, next: undefined, list: undefined };
+    if (this.#remembered.size >= REMEMBERED_MAX) this.#forget();
+    const object = { text, value, generation: this.#generation, next: undefined, list: undefined };
     this.#remembered.set(hash, object);
     return object;
   }
@@ -275,10 +300,13 @@ function startsWith(bytes: Uint8Array, begin: number, text: Uint8Array): boolean
   return true;
 }
 
-/** Where the number ends that was scanned last. */
-let numberEnd = 0;
+const equals = (bytes: Uint8Array, begin: number, text: Uint8Array): boolean =>
+  Buffer.compare(bytes.subarray(begin, begin + text.length), text) === 0;
 
-/** The number that begins at `begin`; sets {@link numberEnd}. */
+/** The number that was scanned last. Here, because a function that returns a double makes an object of it. */
+const scanned = new Float64Array(1);
+
+/** Where the number ends that begins at `begin`; sets {@link scanned}. */
 function scanNumber(bytes: Uint8Array, begin: number): number {
   let at = begin;
   let byte = bytes[at]!;
@@ -327,14 +355,15 @@ function scanNumber(bytes: Uint8Array, begin: number): number {
     } while (byte >= ZERO && byte <= NINE);
     scale += isSmall ? exponent : -exponent;
   }
-  numberEnd = at;
   const isNegative = bytes[begin] === MINUS;
   // Nearly all numbers have no more than nine digits.
   if (digits <= 9 && scale >= 0 && scale < POWERS.length) {
     const size = high / POWERS[scale]!;
-    return isNegative ? -size : size;
+    scanned[0] = isNegative ? -size : size;
+    return at;
   }
   const size = digits > 18 ? Number.NaN : decimal(high, low, digits > 9 ? digits - 9 : 0, scale);
-  if (Number.isNaN(size)) return Number(decoder.decode(bytes.subarray(begin, at)));
-  return isNegative ? -size : size;
+  if (Number.isNaN(size)) scanned[0] = Number(decoder.decode(bytes.subarray(begin, at)));
+  else scanned[0] = isNegative ? -size : size;
+  return at;
 }

@@ -188,4 +188,31 @@ describe('JsonReader', () => {
       { numRuns: 500 },
     );
   });
+
+  it('gives the same list, frozen, for one that is all what it was when its first sensor began a list last', () => {
+    const read = (...names: readonly string[]): readonly unknown[] => {
+      const text = JSON.stringify({ sensors: names.map((device) => ({ device, metric: 'list' })), behind: [1] });
+      expectAsJsonParse(text);
+      return (reader.read(encoder.encode(text)) as { readonly sensors: readonly unknown[] }).sensors;
+    };
+    const list = read('a', 'b', 'c');
+    expect(list).toBeInstanceOf(Array);
+    expect(Object.isFrozen(list)).toBe(true);
+    expect(read('b', 'a')).not.toBe(read('a', 'b'));
+    expect(read('a', 'b', 'c')).not.toBe(list);
+    expect(read('a', 'b', 'c')).toBe(read('a', 'b', 'c'));
+    expect(read('a', 'b', 'd')).toHaveLength(3);
+    expect(read('a', 'b')).toHaveLength(2);
+    expect(read('a', 'b', 'c', 'd')).toHaveLength(4);
+  });
+
+  it('forgets lists when they are more than it may remember', () => {
+    const read = (text: string): readonly unknown[] =>
+      (reader.read(encoder.encode(`{"sensors":[${text}]}`)) as { readonly sensors: readonly unknown[] }).sensors;
+    const list = read('{"device":"kept"}');
+    expect(read('{"device":"kept"}')).toBe(list);
+    const long = Array.from({ length: 2_000 }, (_, i) => `{"device":"${String(i).padStart(490, '0')}"}`);
+    for (let first = 0; first < 20; first++) read([`{"device":"first ${first}"}`, ...long].join(','));
+    expect(read('{"device":"kept"}')).not.toBe(list);
+  });
 });

@@ -69,7 +69,9 @@ const windowFields = {
   lastAt: instant,
   anomalous: count.describe('Readings that were part of an anomaly'),
   moving,
-  revision: count.describe('Records with late readings that corrected it after it was sealed, and a mark that it got then'),
+  revision: count.describe(
+    'Records with late readings that corrected it after it was sealed, and a mark that it got then',
+  ),
   incomplete: z.boolean().describe('Readings of it are known to be lost'),
   hash: text
     .nullable()

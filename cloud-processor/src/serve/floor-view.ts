@@ -1,7 +1,6 @@
 import {
   type Aggregate,
   type AnomalyRow,
-  at,
   BROKER_AWAY,
   type DurationMs,
   type EpochMs,
@@ -80,6 +79,8 @@ interface GatewayEntry {
   readonly sensors: SensorEntry[];
   /** By the object that names a sensor in batches, which is mostly the same one: spares joining names and hashing them. */
   readonly named: WeakMap<RollupSensor, SensorEntry>;
+  /** The same for a whole list of them. */
+  readonly listed: WeakMap<readonly RollupSensor[], readonly SensorEntry[]>;
   heardAt: EpochMs | null;
   watermark: EpochMs | null;
   report: GatewayRow | null;
@@ -189,15 +190,21 @@ export class FloorView implements FloorObserver {
   rollups(name: GatewayName, sensors: readonly RollupSensor[], record: RollupsRecord): void {
     const gateway = this.#gateway(name);
     const { columns } = record;
+    if (gateway === undefined) {
+      this.#leftOut += columns.sensor.length;
+      return;
+    }
+    const listed = gateway.listed.get(sensors) ?? this.#list(gateway, sensors);
     for (let index = 0; index < columns.sensor.length; index++) {
-      const sensor = sensors[at(columns.sensor, index)];
-      if (gateway === undefined || sensor === undefined) {
+      const place = columns.sensor[index]!;
+      const sensor = sensors[place];
+      if (sensor === undefined) {
         this.#leftOut += 1;
         continue;
       }
-      const last = at(columns.last, index);
-      const lastAt = epochMs(rollupStart(record, index) + at(columns.lastAt, index));
-      const entry = gateway.named.get(sensor) ?? this.#named(gateway, sensor, last, lastAt);
+      const last = columns.last[index]!;
+      const lastAt = epochMs(rollupStart(record, index) + columns.lastAt[index]!);
+      const entry = listed?.[place] ?? this.#named(gateway, sensor, last, lastAt);
       if (entry === undefined) continue;
       if (sensor.unit !== undefined) entry.unit = sensor.unit;
       if (lastAt >= entry.lastAt) {
@@ -212,10 +219,21 @@ export class FloorView implements FloorObserver {
   }
 
   #named(gateway: GatewayEntry, sensor: RollupSensor, last: number, lastAt: EpochMs): SensorEntry | undefined {
+    const known = gateway.named.get(sensor);
+    if (known !== undefined) return known;
     const { device, metric } = sensor;
     const entry = this.#sensor({ ...gateway.name, device, metric }, last, lastAt);
     if (entry !== undefined) gateway.named.set(sensor, entry);
     return entry;
+  }
+
+  /** The entries of a list whose sensors all have one; remembered if it is one that comes again. */
+  #list(gateway: GatewayEntry, sensors: readonly RollupSensor[]): readonly SensorEntry[] | undefined {
+    if (!Object.isFrozen(sensors)) return undefined;
+    const entries = sensors.flatMap((sensor) => gateway.named.get(sensor) ?? []);
+    if (entries.length < sensors.length) return undefined;
+    gateway.listed.set(sensors, entries);
+    return entries;
   }
 
   #change(entry: SensorEntry): void {
@@ -383,6 +401,7 @@ export class FloorView implements FloorObserver {
       name: { site: name.site, gateway: name.gateway },
       sensors: [],
       named: new WeakMap(),
+      listed: new WeakMap(),
       heardAt: null,
       watermark: null,
       report: null,

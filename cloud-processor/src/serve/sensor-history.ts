@@ -174,18 +174,18 @@ export class SensorHistory {
   #write(index: number, start: number, { columns: c }: RollupsRecord, of: number): void {
     const to = this.#offset(index);
     this.#rows[to + COLUMNS.start] = start;
-    this.#rows[to + COLUMNS.n] = at(c.n, of);
-    this.#rows[to + COLUMNS.mean] = at(c.reference, of) + at(c.mean, of);
-    this.#rows[to + COLUMNS.min] = at(c.min, of);
-    this.#rows[to + COLUMNS.max] = at(c.max, of);
-    this.#rows[to + COLUMNS.last] = at(c.last, of);
-    this.#rows[to + COLUMNS.lastAt] = start + at(c.lastAt, of);
-    this.#rows[to + COLUMNS.anomalous] = at(c.anomalous, of);
+    this.#rows[to + COLUMNS.n] = c.n[of]!;
+    this.#rows[to + COLUMNS.mean] = c.reference[of]! + c.mean[of]!;
+    this.#rows[to + COLUMNS.min] = c.min[of]!;
+    this.#rows[to + COLUMNS.max] = c.max[of]!;
+    this.#rows[to + COLUMNS.last] = c.last[of]!;
+    this.#rows[to + COLUMNS.lastAt] = start + c.lastAt[of]!;
+    this.#rows[to + COLUMNS.anomalous] = c.anomalous[of]!;
     this.#writeMoving(to, c, of);
   }
 
   #writeMoving(to: number, { reference, moving }: RollupsRecord['columns'], of: number): void {
-    const offset = at(reference, of);
+    const offset = reference[of]!;
     this.#rows[to + COLUMNS.countMean] = offset + (moving.countMean[of] ?? Number.NaN);
     this.#rows[to + COLUMNS.countSd] = moving.countSd[of] ?? Number.NaN;
     this.#rows[to + COLUMNS.timeMean] = offset + (moving.timeMean[of] ?? Number.NaN);

@@ -150,7 +150,7 @@ export class GatewayWindows {
       return;
     }
     if (this.#slots.full) this.#dropUnusedSlots();
-    const slots = sensors.map((sensor) => this.#slots.slotOf(sensor));
+    const slots = this.#slots.slotsOf(sensors);
     const order = orderOf({ run, number: record.number });
     const hashes = rollupHashes(record);
     for (let index = 0; index < length; index++) {
@@ -172,16 +172,17 @@ export class GatewayWindows {
   #mergeLoaded(slot: number, at: number, order: number, out: Collector<LateRow>): void {
     for (let index = 0; index < this.#config.sizes.length; index++) {
       const track = this.#tracks[index]!;
+      const { current } = track;
+      // Nearly all end here. What is sealed is no longer the current one.
+      if (current !== undefined && at >= current.start && at < current.end && current.merge(slot, rollup, order))
+        continue;
       const start = Math.floor(at / track.size) * track.size;
       if (start + track.size <= this.#sealedTo) {
         this.#late(slot, track, start, order, out);
         continue;
       }
-      let pane = track.current;
-      if (pane?.start !== start) {
-        pane = track.panes.get(start);
-        if (pane !== undefined) track.current = pane;
-      }
+      let pane = track.panes.get(start);
+      if (pane !== undefined) track.current = pane;
       if (pane?.merge(slot, rollup, order) === true) continue;
       if (this.#shared.openWindows >= this.#config.openWindowsMax) {
         this.#refuse('too-many-windows', readingsOf(rollup));

@@ -7,6 +7,8 @@ export class SensorSlots {
   #byDevice = new Map<string, Map<string, number>>();
   /** The slot by the object that names a sensor in batches, which is mostly the same one: spares looking up two texts. */
   #byObject = new WeakMap<RollupSensor, number>();
+  /** The slots of whole lists of a batch, which are mostly the same ones too; as long as no slot and no unit changes its meaning. */
+  #byList = new WeakMap<readonly RollupSensor[], readonly number[]>();
   /** By slot: the sensor as a row names it, one object shared by all its rows. */
   #refs: SensorRef[] = [];
   /** By slot: its names and its newest unit. Replaced, never changed, so that a copy of the list stays as it is. */
@@ -43,6 +45,15 @@ export class SensorSlots {
     return this.#byDevice.get(device)?.get(metric);
   }
 
+  /** The slot of each sensor, see {@link slotOf}. */
+  slotsOf(sensors: readonly RollupSensor[]): readonly number[] {
+    const known = this.#byList.get(sensors);
+    if (known !== undefined) return known;
+    const slots = sensors.map((sensor) => this.slotOf(sensor));
+    if (Object.isFrozen(sensors) && !slots.includes(-1)) this.#byList.set(sensors, slots);
+    return slots;
+  }
+
   /** The sensor's slot, given out now if it has none, or −1 if there is no room. The newest unit counts. */
   slotOf(sensor: RollupSensor): number {
     const { device, metric, unit } = sensor;
@@ -52,7 +63,10 @@ export class SensorSlots {
       if (known !== undefined) this.#byObject.set(sensor, known);
     }
     if (known !== undefined) {
-      if (unit !== undefined && unit !== this.unit(known)) this.#sensors[known] = { device, metric, unit };
+      if (unit !== undefined && unit !== this.unit(known)) {
+        this.#sensors[known] = { device, metric, unit };
+        this.#byList = new WeakMap();
+      }
       return known;
     }
     if (this.full) return -1;
@@ -73,6 +87,7 @@ export class SensorSlots {
     this.#sensors = [];
     this.#byDevice = new Map();
     this.#byObject = new WeakMap();
+    this.#byList = new WeakMap();
     for (const [slot, sensor] of before.entries()) if (used.has(slot)) slotOf[slot] = this.slotOf(sensor);
     return slotOf;
   }

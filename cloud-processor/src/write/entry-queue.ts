@@ -9,7 +9,9 @@ type Place = 'unchecked' | 'urgent' | 'ready' | 'held' | 'sending' | 'gone';
 /** A row that the store has not confirmed. */
 export interface Entry {
   readonly key: string;
-  readonly row: Row;
+  readonly table: Row['table'];
+  /** Undefined when it is gone: the entry may stay for a while, in old memory, and must not keep its row there. */
+  row: Row | undefined;
   /** The first checkpoint that contains the row. */
   readonly checkpoint: number;
   /** No earlier value of the key can exist. */

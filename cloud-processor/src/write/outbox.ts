@@ -78,11 +78,14 @@ export class Outbox {
 
   #remember(row: Row, checkpoint: number): Entry {
     const key = rowKey(row);
-    const entry: Entry = { key, row, checkpoint, first: isFirstValue(row), place: 'gone' };
+    const entry: Entry = { key, table: row.table, row, checkpoint, first: isFirstValue(row), place: 'gone' };
     const older = this.#find(key);
     if (older === undefined) this.#size++;
     // One that is being sent goes on being sent; confirming it will not remove this newer one.
-    else if (older.place !== 'sending') this.#leave(older);
+    else if (older.place !== 'sending') {
+      this.#leave(older);
+      letGo(older);
+    }
     this.#entries.set(key, entry);
     return entry;
   }
@@ -92,9 +95,9 @@ export class Outbox {
     return entry?.place === 'gone' ? undefined : entry;
   }
 
-  /** Forgets an entry that is the newest of its key and has left its place. */
+  /** Forgets an entry that is the newest of its key and is in no queue. */
   #forget(entry: Entry): void {
-    entry.place = 'gone';
+    letGo(entry);
     this.#size--;
     if (this.#size === 0) this.#entries = new Map();
     else if (this.#entries.size > 2 * this.#size + GONE_MAX) {
@@ -102,14 +105,14 @@ export class Outbox {
     }
   }
 
+  /** To be called before an entry gets another place, or is gone. */
   #leave(entry: Entry): void {
     if (entry.place === 'unchecked') this.#unchecked.delete(entry);
     else for (const queue of [this.#urgent, this.#ready, this.#held]) queue.left(entry);
-    entry.place = 'gone';
   }
 
   #place(entry: Entry): void {
-    if (this.#comparing && (entry.row.table === 'window' || entry.row.table === 'anomaly')) {
+    if (this.#comparing && (entry.table === 'window' || entry.table === 'anomaly')) {
       entry.place = 'unchecked';
       this.#unchecked.add(entry);
       this.#change.notify();
@@ -122,7 +125,7 @@ export class Outbox {
   }
 
   #makeReady(entry: Entry): void {
-    (entry.row.table === 'anomaly' ? this.#urgent : this.#ready).push(entry);
+    (entry.table === 'anomaly' ? this.#urgent : this.#ready).push(entry);
     this.#change.notify();
   }
 
@@ -137,7 +140,7 @@ export class Outbox {
     const taken = [...urgent, ...this.#ready.take(max - urgent.length, mayGo)];
     for (const entry of taken) entry.place = 'sending';
     this.#sending = [...this.#sending, ...taken];
-    return taken.map(({ row }) => row);
+    return rowsOf(taken);
   }
 
   /** When the first of the rows that wait for their time may be taken; `Infinity` if none does. */
@@ -166,7 +169,7 @@ export class Outbox {
 
   /** Rows that must be compared with the store; until then they are not sent. */
   get unchecked(): readonly Row[] {
-    return Array.from(this.#unchecked, ({ row }) => row);
+    return rowsOf([...this.#unchecked]);
   }
 
   /** The store is behind `row`, or has it already. Nothing happens if a newer one has taken its place. */
@@ -193,7 +196,7 @@ export class Outbox {
   settle(): void {
     for (const entry of this.#sending) {
       if (this.#entries.get(entry.key) === entry) this.#forget(entry);
-      else entry.place = 'gone';
+      else letGo(entry);
     }
     this.#sending = [];
     this.#change.notify();
@@ -206,7 +209,7 @@ export class Outbox {
 
   /** All that wait, the newest value of each key. */
   rows(): readonly Row[] {
-    return Array.from(this.#entries.values()).flatMap(({ place, row }) => (place === 'gone' ? [] : [row]));
+    return rowsOf([...this.#entries.values()]);
   }
 
   /** The checkpoint with this ordinal is safe: rows that waited for it may be sent. */
@@ -222,6 +225,15 @@ export class Outbox {
 }
 
 const FRESH: OutboxStart = { ordinal: 0, rows: [], comparing: false, updatesFrom: 0 };
+
+/** An entry that has left its place is gone, and lets go of its row. */
+function letGo(entry: Entry): void {
+  entry.place = 'gone';
+  entry.row = undefined;
+}
+
+/** The rows of those entries that are not gone. */
+const rowsOf = (entries: readonly Entry[]): readonly Row[] => entries.flatMap(({ row }) => row ?? []);
 
 /**
  * Whether no earlier value of the row's key can exist. A window's first is revision 0, an episode's `opened`; a gateway's report has one

@@ -11,6 +11,7 @@ import {
   noHashes,
   rollupAggregate,
   rollupMoving,
+  type RollupSensor,
   seconds,
   sensorId,
   shift,
@@ -408,7 +409,34 @@ describe('incomplete windows', () => {
   });
 });
 
+describe('the unit of a window', () => {
+  it('is the newest, also where gateways send the same lists again and again', () => {
+    const operator = new WindowOperator(windowConfig({ sizes: [seconds(60)] }));
+    const out = new Kept<WindowRow | LateRow>();
+    const list = (unit: string): readonly RollupSensor[] =>
+      Object.freeze([Object.freeze({ device: 'press', metric: 'temperature', unit })]);
+    const [celsius, fahrenheit] = [list('°C'), list('°F')];
+    for (const [minute, sensors] of [celsius, celsius, fahrenheit, fahrenheit, celsius].entries()) {
+      operator.merge(GATEWAY, sensors, rollups(minute + 1, [reading(minute * MINUTE)]), 1, out);
+      operator.advance(GATEWAY, epochMs(BASE + (minute + 2) * MINUTE), out);
+    }
+    expect(out.items.map((row) => row.table === 'window' && row.unit)).toEqual(['°C', '°C', '°F', '°F', '°C']);
+  });
+});
+
 describe('limits', () => {
+  it('sensors that come again in a list that was seen get a slot again after theirs was given to others', () => {
+    const operator = new WindowOperator(windowConfig({ sizes: [seconds(60)], sensorsPerGatewayMax: 1 }));
+    const out = new Kept<WindowRow | LateRow>();
+    const lists = ['a', 'b'].map((device) => Object.freeze([Object.freeze({ device, metric: 'm' })]));
+    for (const [minute, which] of [0, 1, 0, 1].entries()) {
+      operator.merge(GATEWAY, lists[which]!, rollups(minute + 1, [reading(minute * MINUTE)]), 1, out);
+      operator.advance(GATEWAY, epochMs(BASE + (minute + 2) * MINUTE), out);
+    }
+    const devices = out.items.map(({ sensor }) => sensor.device);
+    expect(devices).toEqual(['a', 'b', 'a', 'b']);
+  });
+
   it('readings beyond the open windows, the sensors and the gateways are refused and counted', () => {
     const operator = new WindowOperator(
       windowConfig({ sizes: [seconds(60)], openWindowsMax: 2, sensorsPerGatewayMax: 2, gatewaysMax: 1 }),

@@ -5,7 +5,14 @@ import { type Entry, EntryQueue, GONE_MAX } from '../../src/write/entry-queue.ts
 import { windowRow } from './sample-rows.ts';
 
 const row = windowRow();
-const entry = (number: number): Entry => ({ key: String(number), row, checkpoint: number, first: true, place: 'gone' });
+const entry = (number: number): Entry => ({
+  key: String(number),
+  table: 'window',
+  row,
+  checkpoint: number,
+  first: true,
+  place: 'gone',
+});
 
 it('gives out in order what is in it, whatever leaves from the middle or may not go yet', () => {
   const step = fc.oneof(

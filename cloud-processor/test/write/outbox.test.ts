@@ -1,3 +1,6 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
 import type { Row } from '@floorwatch/contracts';
 import { describe, expect, it } from 'vitest';
 
@@ -17,6 +20,26 @@ const sent = (outbox: Outbox, max = 100): readonly Row[] => {
 };
 
 describe('outbox', () => {
+  it('lets go of what it does not hold any more, although others are still there', async () => {
+    const outbox = new Outbox();
+    const put = (row: Row): WeakRef<Row> => {
+      outbox.put(row);
+      return new WeakRef(row);
+    };
+    outbox.put(lateRow());
+    const [confirmed, older] = [put(windowRow()), put(anomalyRow({ phase: 'opened' }))];
+    outbox.put(updated);
+    sent(outbox);
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    // A reference that was just made holds until the turn is over.
+    await new Promise((resolve) => setImmediate(resolve));
+    collect();
+    expect(confirmed.deref()).toBeUndefined();
+    expect(older.deref()).toBeUndefined();
+    expect(outbox.size).toBe(2);
+  });
+
   it('sends first values at once, anomalies before windows', () => {
     const outbox = new Outbox();
     for (const row of [windowRow(), gatewayRow(), opened]) outbox.put(row);
