@@ -8,6 +8,8 @@ export const limits = {
   pendingBytesMax: 16 * 1024 * 1024,
   /** Bytes after which a group is committed without waiting: beyond it, a larger group is not faster. */
   groupBytes: 256 * 1024,
+  /** Bytes that a power-safe log's newest file grows by, if frames are small. They are not counted as bytes of the log. */
+  aheadBytes: 128 * 1024,
   /** Cursors that a log keeps; one per reader. */
   cursorsMax: 16,
   /** UTF-16 units of a cursor's name. */
