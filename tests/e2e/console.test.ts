@@ -49,6 +49,8 @@ it.skipIf(browser === undefined)(
       timeoutMs: forDocs ? 600_000 : WAIT.timeoutMs,
     });
     expect(await anomalies.locator('.explanation').first().textContent()).toMatch(/^\w+ of \S+ (is|has) .*\d.*\.$/);
+    // The tiles count a moment later.
+    if (forDocs) await page.waitForTimeout(1_500);
     await shoot(page, 'console.png');
 
     const shifted = page.locator('.device', { hasText: 'oven-01' }).locator('li a', { hasText: 'temperature' });

@@ -100,7 +100,8 @@ export class SensorChart {
     return {
       ...this.#size(),
       legend: { show: false },
-      padding: [22, 18, 0, 0],
+      // At the right half of a label, which may stand at the very end of the axis.
+      padding: [22, 34, 0, 0],
       cursor: { y: false, points: { show: true, size: 7 }, drag: { x: true, y: false } },
       scales: {
         x: { time: true, min: content.from / 1_000, max: content.to / 1_000 },

@@ -1,1 +1,0 @@
-export { grafanaDashboards, grafanaFiles } from './grafana/files.ts';
