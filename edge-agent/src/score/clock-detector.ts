@@ -4,7 +4,7 @@ import { LearnedState } from '../stats/learned-state.ts';
 import type { ReadingInHand } from '../stats/reading-in-hand.ts';
 import { RowTable } from '../stats/row-table.ts';
 import type { SensorRows } from '../stats/sensor-rows.ts';
-import type { Detector, Verdict } from './detector.ts';
+import { type Detector, flagWithoutBand, type Verdict } from './detector.ts';
 import { durationInWords } from './duration-words.ts';
 import { findRule } from './sensor-pattern.ts';
 import type { SwitchConfig } from './switch-config.ts';
@@ -65,12 +65,7 @@ export class ClockDetector implements Detector {
     s[o + EARLIER] = earlier;
     s[o + LAG_MS] = lagMs;
     if (earlier < READINGS_MIN) return;
-    verdict.judgement = 'anomalous';
-    verdict.score = SCORE;
-    verdict.severity = 'warning';
-    verdict.anomalyKind = 'clock';
-    verdict.low = null;
-    verdict.high = null;
+    flagWithoutBand(verdict, 'clock', 'warning', SCORE);
   }
 
   explain(sensor: RollupSensor, slot: number): string {

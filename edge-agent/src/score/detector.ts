@@ -33,6 +33,16 @@ export interface Verdict {
   high: number | null;
 }
 
+/** Calls a reading anomalous for something else than its value: there is no band that it should have been in. */
+export function flagWithoutBand(verdict: Verdict, anomalyKind: string, severity: Severity, score: number): void {
+  verdict.judgement = 'anomalous';
+  verdict.score = score;
+  verdict.severity = severity;
+  verdict.anomalyKind = anomalyKind;
+  verdict.low = null;
+  verdict.high = null;
+}
+
 /**
  * One way of judging readings, with its state for all sensors in flat arrays by slot: slots are small whole numbers, counted up from
  * 0 as sensors appear. For every reading in order the engine calls `judge`, then, if an episode opens or gets worse, `explain`, and

@@ -6,7 +6,7 @@ import { LearnedState } from '../stats/learned-state.ts';
 import type { ReadingInHand } from '../stats/reading-in-hand.ts';
 import { RowTable } from '../stats/row-table.ts';
 import type { SensorRows } from '../stats/sensor-rows.ts';
-import type { Detector, Verdict } from './detector.ts';
+import { type Detector, flagWithoutBand, type Verdict } from './detector.ts';
 import { findRule } from './sensor-pattern.ts';
 import type { SwitchConfig } from './switch-config.ts';
 import { nameOf } from './wording.ts';
@@ -122,7 +122,8 @@ export class NoiseDetector implements Detector {
     const log = Math.log(mean);
     if (known >= STRETCHES_MIN) {
       const decades = maximumDecades(log, s[o + LOG_MEAN]!, s[o + LOG_VARIANCE]!, known);
-      if (decades >= DECADES_MIN && this.#ratio >= RATIO_MIN && !isDirected) flag(verdict, decades);
+      if (decades >= DECADES_MIN && this.#ratio >= RATIO_MIN && !isDirected)
+        flagWithoutBand(verdict, 'noisy', 'critical', decades);
       else verdict.judgement = this.#ratio < RATIO_NORMAL ? 'normal' : 'undecided';
     }
     const stretches = known + 1;
@@ -146,13 +147,4 @@ function learnChange(s: Float64Array, o: number, size: number): void {
   const learned = changes > CHANGES_MIN ? Math.min(size, CHANGE_MAX * mean) : size;
   s[o + CHANGES] = changes;
   s[o + CHANGE_SIZE] = mean + (learned - mean) / Math.min(changes, CHANGES_REMEMBERED);
-}
-
-function flag(verdict: Verdict, decades: number): void {
-  verdict.judgement = 'anomalous';
-  verdict.score = decades;
-  verdict.severity = 'critical';
-  verdict.anomalyKind = 'noisy';
-  verdict.low = null;
-  verdict.high = null;
 }

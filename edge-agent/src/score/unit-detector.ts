@@ -1,7 +1,7 @@
 import type { RollupSensor, SensorName } from '@floorwatch/contracts';
 
 import type { ReadingInHand } from '../stats/reading-in-hand.ts';
-import type { Detector, Judgement, Verdict } from './detector.ts';
+import { type Detector, flagWithoutBand, type Judgement, type Verdict } from './detector.ts';
 import { findRule } from './sensor-pattern.ts';
 import type { SwitchConfig } from './switch-config.ts';
 import { nameOf } from './wording.ts';
@@ -51,12 +51,7 @@ export class UnitDetector implements Detector {
       return;
     }
     this.#apart.set(slot, reading);
-    verdict.judgement = 'anomalous';
-    verdict.score = SCORE;
-    verdict.severity = 'warning';
-    verdict.anomalyKind = 'unit';
-    verdict.low = null;
-    verdict.high = null;
+    flagWithoutBand(verdict, 'unit', 'warning', SCORE);
   }
 
   explain(sensor: RollupSensor, slot: number): string {

@@ -25,6 +25,19 @@ export function maximumDecades(logSize: number, mean: number, variance: number, 
   return decades < 0 ? 0 : Math.min(decades, DECADES_MAX);
 }
 
+/**
+ * Learns the maximum of a block that is over, and begins the next one. In a sensor's row stand, one behind the other from `o` on: the maximum
+ * of the block, and the mean and variance of log(1 + maximum) of past blocks.
+ *
+ * @param blocks with this one.
+ */
+export function learnMaximum(s: Float64Array, o: number, blocks: number): void {
+  const delta = Math.log1p(s[o]!) - s[o + 1]!;
+  s[o + 1] = s[o + 1]! + delta / blocks;
+  s[o + 2] = s[o + 2]! + (delta * delta * (1 - 1 / blocks) - s[o + 2]!) / blocks;
+  s[o] = 0;
+}
+
 /** Halvings of {@link DEVIATIONS_MAX} standard deviations: to a hundredth of one, always on the side of the smaller size. */
 const BISECTIONS = 12;
 const DEVIATIONS_MAX = 40;

@@ -1,4 +1,4 @@
-import { BLOCKS_MIN, maximumDecades, sizeAbove } from './block-maxima.ts';
+import { BLOCKS_MIN, learnMaximum, maximumDecades, sizeAbove } from './block-maxima.ts';
 import { BLOCK_READINGS, INTERVAL_DECADES_MIN } from './parameters.ts';
 import { RowTable } from '../../stats/row-table.ts';
 import type { SensorRows } from '../../stats/sensor-rows.ts';
@@ -113,10 +113,7 @@ function closeBlock(s: Float64Array, o: number): void {
   const blocks = s[o + BLOCKS]! + 1;
   s[o + BLOCKS] = blocks;
   s[o + BLOCK_FILL] = 0;
-  const delta = Math.log1p(s[o + BLOCK_MAX]!) - s[o + LOG_MEAN]!;
-  s[o + LOG_MEAN] = s[o + LOG_MEAN]! + delta / blocks;
-  s[o + LOG_VARIANCE] = s[o + LOG_VARIANCE]! + (delta * delta * (1 - 1 / blocks) - s[o + LOG_VARIANCE]!) / blocks;
-  s[o + BLOCK_MAX] = 0;
+  learnMaximum(s, o + BLOCK_MAX, blocks);
   if (blocks < BLOCKS_MIN) return;
   s[o + RATIO_MAX] = Math.max(
     RATIO_MIN,

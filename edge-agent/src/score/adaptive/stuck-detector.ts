@@ -1,4 +1,4 @@
-import { BLOCKS_MIN, maximumDecades, sizeAbove } from './block-maxima.ts';
+import { BLOCKS_MIN, learnMaximum, maximumDecades, sizeAbove } from './block-maxima.ts';
 import { BLOCK_READINGS, STUCK_DECADES_MIN } from './parameters.ts';
 import { RowTable } from '../../stats/row-table.ts';
 import type { SensorRows } from '../../stats/sensor-rows.ts';
@@ -126,10 +126,7 @@ function endRun(s: Float64Array, o: number, count: number): void {
 function closeBlock(s: Float64Array, o: number, count: number): void {
   const blocks = count / BLOCK_READINGS;
   s[o + BLOCK_FILL] = 0;
-  const delta = Math.log1p(s[o + BLOCK_MAX]!) - s[o + LOG_MEAN]!;
-  s[o + LOG_MEAN] = s[o + LOG_MEAN]! + delta / blocks;
-  s[o + LOG_VARIANCE] = s[o + LOG_VARIANCE]! + (delta * delta * (1 - 1 / blocks) - s[o + LOG_VARIANCE]!) / blocks;
-  s[o + BLOCK_MAX] = 0;
+  learnMaximum(s, o + BLOCK_MAX, blocks);
   if (blocks < BLOCKS_MIN) return;
   const improbable = sizeAbove(STUCK_DECADES_MIN, s[o + LOG_MEAN]!, s[o + LOG_VARIANCE]!, blocks);
   s[o + RUN_MAX] = Math.max(RUN_MIN - 1, improbable);

@@ -3,7 +3,7 @@ import type { RollupSensor, SensorName } from '@floorwatch/contracts';
 import { LearnedState } from '../../stats/learned-state.ts';
 import type { ReadingInHand } from '../../stats/reading-in-hand.ts';
 import type { SensorRows } from '../../stats/sensor-rows.ts';
-import type { Detector, Verdict } from '../detector.ts';
+import { type Detector, flagWithoutBand, type Verdict } from '../detector.ts';
 import { findRule } from '../sensor-pattern.ts';
 import type { SwitchConfig } from '../switch-config.ts';
 import { nameOf, quantity } from '../wording.ts';
@@ -46,12 +46,7 @@ export class StuckJudge implements Detector {
       verdict.judgement = this.#detector.run(slot) === 0 ? 'normal' : 'undecided';
       return;
     }
-    verdict.judgement = 'anomalous';
-    verdict.score = Math.max(decades, STUCK_DECADES_MIN);
-    verdict.severity = 'critical';
-    verdict.anomalyKind = 'stuck';
-    verdict.low = null;
-    verdict.high = null;
+    flagWithoutBand(verdict, 'stuck', 'critical', Math.max(decades, STUCK_DECADES_MIN));
   }
 
   explain(sensor: RollupSensor, slot: number, value: number): string {
