@@ -14,8 +14,11 @@ import {
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
+import { runGroup } from './process-group.mjs';
+
 const NODE_MIN = [20, 19];
 const EXIT_CANNOT_START = 2;
+const EXIT_INTERRUPTED = 130;
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const stamp = join(root, 'node_modules/.cache/floorwatch-built');
@@ -31,22 +34,22 @@ const jobs = {
   test: async () => {
     build('test');
     run('nats-server', process.execPath, ['deploy/servers/dist/main.js', 'find', 'nats-server'], 'ignore');
-    run('the tests', process.execPath, ['node_modules/vitest/vitest.mjs', 'run', ...parameters]);
+    await runAll('the tests', ['node_modules/vitest/vitest.mjs', 'run', ...parameters]);
   },
   bench: async () => {
     build('test');
     run('nats-server', process.execPath, ['deploy/servers/dist/main.js', 'find', 'nats-server'], 'ignore');
     const config = ['--config', 'vitest.bench.config.ts'];
-    run('the benchmarks', process.execPath, ['node_modules/vitest/vitest.mjs', 'run', ...config, ...parameters]);
+    await runAll('the benchmarks', ['node_modules/vitest/vitest.mjs', 'run', ...config, ...parameters]);
   },
   chaos: async () => {
     build('test');
     run('nats-server', process.execPath, ['deploy/servers/dist/main.js', 'find', 'nats-server'], 'ignore');
-    run('the scenario', process.execPath, ['tests/chaos/main.mjs', ...parameters]);
+    await runAll('the scenario', ['tests/chaos/main.mjs', ...parameters]);
   },
   simulate: async () => {
     build('test');
-    run('the simulation', process.execPath, ['tests/simulation/main.mjs', ...parameters]);
+    await runAll('the simulation', ['tests/simulation/main.mjs', ...parameters]);
   },
 };
 
@@ -139,8 +142,22 @@ function run(what, command, args, stdout = 'inherit') {
   const { status, signal, error } = spawnSync(command, args, { cwd: root, stdio: ['inherit', stdout, 'inherit'] });
   if (error !== undefined) fail(`${what} can't be started: ${error.message}`);
   // A signal of the terminal reached that command too, which has said what there is to say.
-  if (signal !== null) process.exit(130);
+  if (signal !== null) process.exit(EXIT_INTERRUPTED);
   if (status !== 0) process.exit(status);
+}
+
+/** As {@link run}, for programs that start others, which must not outlive this one. */
+async function runAll(what, args) {
+  try {
+    const { code, signal } = await runGroup(process.execPath, args, {
+      cwd: root,
+      stdio: ['ignore', 'inherit', 'inherit'],
+    });
+    if (signal !== null) process.exit(EXIT_INTERRUPTED);
+    if (code !== 0) process.exit(code);
+  } catch (error) {
+    fail(`${what} can't be started: ${error.message}`);
+  }
 }
 
 function say(message) {

@@ -1,10 +1,11 @@
 // What `npm run chaos` and `npm run simulate` have in common: the command line, a folder for the figures, and the tests that are run.
-import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+
+import { runGroup } from '../../deploy/local/process-group.mjs';
 
 const EXIT_USAGE = 2;
 const EXIT_INTERRUPTED = 130;
@@ -78,14 +79,10 @@ export async function withFolder(work) {
  * @returns the exit code for this process: 0 if they passed, else 1, or 130 if they were interrupted.
  */
 export async function runTests(path, environment, json) {
-  const child = spawn(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', path], {
+  const { code, signal } = await runGroup(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', path], {
     cwd: root,
     env: { ...process.env, ...environment },
     stdio: ['ignore', json ? process.stderr : 'inherit', 'inherit'],
-  });
-  const [code, signal] = await new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', (...how) => resolve(how));
   });
   return signal === null ? Math.min(code, 1) : EXIT_INTERRUPTED;
 }
