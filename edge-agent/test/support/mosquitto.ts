@@ -27,15 +27,18 @@ export const mosquittoProgram = [
 export class Mosquitto {
   readonly port: number;
   readonly #directory: string;
+  readonly #inFlightMax: number;
   #child: ChildProcess | undefined;
 
-  private constructor(port: number, directory: string) {
+  private constructor(port: number, directory: string, inFlightMax: number) {
     this.port = port;
     this.#directory = directory;
+    this.#inFlightMax = inFlightMax;
   }
 
-  static async start(resources: Resources): Promise<Mosquitto> {
-    const mosquitto = new Mosquitto(await freePort(), await resources.directory());
+  /** @param inFlightMax messages that it sends to a client without an acknowledgement; 0: any number. Its own default is 20. */
+  static async start(resources: Resources, inFlightMax = 0): Promise<Mosquitto> {
+    const mosquitto = new Mosquitto(await freePort(), await resources.directory(), inFlightMax);
     resources.defer(async () => mosquitto.stop('SIGKILL'));
     await mosquitto.start();
     return mosquitto;
@@ -50,7 +53,7 @@ export class Mosquitto {
         'allow_anonymous true',
         'persistence true',
         `persistence_location ${this.#directory}/`,
-        'max_inflight_messages 0',
+        `max_inflight_messages ${this.#inFlightMax}`,
         'max_queued_messages 0',
         // Started as root it would change to a user that may not write here.
         'user root',

@@ -43,21 +43,28 @@ export class AgentProcess {
     this.#config = config;
   }
 
-  /** @param options.dataDir default: a folder of its own. */
+  /**
+   * @param options.dataDir default: a folder of its own.
+   * @param options.brokerPort of an external broker; default: the agent's own, on a free port.
+   */
   static async create(
     resources: Resources,
     natsUrl: string,
-    options: { readonly dataDir?: string; readonly config?: AgentOverrides } = {},
+    options: { readonly dataDir?: string; readonly brokerPort?: number; readonly config?: AgentOverrides } = {},
   ): Promise<AgentProcess> {
     const folder = await resources.directory();
     const dataDir = options.dataDir ?? path.join(folder, 'agent');
-    const ports = { mqtt: await freePort(), http: await freePort() };
+    const { brokerPort } = options;
+    const ports = { mqtt: brokerPort ?? (await freePort()), http: await freePort() };
     const config = merge(
       {
         ...GATEWAY,
         logLevel: 'info',
         nats: { servers: [natsUrl] },
-        broker: { kind: 'embedded', port: ports.mqtt },
+        broker:
+          brokerPort === undefined
+            ? { kind: 'embedded', port: ports.mqtt }
+            : { kind: 'external', url: `mqtt://127.0.0.1:${brokerPort}` },
         http: { port: ports.http },
         storage: { dataDir },
       },

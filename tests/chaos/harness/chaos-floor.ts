@@ -26,6 +26,8 @@ export interface ChaosFloorOptions {
   readonly agent?: AgentOverrides;
   /** Where the agent keeps its data. Default: a folder of its own. */
   readonly dataDir?: string;
+  /** An external broker, which devices and the agent connect to. Default: the agent's own. */
+  readonly brokerPort?: number;
   /** How long the processor keeps windows open, in seconds; without it there is none, and the stream is made by hand. */
   readonly processorLatenessSeconds?: number;
   /** Laid over that processor's configuration. */
@@ -62,7 +64,8 @@ export class ChaosFloor {
 
   /** The agent does not run yet, and the load has not begun. */
   static async create(resources: Resources, options: ChaosFloorOptions): Promise<ChaosFloor> {
-    const { seed, sensors, readingsPerSecond, stepMs = 1_000, dropsPerSecond = 0, backHours = 36, dataDir } = options;
+    const { seed, sensors, readingsPerSecond, stepMs = 1_000, dropsPerSecond = 0, backHours = 36 } = options;
+    const { dataDir, brokerPort } = options;
     const nats = await resources.nats(options.nats);
     const { processorLatenessSeconds: latenessSeconds, store, processor: config } = options;
     const processor =
@@ -80,6 +83,7 @@ export class ChaosFloor {
     const agent = await AgentProcess.create(resources, nats.url, {
       config: { ...options.agent, engine: ENGINE, storage: { ...OFTEN, ...options.agent?.storage } },
       ...(dataDir === undefined ? {} : { dataDir }),
+      ...(brokerPort === undefined ? {} : { brokerPort }),
     });
     const { faultEvery, lateDevices } = options;
     const from = epochMs(Date.now() - hours(backHours));
