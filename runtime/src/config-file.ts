@@ -110,7 +110,17 @@ function explainIssue(issue: z.core.$ZodIssue, options: unknown, whole: string):
   // What was received stands behind it, as it was written.
   const message = issue.message.replace(/^Invalid (input|option): /, '').replace(/, received \w+$/, '');
   const shown = value === undefined ? 'it is not set' : `it is ${shorten(JSON.stringify(value))}`;
-  return [`${field === '' ? whole : field}: ${message}; ${shown}`];
+  return [`${field === '' ? whole : field}: ${message}; ${shown}${quoting(issue, value)}`];
+}
+
+/** What to do where quotes alone made the wrong type: a gateway called 7, or a port that was written as text. */
+function quoting(issue: z.core.$ZodIssue, value: unknown): string {
+  if (issue.code !== 'invalid_type') return '';
+  const { expected } = issue;
+  if (expected === 'string' && (typeof value === 'number' || typeof value === 'boolean'))
+    return `; write it in quotes: "${value}"`;
+  const isNumber = typeof value === 'string' && value.trim() !== '' && Number.isFinite(Number(value));
+  return expected === 'number' && isNumber ? `; write it without quotes: ${value.trim()}` : '';
 }
 
 /** At most 80 characters of `text`, without the user and password of an address. */

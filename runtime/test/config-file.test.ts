@@ -58,6 +58,15 @@ describe('configuration file', () => {
     expect(message).toMatch(/http\.port: .*<=65535; it is 99999/);
   });
 
+  it.each([
+    ['site: 7', 'site: expected string; it is 7; write it in quotes: "7"'],
+    ['site: true', 'site: expected string; it is true; write it in quotes: "true"'],
+    ['http: { port: "81" }', 'http.port: expected number; it is "81"; write it without quotes: 81'],
+    ['http: { port: eighty }', 'http.port: expected number; it is "eighty"\n'],
+  ])('says what to do about quotes: %s', async (text, message) => {
+    expect(await problemWith(text)).toContain(message);
+  });
+
   it('never repeats a password that somebody put into an address', async () => {
     const message = await problemWith('site: [nats://user:s3cret@host]\n');
     expect(message).toContain('it is ["nats://***@host"]');

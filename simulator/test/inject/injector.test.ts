@@ -300,7 +300,7 @@ describe('a file of faults', () => {
     ['{"type":', /line 2: not JSON/],
     ['7', /line 2: the line: expected object; it is 7/],
     [JSON.stringify({ ...good, type: 'wobble' }), /line 2: type: expected one of .*"spike".*; it is "wobble"$/],
-    [JSON.stringify({ ...good, after: 30 }), /line 2: after: expected string; it is 30$/],
+    [JSON.stringify({ ...good, after: 30 }), /line 2: after: expected string; it is 30; write it in quotes: "30"$/],
     [JSON.stringify({ ...good, after: '30' }), /line 2: after: must be a duration such as 30s or 1.5m; it is "30"$/],
     [JSON.stringify({ ...good, lasts: '0s' }), /line 2: lasts must be longer than 0/],
     [JSON.stringify({ ...good, size: 1 }), /line 2: size: unknown field/],
