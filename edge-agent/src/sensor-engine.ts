@@ -260,16 +260,10 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
   #look(out: Collector<EngineOutput>): void {
     const watermark = this.#watermark.value();
     if (watermark !== undefined) {
-      const closed = this.#rollups.closeUntil(watermark);
-      if (closed.length > 0) {
-        this.#emitRollups(closed, out);
-        this.#emitTick(watermark, watermark, out);
-      }
+      if (this.#closeRollups(watermark, out) > 0) this.#emitTick(watermark, watermark, out);
     }
     if (this.#rollups.full || this.#countsAreFull) {
-      const early = this.#rollups.closeUntil(Infinity);
-      this.#rollupsEarly += early.length;
-      this.#emitRollups(early, out);
+      this.#rollupsEarly += this.#closeRollups(Infinity, out);
       // Without a name nobody is told, and what is counted is forgotten.
       if (this.#countsAreFull && this.#accepted.counter === undefined) this.#accepted.take(Infinity);
       else if (watermark !== undefined && this.#countsAreFull) this.#emitTick(watermark, Infinity, out);
@@ -285,7 +279,7 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
     if (!this.#expecting && this.#expected.length > 0) this.#expect(watermark);
     if (clock.deaf === true) this.away();
     else this.#judges.listen(this.#sensors.size, watermark, out);
-    this.#emitRollups(this.#rollups.closeUntil(watermark), out);
+    this.#closeRollups(watermark, out);
     this.#lookAtOpen = this.#rollups.openCount + BUCKETS_PER_LOOK;
     this.#emitTick(watermark, watermark, out);
   }
@@ -325,7 +319,7 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
 
   /** Lets out all open rollups; later readings of the same buckets make further ones. */
   closeRollups(out: Collector<EngineOutput>): void {
-    this.#emitRollups(this.#rollups.closeUntil(Infinity), out);
+    this.#closeRollups(Infinity, out);
     this.#lookAtOpen = BUCKETS_PER_LOOK;
   }
 
@@ -455,6 +449,17 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
   discardRollup(device: string, metric: string, start: EpochMs): boolean {
     const slot = this.#sensors.find(device, metric);
     return slot !== undefined && this.#rollups.discard(slot, start);
+  }
+
+  /** Lets out the rollups that end at or before `until`; how many. */
+  #closeRollups(until: number, out: Collector<EngineOutput>): number {
+    const before = this.#rollups.openCount;
+    let closed: readonly RollupBucket[];
+    do {
+      closed = this.#rollups.closeUntil(until, limits.rollupsPerRecordMax);
+      this.#emitRollups(closed, out);
+    } while (closed.length > 0);
+    return before - this.#rollups.openCount;
   }
 
   #emitRollups(buckets: readonly RollupBucket[], out: Collector<EngineOutput>): void {

@@ -1,9 +1,10 @@
-import { type Aggregate, epochMs, type HashSum, MOVING_STATISTICS, type MovingStatistics } from '@floorwatch/contracts';
+import { type Aggregate, epochMs, type HashSum, MOVING_STATISTICS } from '@floorwatch/contracts';
 
 import type { PastNumbers } from '../state-section.ts';
 import { growFloat64 } from './grow.ts';
 import type { ReadingInHand } from './reading-in-hand.ts';
 import type { RollupBucket } from './rollup-buckets.ts';
+import { movingStatistics, type SensorStatistics } from './sensor-statistics.ts';
 
 // One bucket's row. Moving statistics that are null are NaN.
 const SLOT = 0;
@@ -153,20 +154,15 @@ export class BucketRows {
     t[o + HASH_HIGH] = high >= TWO_32 ? high - TWO_32 : high;
   }
 
-  /** Notes the sensor's moving statistics after the bucket's last reading. */
-  setMoving(row: number, moving: MovingStatistics): void {
-    const o = row * FIELDS + MOVING;
-    for (let i = 0; i < MOVING_STATISTICS.length; i++) this.#table[o + i] = moving[MOVING_STATISTICS[i]!] ?? NaN;
+  /** Notes the moving statistics of the sensor at `slot` after the bucket's last reading. */
+  setMoving(row: number, statistics: Pick<SensorStatistics, 'write'>, slot: number): void {
+    statistics.write(slot, this.#table, row * FIELDS + MOVING);
   }
 
   read(row: number): RollupBucket {
     const t = this.#table;
     const o = row * FIELDS;
     const at = (field: number): number => t[o + field]!;
-    const moving = (place: number): number | null => {
-      const value = t[o + MOVING + place]!;
-      return Number.isNaN(value) ? null : value;
-    };
     return {
       slot: at(SLOT),
       start: epochMs(at(START)),
@@ -182,14 +178,7 @@ export class BucketRows {
         anomalous: at(ANOMALOUS),
         uncertain: at(UNCERTAIN),
       },
-      moving: {
-        countMean: moving(0),
-        countSd: moving(1),
-        timeMean: moving(2),
-        timeSd: moving(3),
-        ewMean: moving(4),
-        ewSd: moving(5),
-      },
+      moving: movingStatistics(t, o + MOVING),
       hash: { high: at(HASH_HIGH), low: at(HASH_LOW) },
     };
   }
@@ -201,7 +190,7 @@ export class BucketRows {
     for (const [field, name] of AGGREGATE) t[o + field] = aggregate[name];
     t[o + HASH_HIGH] = hash.high;
     t[o + HASH_LOW] = hash.low;
-    this.setMoving(row, moving);
+    for (const [i, name] of MOVING_STATISTICS.entries()) t[o + MOVING + i] = moving[name] ?? NaN;
   }
 
   /** A copy of all rows, for {@link PastBuckets}. */

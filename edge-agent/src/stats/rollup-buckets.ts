@@ -14,6 +14,7 @@ import { capacityFor, growInt32 } from './grow.ts';
 import { statsLimits } from './limits.ts';
 import type { ReadingInHand } from './reading-in-hand.ts';
 import { bucketsIn, rollupsSection } from './rollup-section.ts';
+import type { SensorStatistics } from './sensor-statistics.ts';
 
 /** One sensor's readings in one bucket of {@link ROLLUP_MS} that have not gone out yet. */
 export interface RollupBucket {
@@ -27,9 +28,7 @@ export interface RollupBucket {
 }
 
 /** What says a sensor's moving statistics as they stand. */
-interface Statistics {
-  snapshot(slot: number): MovingStatistics;
-}
+type Statistics = Pick<SensorStatistics, 'snapshot' | 'write'>;
 
 /** The buckets of one start, in the order in which they were opened. */
 interface Ends {
@@ -76,7 +75,7 @@ export class RollupBuckets {
       row = this.#join(slot, hand.eventTime);
       this.#newest[slot] = row;
     } else if (hand.eventTime - this.#rows.start(row) >= ROLLUP_MS) {
-      this.#rows.setMoving(row, this.#statistics.snapshot(slot));
+      this.#rows.setMoving(row, this.#statistics, slot);
       // No bucket can be there: none of the sensor's readings is as new.
       row = this.#open(slot, intervalStart(epochMs(hand.eventTime), ROLLUP_MS));
       this.#newest[slot] = row;
@@ -125,16 +124,22 @@ export class RollupBuckets {
     return row;
   }
 
-  /** Closes the buckets that end at or before `watermark` and returns them, earliest first. `Infinity` closes all. */
-  closeUntil(watermark: number): RollupBucket[] {
+  /**
+   * Closes buckets that end at or before `watermark` (`Infinity`: all) and returns them, earliest first.
+   *
+   * @param most how many at most. To be called again until there are none: objects of thousands at once would live too long to be cheap.
+   */
+  closeUntil(watermark: number, most = Infinity): RollupBucket[] {
     if (watermark < this.#firstEnd) return [];
     const starts = [...this.#byStart.keys()].filter((start) => start + ROLLUP_MS <= watermark).sort((a, b) => a - b);
     const closed: RollupBucket[] = [];
     for (const start of starts) {
       for (const row of this.#of(start)) {
+        if (closed.length === most) return closed;
         const slot = this.#rows.slot(row);
-        if (this.#newest[slot] === row) this.#rows.setMoving(row, this.#statistics.snapshot(slot));
+        if (this.#newest[slot] === row) this.#rows.setMoving(row, this.#statistics, slot);
         closed.push(this.#rows.read(row));
+        this.#byStart.get(start)!.first = this.#rows.following(row);
         this.#forget(row);
       }
       this.#byStart.delete(start);

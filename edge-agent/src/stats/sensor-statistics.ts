@@ -1,4 +1,4 @@
-import { durationMs, type MovingStatistics } from '@floorwatch/contracts';
+import { durationMs, MOVING_STATISTICS, type MovingStatistics } from '@floorwatch/contracts';
 
 import { CountWindow } from './count-window.ts';
 import { ExponentialWindow } from './exponential-window.ts';
@@ -52,19 +52,33 @@ export class SensorStatistics {
 
   /** The statistics as they stand: means from the first reading on, standard deviations from the second. */
   snapshot(slot: number): MovingStatistics {
-    return {
-      countMean: meanOf(this.count, slot),
-      countSd: sdOf(this.count, slot),
-      timeMean: meanOf(this.time, slot),
-      timeSd: sdOf(this.time, slot),
-      ewMean: meanOf(this.ew, slot),
-      ewSd: sdOf(this.ew, slot),
-    };
+    const numbers = new Float64Array(MOVING_STATISTICS.length);
+    this.write(slot, numbers, 0);
+    return movingStatistics(numbers, 0);
+  }
+
+  /** Writes the same, in the order of `MOVING_STATISTICS`, from `at` on; NaN: null. Makes no objects. */
+  write(slot: number, into: Float64Array, at: number): void {
+    writeOne(this.count, slot, into, at);
+    writeOne(this.time, slot, into, at + 2);
+    writeOne(this.ew, slot, into, at + 4);
   }
 }
 
-const meanOf = (statistic: MovingStatistic, slot: number): number | null =>
-  statistic.count(slot) === 0 ? null : statistic.mean(slot);
+/** What {@link SensorStatistics.write} wrote. */
+export function movingStatistics(numbers: Float64Array, at: number): MovingStatistics {
+  const shown = (place: number): number | null => (Number.isNaN(numbers[at + place]!) ? null : numbers[at + place]!);
+  return {
+    countMean: shown(0),
+    countSd: shown(1),
+    timeMean: shown(2),
+    timeSd: shown(3),
+    ewMean: shown(4),
+    ewSd: shown(5),
+  };
+}
 
-const sdOf = (statistic: MovingStatistic, slot: number): number | null =>
-  statistic.count(slot) < 2 ? null : Math.sqrt(statistic.variance(slot));
+function writeOne(statistic: MovingStatistic, slot: number, into: Float64Array, at: number): void {
+  into[at] = statistic.mean(slot);
+  into[at + 1] = statistic.count(slot) < 2 ? NaN : Math.sqrt(statistic.variance(slot));
+}

@@ -1,11 +1,18 @@
-import { NO_STATISTICS, epochMs, type HashSum, limits, type MovingStatistics } from '@floorwatch/contracts';
+import {
+  NO_STATISTICS,
+  epochMs,
+  type HashSum,
+  limits,
+  MOVING_STATISTICS,
+  type MovingStatistics,
+} from '@floorwatch/contracts';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { statsLimits } from '../../src/stats/limits.ts';
 import { ReadingInHand } from '../../src/stats/reading-in-hand.ts';
 import { RecentReadings } from '../../src/stats/recent-readings.ts';
-import { RollupBuckets } from '../../src/stats/rollup-buckets.ts';
+import { type RollupBucket, RollupBuckets } from '../../src/stats/rollup-buckets.ts';
 
 const HASH: HashSum = { high: 2 ** 31, low: 2 ** 32 - 1 };
 
@@ -14,13 +21,29 @@ const hand = new ReadingInHand();
 /** Statistics that say how many readings of the slot were learned. */
 function counting() {
   const learned: number[] = [];
-  const snapshot = (slot: number): MovingStatistics => ({ ...NO_STATISTICS, countMean: learned[slot] ?? 0 });
-  const buckets = new RollupBuckets({ snapshot });
+  const statistics = {
+    snapshot: (slot: number): MovingStatistics => ({ ...NO_STATISTICS, countMean: learned[slot] ?? 0 }),
+    write: (slot: number, into: Float64Array, at: number): void => {
+      into.fill(NaN, at, at + MOVING_STATISTICS.length);
+      into[at] = learned[slot] ?? 0;
+    },
+  };
+  const buckets = new RollupBuckets(statistics);
   const add = (slot: number, at: number, value = 1): void => {
     buckets.add(slot, hand.set(at, value), HASH, false, false);
     learned[slot] = (learned[slot] ?? 0) + 1;
   };
   return { buckets, add };
+}
+
+/** What closes until `watermark`, of which at most `most` buckets at a time. */
+function inParts(buckets: RollupBuckets, watermark: number, most: number): RollupBucket[] {
+  const closed: RollupBucket[] = [];
+  for (let part = buckets.closeUntil(watermark, most); part.length > 0; part = buckets.closeUntil(watermark, most)) {
+    expect(part.length).toBeLessThanOrEqual(most);
+    closed.push(...part);
+  }
+  return closed;
 }
 
 describe('rollup buckets', () => {
@@ -105,7 +128,7 @@ describe('rollup buckets', () => {
       watermark: fc.option(fc.integer({ min: -60_000, max: 60_000 }), { nil: undefined }),
     });
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 100 }), (steps) => {
+      fc.property(fc.array(step, { maxLength: 100 }), fc.integer({ min: 1, max: 4 }), (steps, most) => {
         const { buckets, add } = counting();
         const newest = new Map<number, number>();
         const closed = [];
@@ -117,7 +140,8 @@ describe('rollup buckets', () => {
             buckets.addOutOfOrder(slot, hand.set(at, 1), HASH, false);
           }
           if (watermark === undefined) continue;
-          const now = buckets.closeUntil(watermark);
+          const now = inParts(buckets, watermark, most);
+          expect(buckets.closeUntil(watermark)).toEqual([]);
           expect(now.every(({ start }) => start + 10_000 <= watermark)).toBe(true);
           expect(now.map(({ start }) => start)).toEqual(now.map(({ start }) => start).sort((a, b) => a - b));
           closed.push(...now);

@@ -34,16 +34,16 @@ export function measurePulse(s: Float64Array, recent: number, features: Float64A
  */
 export function measureJump(s: Float64Array, recent: number, features: Float64Array): void {
   const value = features[NEW_VALUE]!;
-  let low = Infinity;
-  let high = -Infinity;
-  let newer = value;
-  for (let i = recent; i < recent + RECENT_READINGS; i += 1) {
-    const earlier = s[i]!;
-    if (earlier < low) low = earlier;
-    if (earlier > high) high = earlier;
-    s[i] = newer;
-    newer = earlier;
+  // Only in the direction away from the newest can it have left the range, and mostly one of the next values shows that it has not.
+  const sign = value > s[recent]! ? 1 : -1;
+  let jump = Infinity;
+  for (let i = recent; i < recent + RECENT_READINGS && jump > 0; i += 1) {
+    const distance = sign * (value - s[i]!);
+    if (distance < jump) jump = distance;
   }
-  features[JUMP_UP] = value > high ? value - high : 0;
-  features[JUMP_DOWN] = value < low ? low - value : 0;
+  features[JUMP_UP] = 0;
+  features[JUMP_DOWN] = 0;
+  if (jump > 0) features[sign > 0 ? JUMP_UP : JUMP_DOWN] = jump;
+  for (let i = recent + RECENT_READINGS - 1; i > recent; i -= 1) s[i] = s[i - 1]!;
+  s[recent] = value;
 }
