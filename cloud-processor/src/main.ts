@@ -12,7 +12,7 @@ import {
   StartError,
   VERSION,
 } from '@floorwatch/runtime';
-import { Command, CommanderError } from 'commander';
+import { Command } from 'commander';
 
 import { type ProcessorConfig, processorConfigSchema } from './config.ts';
 import { listDeadLetters, settleDeadLetters, showDeadLetter } from './dead-letters/command.ts';
@@ -51,14 +51,8 @@ await runProgram(async (signal) => {
   let code: number = EXIT.ok;
   addDeadLetters(program, (ended) => (code = ended));
   addReprocess(program, signal, (ended) => (code = ended));
-  try {
-    await program.parseAsync();
-    return code;
-  } catch (error) {
-    // Commander has said what there is to say; help and version are no failures.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.cannotStart;
-    throw error;
-  }
+  await program.parseAsync();
+  return code;
 });
 
 /** A declaration, because `main` runs before the module has been read to its end. */

@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline/promises';
 
 import { createLogger, EXIT, loadConfig, runProgram, StartError, VERSION } from '@floorwatch/runtime';
-import { Command, CommanderError } from 'commander';
+import { Command } from 'commander';
 
 import { addBacktest } from './backtest/command.ts';
 import { agentConfigSchema } from './config.ts';
@@ -40,14 +40,8 @@ await runProgram(async (signal) => {
   addBacktest(program);
   addQuarantine(program, (exitCode) => (code = exitCode));
   addDoctor(program, signal, (exitCode) => (code = exitCode));
-  try {
-    await program.parseAsync();
-    return code;
-  } catch (error) {
-    // Commander has said what there is to say; help and version are no failures.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.cannotStart;
-    throw error;
-  }
+  await program.parseAsync();
+  return code;
 });
 
 async function run(configFile: string, signal: AbortSignal): Promise<void> {

@@ -7,7 +7,8 @@ const LINGER_MS = 1_000;
 
 /**
  * Runs a program's `main` and turns how it ends into an exit code: {@link EXIT.cannotStart} with the message alone for a
- * {@link StartError}, {@link EXIT.failed} with the stack for anything else.
+ * {@link StartError}, the same without a word for an error by which commander ends the reading of a command line (`exitOverride`), because
+ * that has been said already, and {@link EXIT.failed} with the stack for anything else.
  *
  * The signal aborts on SIGINT, on SIGTERM, and when the parent that opened an IPC channel is gone, so that no child is left behind.
  * A second signal ends the program at once.
@@ -48,6 +49,9 @@ export async function runProgram(
     if (error instanceof StartError) {
       process.stderr.write(`${error.message}\n`);
       process.exitCode = EXIT.cannotStart;
+    } else if (isOfCommander(error)) {
+      // Help and version are no failures.
+      process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.cannotStart;
     } else {
       process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : messageOf(error)}\n`);
       process.exitCode = EXIT.failed;
@@ -57,3 +61,9 @@ export async function runProgram(
     setTimeout(() => process.exit(), LINGER_MS).unref();
   }
 }
+
+const isOfCommander = (error: unknown): error is Error & { readonly exitCode: number } =>
+  error instanceof Error &&
+  error.name === 'CommanderError' &&
+  'exitCode' in error &&
+  typeof error.exitCode === 'number';

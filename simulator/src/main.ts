@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 
 import { EXIT, runProgram, VERSION } from '@floorwatch/runtime';
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 
 import { parseDuration } from './duration.ts';
 import { limits } from './limits.ts';
@@ -75,13 +75,7 @@ await runProgram(async (signal) => {
     .option('--to <time>', 'only those before (default: half a minute after the last fault)', moment)
     .option('--json', 'print the comparison as one line of JSON', false)
     .action(async (options: ScoreOptions) => scoreTruth(options, signal));
-  try {
-    await program.parseAsync();
-  } catch (error) {
-    // Commander has printed its message, or the help that was asked for.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.cannotStart;
-    throw error;
-  }
+  await program.parseAsync();
   return exitCode;
 });
 

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 
-import { EXIT, StartError, VERSION } from '@floorwatch/runtime';
+import { StartError, VERSION } from '@floorwatch/runtime';
 import { Command, InvalidArgumentError, Option } from 'commander';
 
 /** Ports by what listens there; undefined: the usual one, or the next that is free. */
@@ -55,10 +55,10 @@ const SPEED_DEFAULT = '60';
 const NATS_URL_DEFAULT = 'nats://127.0.0.1:4222';
 
 /**
- * Reads the command line; ends the process after `--help` and `--version`, and with {@link EXIT.cannotStart} after an unknown option.
+ * Reads the command line.
  *
  * @param from folder that relative paths of files start from: where the person is.
- * @throws StartError if options contradict each other.
+ * @throws StartError if options contradict each other; commander's error after `--help`, `--version` and an unknown option.
  */
 export function readOptions(parameters: readonly string[], from: string): LocalOptions {
   const program = new Command('npm start --')
@@ -70,7 +70,7 @@ export function readOptions(parameters: readonly string[], from: string): LocalO
     .version(VERSION)
     .configureHelp({ helpWidth: 120 })
     .helpOption('-h, --help', 'show this help')
-    .exitOverride((error) => process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.cannotStart))
+    .exitOverride()
     .option('--data <folder>', 'where data, configuration and logs are kept', '.floorwatch')
     .option('--fresh', 'delete what earlier runs left in that folder, and start over', false)
     .option('--machines <n>', `machines of the simulated floor (default: ${MACHINES_DEFAULT})`, whole(1, 10_000))

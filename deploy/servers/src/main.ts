@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { EXIT, runProgram, VERSION } from '@floorwatch/runtime';
+import { runProgram, VERSION } from '@floorwatch/runtime';
 import { Argument, Command } from 'commander';
 
 import { findServer } from './find-server.ts';
@@ -9,8 +9,7 @@ await runProgram(async () => {
   const program = new Command('floorwatch-servers')
     .description('Finds the servers that floorwatch needs beside Node, or fetches them into a cache')
     .version(VERSION)
-    // A wrong argument is a reason why it can't start.
-    .exitOverride((error) => process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.cannotStart));
+    .exitOverride();
   program
     .command('find')
     .description('print the path of an executable; fetch it first if there is none')
