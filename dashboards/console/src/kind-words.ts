@@ -74,7 +74,7 @@ const KINDS: Readonly<Record<string, KindWords>> = {
   },
   noisy: {
     title: 'More noise than usual',
-    meaning: 'The values fluctuate at least twice as much as usual around their level.',
+    meaning: 'The values change from reading to reading at least twice as much as usual, and lead nowhere.',
     causes: 'a loose contact, damaged shielding, a bearing that begins to fail, a control loop that oscillates',
   },
   clock: {
