@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdir, rename, rm } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 
@@ -7,6 +7,9 @@ import type { Resources } from '../../support/index.ts';
 
 const run = promisify(execFile);
 const COPIES_MAX = 50;
+/** Of /sys/block, whatever the disk. */
+const SECTOR_BYTES = 512;
+const SECTORS_WRITTEN = 6;
 
 /** Whether this process may mount file systems: it is root, and there are loop devices. */
 export async function canMount(): Promise<boolean> {
@@ -71,6 +74,13 @@ export class DiskImage {
     // A machine that starts has nothing else to write.
     await run('sync', [this.#file]);
     await this.#mount();
+  }
+
+  /** Bytes that were written to the disk so far, with all that the file system does for itself. */
+  async writtenBytes(): Promise<number> {
+    const { stdout } = await run('losetup', ['--associated', this.#file, '--noheadings', '--output', 'NAME']);
+    const statistics = await readFile(`/sys/block/${path.basename(stdout.trim())}/stat`, 'utf8');
+    return SECTOR_BYTES * Number(statistics.trim().split(/\s+/)[SECTORS_WRITTEN]);
   }
 
   async #copyTo(file: string): Promise<void> {
