@@ -14,25 +14,37 @@ import { nameOf } from './wording.ts';
 // One sensor's row.
 const COUNT = 0;
 const LAST = 1;
-/** Readings of the current stretch, the length of the way that the values have gone in it, and how far they came by it. */
+/** Readings of the current stretch, the length of the way that the values have gone in it, how far they came by it, and their mean. */
 const FILL = 2;
 const PATH = 3;
 const NET = 4;
+const MEAN = 5;
 /** Readings that were another value than the one before, and the mean size of such a change. */
-const CHANGES = 5;
-const CHANGE_SIZE = 6;
-/** Closed stretches in which the values changed, and mean and variance of the logarithm of their mean change. */
-const STRETCHES = 7;
-const LOG_MEAN = 8;
-const LOG_VARIANCE = 9;
+const CHANGES = 6;
+const CHANGE_SIZE = 7;
+/** Closed stretches, and the mean of their means: the border between the lower and the upper level. */
+const CLOSED = 8;
+const BORDER = 9;
+/** What is usual at the lower level, and behind it at the upper one. */
+const LOWER = 10;
+
+// What is usual at a level.
+/** Closed stretches in which the values changed, and mean and variance of the logarithm of their fluctuation. */
+const STRETCHES = 0;
+const LOG_MEAN = 1;
+const LOG_VARIANCE = 2;
 /** e^LOG_MEAN, the usual fluctuation. */
-const USUAL = 10;
-const FIELDS = 11;
+const USUAL = 3;
+const LEVEL_FIELDS = 4;
+
+const UPPER = LOWER + LEVEL_FIELDS;
+const FIELDS = UPPER + LEVEL_FIELDS;
 
 /** Readings of a stretch. */
 const STRETCH_READINGS = 32;
-/** Stretches before there is a usual fluctuation. */
+/** Stretches before there is a usual fluctuation, and how many the border between the levels remembers. */
 const STRETCHES_MIN = 8;
+const STRETCHES_REMEMBERED = 200;
 /** A single change counts at most so many times the usual one: a spike or a step is no noise. */
 const CHANGE_MAX = 5;
 /** Changes before the mean size of one is trusted, and how many it remembers. */
@@ -54,8 +66,9 @@ const RESOLUTION = 1e-9;
 
 /**
  * Values that fluctuate more than they used to: noise, or an oscillation. The fluctuation is the mean size of the changes from reading
- * to reading over {@link STRETCH_READINGS} readings; it is compared with that of all stretches before, as maxima of blocks are. Judges
- * at the end of a stretch, and is undecided within it.
+ * to reading over {@link STRETCH_READINGS} readings; it is compared with that of all stretches before, as maxima of blocks are, apart
+ * for those with a mean below and above the usual one: a machine that runs is not as quiet as one that rests. Judges at the end of a
+ * stretch, and is undecided within it.
  */
 export class NoiseDetector implements Detector {
   static readonly bytesPerSensor = FIELDS * Float64Array.BYTES_PER_ELEMENT;
@@ -96,10 +109,13 @@ export class NoiseDetector implements Detector {
     if (count === 1) return;
     const change = Math.abs(difference) > RESOLUTION * Math.abs(value) ? difference : 0;
     if (change !== 0) learnChange(s, o, Math.abs(change));
-    const most = s[o + STRETCHES]! < STRETCHES_MIN ? Infinity : CHANGE_MAX * s[o + USUAL]!;
+    const isKnown = s[o + LOWER + STRETCHES]! + s[o + UPPER + STRETCHES]! >= STRETCHES_MIN;
+    const usual = Math.max(s[o + LOWER + USUAL]!, s[o + UPPER + USUAL]!, s[o + CHANGE_SIZE]!);
+    const most = isKnown ? CHANGE_MAX * usual : Infinity;
     const step = Math.min(most, Math.max(-most, change));
     s[o + PATH] = s[o + PATH]! + Math.abs(step);
     s[o + NET] = s[o + NET]! + step;
+    s[o + MEAN] = s[o + MEAN]! + value / STRETCH_READINGS;
     const fill = s[o + FILL]! + 1;
     s[o + FILL] = fill;
     if (fill === STRETCH_READINGS) this.#close(s, o, verdict);
@@ -107,32 +123,28 @@ export class NoiseDetector implements Detector {
 
   #close(s: Float64Array, o: number, verdict: Verdict): void {
     const path = s[o + PATH]!;
+    const size = s[o + CHANGE_SIZE]!;
     const isDirected = Math.abs(s[o + NET]!) > DIRECTION_MAX * path;
+    const level = o + levelOf(s, o);
     s[o + FILL] = 0;
     s[o + PATH] = 0;
     s[o + NET] = 0;
-    const known = s[o + STRETCHES]!;
-    const mean = Math.max(path / STRETCH_READINGS, CHANGED_SHARE_MIN * s[o + CHANGE_SIZE]!);
-    this.#ratio = mean / s[o + USUAL]!;
+    s[o + MEAN] = 0;
+    const fluctuation = Math.max(path / STRETCH_READINGS, CHANGED_SHARE_MIN * size);
     // A sensor that has never changed has no noise to compare with.
-    if (mean === 0) {
+    if (fluctuation === 0) {
       if (verdict.judgement === 'undecided') verdict.judgement = 'normal';
       return;
     }
-    const log = Math.log(mean);
-    if (known >= STRETCHES_MIN) {
-      const decades = maximumDecades(log, s[o + LOG_MEAN]!, s[o + LOG_VARIANCE]!, known);
+    const log = Math.log(fluctuation);
+    this.#ratio = fluctuation / s[level + USUAL]!;
+    if (s[level + STRETCHES]! >= STRETCHES_MIN) {
+      const decades = decadesOf(log, s, level, size);
       if (decades >= DECADES_MIN && this.#ratio >= RATIO_MIN && !isDirected)
         flagWithoutBand(verdict, 'noisy', 'critical', decades);
       else verdict.judgement = this.#ratio < RATIO_NORMAL ? 'normal' : 'undecided';
     }
-    const stretches = known + 1;
-    const delta = robustDelta(log - s[o + LOG_MEAN]!, s[o + LOG_VARIANCE]!, stretches);
-    s[o + STRETCHES] = stretches;
-    s[o + LOG_MEAN] = s[o + LOG_MEAN]! + delta / stretches;
-    s[o + LOG_VARIANCE] =
-      s[o + LOG_VARIANCE]! + (delta * delta * (1 - 1 / stretches) - s[o + LOG_VARIANCE]!) / stretches;
-    s[o + USUAL] = Math.exp(s[o + LOG_MEAN]!);
+    learnStretch(s, level, log);
   }
 
   explain(sensor: RollupSensor): string {
@@ -147,4 +159,30 @@ function learnChange(s: Float64Array, o: number, size: number): void {
   const learned = changes > CHANGES_MIN ? Math.min(size, CHANGE_MAX * mean) : size;
   s[o + CHANGES] = changes;
   s[o + CHANGE_SIZE] = mean + (learned - mean) / Math.min(changes, CHANGES_REMEMBERED);
+}
+
+/** Which of the two levels the stretch that ends is at, as the place in the row of what is usual there; then the border learns it. */
+function levelOf(s: Float64Array, o: number): number {
+  const closed = s[o + CLOSED]! + 1;
+  const above = s[o + MEAN]! - s[o + BORDER]!;
+  s[o + CLOSED] = closed;
+  s[o + BORDER] = s[o + BORDER]! + above / Math.min(closed, STRETCHES_REMEMBERED);
+  return above > 0 ? UPPER : LOWER;
+}
+
+/** Decades of improbability of a fluctuation of e^`log` at a level, where a change has the given mean size. */
+function decadesOf(log: number, s: Float64Array, level: number, changeSize: number): number {
+  // Where only some readings change, how many do in a stretch is left to chance, more so the fewer they are.
+  const chance = Math.max(0, changeSize / s[level + USUAL]! - 1) / STRETCH_READINGS;
+  return maximumDecades(log, s[level + LOG_MEAN]!, s[level + LOG_VARIANCE]! + chance, s[level + STRETCHES]!);
+}
+
+function learnStretch(s: Float64Array, level: number, log: number): void {
+  const stretches = s[level + STRETCHES]! + 1;
+  const delta = robustDelta(log - s[level + LOG_MEAN]!, s[level + LOG_VARIANCE]!, stretches);
+  s[level + STRETCHES] = stretches;
+  s[level + LOG_MEAN] = s[level + LOG_MEAN]! + delta / stretches;
+  s[level + LOG_VARIANCE] =
+    s[level + LOG_VARIANCE]! + (delta * delta * (1 - 1 / stretches) - s[level + LOG_VARIANCE]!) / stretches;
+  s[level + USUAL] = Math.exp(s[level + LOG_MEAN]!);
 }

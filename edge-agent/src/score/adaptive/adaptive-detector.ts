@@ -19,6 +19,7 @@ import {
   OFF_AVERAGE,
   SCALE_N,
   SCALE_READINGS_MIN,
+  SHORT_HISTORY_DECADES,
 } from './parameters.ts';
 import { measureJump, measurePulse, RECENT_READINGS } from './recent-readings.ts';
 import { RowTable } from '../../stats/row-table.ts';
@@ -275,7 +276,7 @@ export class AdaptiveDetector {
     if (score <= s[o + GATE]! * Math.exp(GATE_FACTOR * (count - s[o + GATE_COUNT]!))) return 0;
     s[o + GATE] = score;
     s[o + GATE_COUNT] = count;
-    return score;
+    return count < FULL_HISTORY_READINGS ? Math.min(score, Math.log10(count) + SHORT_HISTORY_DECADES) : score;
   }
 }
 

@@ -60,6 +60,9 @@ export const CADENCE_DECADES = 0.5;
 /** A score counts in full from this many readings on, before in proportion: a short history proves less. */
 export const FULL_HISTORY_READINGS = 500;
 
+/** Until then it is at most log10(readings) and so many decades more: n readings show of nothing that it happens less often than once in 3 n. */
+export const SHORT_HISTORY_DECADES = 0.5;
+
 /** After a score s, only a higher one than s · (1 − 1/200)^readings is emitted: one event is not reported reading by reading. */
 export const GATE_DECAY_READINGS = 200;
 

@@ -86,6 +86,16 @@ describe('anomalies', () => {
     expect(detector.leadingChannel()).toBe('pulse');
   });
 
+  it('a short history shows of nothing that it is rarer than once in three times as many readings', () => {
+    for (const at of [150, 300, 498]) {
+      const scores = scoresOf(...columns(at + 1, (index) => (index === at ? 1e6 : ordinary(index))));
+      expect(scores.at(-1)).toBeGreaterThan(THRESHOLDS.warning);
+      expect(scores.at(-1)).toBeLessThanOrEqual(Math.log10(3.17 * (at + 1)));
+    }
+    const later = scoresOf(...columns(601, (index) => (index === 600 ? 1e6 : ordinary(index))));
+    expect(later.at(-1)).toBeGreaterThan(Math.log10(3.17 * 601));
+  });
+
   it('a change counts half as much again after a run of equal values that is rare for the sensor, and only then', () => {
     // A jump at 3000, after the values of `held` readings before it were the same.
     const scoreAfter = (held: number, usual: (index: number) => number): number => {
