@@ -77,6 +77,7 @@ async function askRunning(
   }
   if (!response.ok) throw new StartError('usage', `${base}: ${await problemOf(response)}`);
   let status = (await response.json()) as ReprocessStatus;
+  const { startedAt } = status;
   for (let [isStopping, failures] = [false, 0]; status.state === 'running';) {
     progress.tell(status);
     await pause(POLL_MS, isStopping ? never : signal);
@@ -85,7 +86,9 @@ async function askRunning(
     try {
       response = await ask(method);
       if (!response.ok) return failed(status, `the processor has begun anew meanwhile (${await problemOf(response)})`);
-      status = (await response.json()) as ReprocessStatus;
+      const next = (await response.json()) as ReprocessStatus;
+      if (next.startedAt !== startedAt) return failed(status, 'this run has ended, and somebody has begun another one');
+      status = next;
       failures = 0;
     } catch (error) {
       if (++failures > FAILURES_MAX) return failed(status, `the processor has gone away: ${messageOf(error)}`);

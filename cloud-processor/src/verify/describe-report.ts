@@ -1,5 +1,5 @@
 import type { LostNumbers } from './ledger.ts';
-import type { Difference, GatewayReport, VerifyRequest, VerifyStatus } from './report.ts';
+import type { Difference, GatewayReport, VerifyReport, VerifyRequest, VerifyStatus } from './report.ts';
 
 /** Lost stretches that are told one by one. */
 const LOST_SHOWN = 20;
@@ -7,9 +7,17 @@ const LOST_SHOWN = 20;
 const time = (at: number): string => new Date(at).toISOString().replace('.000Z', 'Z');
 const many = (n: number, one: string): string => `${n.toLocaleString('en')} ${one}${n === 1 ? '' : 's'}`;
 
-/** Whether everything adds up. It does not where a gateway was asked for by name that nobody knows. */
+/** Whether everything adds up. It does not where a gateway was asked for by name that nobody knows, or hours of which there are none. */
 export const addsUp = ({ report, request }: VerifyStatus): boolean =>
-  report?.ok === true && (report.gateways.length > 0 || !isNamed(request));
+  report?.ok === true && (report.gateways.length > 0 || !isNamed(request)) && !(isDated(request) && isEmpty(report));
+
+const isDated = ({ from, to }: VerifyRequest): boolean => from !== undefined || to !== undefined;
+
+/** Whether there was nothing to say anything about in the time that was asked for. */
+const isEmpty = ({ gateways }: Pick<VerifyReport, 'gateways'>): boolean =>
+  gateways.every(({ readings, episodes }) =>
+    [readings, episodes].every(({ hours, inFlight, uncounted }) => hours + inFlight + uncounted === 0),
+  );
 
 const isNamed = ({ site, gateway }: VerifyRequest): boolean => site !== undefined || gateway !== undefined;
 
@@ -43,6 +51,8 @@ function verdictOf(gateways: readonly GatewayReport[], differences: number, requ
   const told = gateways.reduce((sum, { readings }) => sum + readings.told, 0);
   if (gateways.length === 0)
     return `nothing to compare: no gateway${isNamed(request) ? ' of that name' : ''} has sent anything`;
+  if (isDated(request) && isEmpty({ gateways }))
+    return 'nothing to compare: between --from and --to lies no whole hour in which a gateway has accepted a reading and that the store still keeps';
   if (hours === 0)
     return 'nothing differs, but no hour of readings could be compared yet: hours are compared when they are over';
   return `EVERYTHING ADDS UP: ${many(told, 'reading')} in ${many(hours, 'sensor hour')}`;

@@ -4,7 +4,7 @@ import type { LostNumbers } from './ledger.ts';
 
 /** What to verify. */
 export interface VerifyRequest {
-  /** Event hours from here on; absent: the seven days before each gateway's watermark, and at most what the store keeps. */
+  /** Event hours from here on; absent: the seven days before `to`, and at most what the store keeps. */
   readonly from?: EpochMs;
   /** Up to here; absent: up to each gateway's watermark. */
   readonly to?: EpochMs;

@@ -39,7 +39,7 @@ export async function verifyGateway(given: GatewayVerification, signal: AbortSig
   if (watermark !== null) {
     const to = Math.min(request.to ?? Infinity, watermark);
     const sensors = cut.windows?.sensors.length ?? 0;
-    const from = Math.max(request.from ?? watermark - RANGE_DEFAULT_MS, given.keptFrom);
+    const from = Math.max(request.from ?? to - RANGE_DEFAULT_MS, given.keptFrom);
     const say = (at: number): void => progress(`${site}/${gateway} ${new Date(at).toISOString()}`);
     for (const group of groupSizes(given.sizes)) {
       const end = Math.floor(to / group.length) * group.length;

@@ -117,7 +117,7 @@ describe('a run that was stopped with open windows', () => {
   });
 
   // Taken in the middle of a run by the releases that wrote them, with late readings waiting and rows unsent; never to be made anew.
-  it.each([1, 2])('and left a checkpoint of version %i is continued with the same result', async (version) => {
+  it.each([1, 2, 3])('and left a checkpoint of version %i is continued with the same result', async (version) => {
     const messages = await messagesOf(version);
     const [folder, store] = [await resources.directory(), await connected()];
     await copyFile(sample(`version-${version}.run.ndjson`), path.join(folder, 'partition-03.ndjson'));

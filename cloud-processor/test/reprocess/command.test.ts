@@ -1,12 +1,13 @@
 import { rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import path from 'node:path';
 
-import type { FloorRecord, WindowView } from '@floorwatch/contracts';
+import { epochMs, type FloorRecord, type WindowView } from '@floorwatch/contracts';
 import { freePort } from '@floorwatch/servers';
 import { expect, it, vi } from 'vitest';
 
 import { type ChildProgram, programs, resourcesPerTest, waitFor as waitForIt } from '../../../tests/support/index.ts';
-import type { ReprocessStatus } from '../../src/reprocess/reprocess-state.ts';
+import { noCounts, type ReprocessStatus } from '../../src/reprocess/reprocess-state.ts';
 import { BASE, batchOf, MINUTE, rollups, start, tick } from '../support/floor.ts';
 import { connectPublisher, hasStream } from '../support/running.ts';
 
@@ -111,6 +112,40 @@ it('is safe when the processor is killed in the middle of it', async () => {
   const last = run('reprocess', '--config', file, ...RANGE);
   expect(await last.exited).toEqual({ code: 0, signal: null });
   expect(await windows()).toEqual(before);
+});
+
+it('does not take a run for its own that somebody else has begun since', async () => {
+  const run1: ReprocessStatus = {
+    from: epochMs(BASE),
+    to: epochMs(BASE + MINUTE),
+    dryRun: false,
+    state: 'running',
+    startedAt: 1,
+    endedAt: null,
+    partitions: { done: 0, total: 1 },
+    now: null,
+    counts: noCounts(),
+    gateways: [],
+    problems: [],
+  };
+  const run2: ReprocessStatus = { ...run1, state: 'done', startedAt: 2, endedAt: 3 };
+  const processor = createServer(({ method }, response) => {
+    response.end(JSON.stringify(method === 'POST' ? run1 : run2));
+  });
+  const port = await freePort();
+  processor.listen(port, '127.0.0.1');
+  try {
+    const folder = await resources.directory();
+    const file = path.join(folder, 'config.yaml');
+    const store = { kind: 'duckdb', file: path.join(folder, 'x.duckdb') };
+    const nats = { servers: ['nats://127.0.0.1:1'] };
+    await writeFile(file, JSON.stringify({ nats, dataDir: folder, store, http: { port } }));
+    const program = run('reprocess', '--config', file, ...RANGE);
+    expect(await program.exited).toEqual({ code: 1, signal: null });
+    expect(program.stdout).toContain('this run has ended, and somebody has begun another one');
+  } finally {
+    processor.close();
+  }
 });
 
 it.each([

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 
 import { DuckDBInstance } from '@duckdb/node-api';
 import { InfluxDB } from '@influxdata/influxdb-client';
-import { COUNT_MS, epochMs, type GatewayRow } from '@floorwatch/contracts';
+import { COUNT_MS, days, epochMs, type GatewayRow } from '@floorwatch/contracts';
 import { createLogger } from '@floorwatch/runtime';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
@@ -173,8 +173,20 @@ describe('what is stored in a file', () => {
     expect([unknown.report?.gateways, addsUp(unknown)]).toEqual([[], false]);
     expect(describeReport(unknown)).toEqual(['nothing to compare: no gateway of that name has sent anything']);
     expect(addsUp(await floor.verified({ site: 'plant-1' }))).toBe(true);
+    const old = await floor.verified({ to: epochMs(BASE - COUNT_MS) });
+    expect([old.report?.ok, addsUp(old)]).toEqual([true, false]);
+    expect(describeReport(old).at(-1)).toMatch(/^nothing to compare: between --from and --to/);
     floor.keptMs = Date.now() - to;
     expect((await floor.verify()).gateways[0]!.readings.hours).toBe(0);
+  });
+
+  it('is compared in the seven days before the end that was asked for', async () => {
+    await filled();
+    // The watermark moves on: two weeks later nothing is compared without an end, and all of it with one.
+    floor.gateway.tick(BASE + days(14));
+    floor.apply();
+    expect((await floor.verify()).gateways[0]!.readings.hours).toBe(0);
+    expect((await floor.verify({ to: epochMs(BASE + days(1)) })).gateways[0]!.readings.hours).toBe(2 * HOURS);
   });
 
   it.each([
