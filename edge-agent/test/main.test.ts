@@ -2,11 +2,14 @@ import { createServer } from 'node:net';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
 import { type ChildProgram, programs, resourcesPerTest } from '../../tests/support/index.ts';
 import { closeRollups, createStream, hourAgo, readingsBySensor } from './support/agent.ts';
 import { connectDevice } from './support/devices.ts';
+
+// Programs start slowly on a busy machine, and one test starts several.
+vi.setConfig({ testTimeout: 120_000 });
 
 const resources = resourcesPerTest();
 
