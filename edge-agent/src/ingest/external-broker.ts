@@ -7,6 +7,7 @@ import { type Logger, messageOf, readSecret, readTlsFiles, type TlsFiles, type T
 import { MqttClient } from 'mqtt';
 
 import { limits } from '../limits.ts';
+import { Acknowledgements } from './acknowledgements.ts';
 import type { BrokerState } from './broker-state.ts';
 import { InFlight } from './in-flight.ts';
 import { MessageQueue } from './message-queue.ts';
@@ -37,8 +38,6 @@ export interface ExternalBrokerTimes {
 const RECONNECT_MS = 1_000;
 /** Seconds after which MQTT.js asks whether the broker is there, if nothing was sent; after half as many more it gives up. */
 const KEEPALIVE_S = 30;
-/** The first two bytes of a PUBACK (3.4). */
-const PUBACK = 0x4002;
 /** Tells MQTT.js to go on without an acknowledgement of its own. */
 const LATER = new Error('acknowledged later');
 
@@ -49,8 +48,7 @@ type Go = (error?: Error) => void;
 interface Connection {
   readonly stream: Duplex;
   readonly inFlight: InFlight;
-  /** Acknowledgements to be written together at the end of this turn. */
-  acks: number[];
+  readonly acknowledgements: Acknowledgements;
   open: boolean;
   /** When the last message came, and when the broker was asked for something that it has not answered. */
   heardAt: number;
@@ -135,7 +133,7 @@ export class ExternalBroker implements Source<RawMessage> {
     this.#queue.end();
     if (client === undefined) return;
     await this.#queue.whenDrained(limits.drainMsMax);
-    this.#writeAcks(this.#connection);
+    this.#connection?.acknowledgements.write();
     await client.endAsync(!this.#ready);
   }
 
@@ -172,7 +170,7 @@ export class ExternalBroker implements Source<RawMessage> {
     const connection: Connection = {
       stream: socket,
       inFlight,
-      acks: [],
+      acknowledgements: new Acknowledgements(socket),
       open: true,
       heardAt: performance.now(),
       askedAt: undefined,
@@ -188,7 +186,7 @@ export class ExternalBroker implements Source<RawMessage> {
   #forget(connection: Connection | undefined): void {
     if (connection === undefined || !connection.open) return;
     connection.open = false;
-    connection.acks = [];
+    connection.acknowledgements.forget();
     // Nothing more of it is read: what MQTT.js still has of it comes again, too.
     this.#paused = undefined;
     connection.inFlight.close();
@@ -209,7 +207,7 @@ export class ExternalBroker implements Source<RawMessage> {
     }
     connection.inFlight.accept(message, qos === 1, (error) =>
       this.#settle(connection, error, () => {
-        if (qos === 1 && messageId !== undefined) this.#acknowledge(connection, messageId);
+        if (qos === 1 && messageId !== undefined) connection.acknowledgements.add(messageId);
       }),
     );
     if (this.#hasRoom()) go(LATER);
@@ -224,22 +222,6 @@ export class ExternalBroker implements Source<RawMessage> {
     }
     this.#forget(connection);
     connection.stream.destroy(error);
-  }
-
-  #acknowledge(connection: Connection, messageId: number): void {
-    if (connection.acks.push(messageId) === 1) queueMicrotask(() => this.#writeAcks(connection));
-  }
-
-  /** In the order in which the messages came (4.6.0-2). */
-  #writeAcks(connection: Connection | undefined): void {
-    if (connection === undefined || !connection.open || connection.acks.length === 0) return;
-    const bytes = Buffer.allocUnsafe(4 * connection.acks.length);
-    for (const [i, id] of connection.acks.entries()) {
-      bytes.writeUInt16BE(PUBACK, 4 * i);
-      bytes.writeUInt16BE(id, 4 * i + 2);
-    }
-    connection.acks = [];
-    connection.stream.write(bytes);
   }
 
   #hasRoom(): boolean {

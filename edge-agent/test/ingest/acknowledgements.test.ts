@@ -52,4 +52,16 @@ describe('acknowledgements of one connection', () => {
     await nextTurn();
     expect(events).toEqual([]);
   });
+
+  it('are written at once when that is asked for, and not at all when they are forgotten', async () => {
+    const { connection, events } = connect();
+    const acknowledgements = new Acknowledgements(connection);
+    acknowledgements.add(1);
+    acknowledgements.write();
+    expect(events).toEqual(['40020001']);
+    acknowledgements.add(2);
+    acknowledgements.forget();
+    await nextTurn();
+    expect(events).toHaveLength(1);
+  });
 });
