@@ -326,6 +326,8 @@ export class Processor {
     const partition = this.#stopping || this.isReprocessing ? undefined : this.partition;
     return (
       partition !== undefined &&
+      // Gateways go by what it says of the stream.
+      partition.cursor.created === this.#stream.created &&
       partition.cursor.position === this.#stream.last &&
       partition.outbox.size === 0 &&
       partition.windows.openWindows === 0 &&
@@ -339,6 +341,6 @@ export class Processor {
     const partition = this.partition;
     if (partition === undefined) return 'the processor does not run';
     const { outbox, windows, cursor } = partition;
-    return `position ${cursor.position} of ${this.#stream.last}, ${outbox.size} rows unsent, ${outbox.unchecked.length} unchecked, ${windows.openWindows} windows open, ${windows.lateWindows.rollups} late rollups, ${windows.losses().length} stretches to mark`;
+    return `position ${cursor.position} of ${this.#stream.last} in the stream ${cursor.created} of ${this.#stream.created}, ${outbox.size} rows unsent, ${outbox.unchecked.length} unchecked, ${windows.openWindows} windows open, ${windows.lateWindows.rollups} late rollups, ${windows.losses().length} stretches to mark`;
   }
 }

@@ -8,7 +8,7 @@ import { type Fault, World } from './world.ts';
 /** How long things go wrong and devices make readings, at least and at most. */
 const STORM_MS = [20_000, 60_000] as const;
 /** By then everything must be in the store, in virtual time after the storm. */
-const PATIENCE_MS = 45 * 60_000;
+const PATIENCE_MS = 15 * 60_000;
 /** The watermark follows the clock from a minute after the start on, and the largest window must be sealed by it. */
 const QUIET_MS = 80_000;
 const LOOK_MS = 5_000;

@@ -65,6 +65,11 @@ export class StreamModel {
     return this.#last;
   }
 
+  /** When it was made, as the server writes it. */
+  get created(): string {
+    return this.#created;
+  }
+
   #create(): void {
     this.#created = `2026-03-02T08:00:00.${String(++this.#made).padStart(9, '0')}Z`;
     this.#messages = [];
