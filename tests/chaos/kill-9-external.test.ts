@@ -11,11 +11,16 @@ import { chaosOptions, percentile, progress, repeatCommand, report } from './har
 import { Random } from './harness/random.ts';
 import { expectClean, judge } from './harness/verdict.ts';
 
+const { asked, rounds = 5, seed } = chaosOptions();
 const MANY_ROUNDS = 20;
+/**
+ * Silence after which a broker has nothing left. aedes ends a connection on which something was acknowledged that it was about to send again, and the
+ * agent waits for up to two seconds before it connects anew.
+ */
+const IDLE_MS = asked ? 20_000 : 5_000;
+const DRAIN_MS_MAX = 600_000;
 /** Time from the first reading that was taken to the kill. */
 const LIFE_MS = { from: 20, to: 1_000 };
-
-const { asked, rounds = 5, seed } = chaosOptions();
 
 /** A broker in a process of its own. */
 interface Broker {
@@ -63,7 +68,7 @@ describe('an agent at an external broker that is killed with SIGKILL at random m
           seed,
           // Beside other tests less is sent.
           sensors: asked ? 50 : 20,
-          readingsPerSecond: asked ? 1_000 : 400,
+          readingsPerSecond: asked ? 500 : 400,
           brokerPort,
           agent: REMEMBERING,
         });
@@ -88,7 +93,7 @@ describe('an agent at an external broker that is killed with SIGKILL at random m
         }
         load.pause();
         await load.acknowledged();
-        await waitFor('the broker has handed on everything', async () => isIdle(agent), { timeoutMs: 120_000 });
+        await waitFor('the broker has handed on everything', async () => isIdle(agent), { timeoutMs: DRAIN_MS_MAX });
         count(await repeatsOf(agent));
         // What was kept for the agent and what comes meanwhile overtake each other at the broker, so episodes are not those of an undisturbed run.
         const verdict = await judge(ledger, agent, reader, { engine: null });
@@ -117,7 +122,7 @@ describe('an agent at an external broker that is killed with SIGKILL at random m
           if (repeats > 0) seen['kills with readings that came again'] += 1;
         }
       },
-      180_000 + rounds * 10_000,
+      240_000 + DRAIN_MS_MAX + rounds * 10_000,
     );
   }
 });
@@ -135,10 +140,10 @@ async function takes(agent: AgentProcess): Promise<void> {
   });
 }
 
-/** Whether nothing has come for half a second. */
+/** Whether nothing has come for a while. */
 async function isIdle(agent: AgentProcess): Promise<boolean> {
   const before = (await agent.status()).readings;
-  await pauseMs(500);
+  await pauseMs(IDLE_MS);
   const after = (await agent.status()).readings;
   return Number(before['received']) === Number(after['received']);
 }

@@ -9,6 +9,11 @@ const broker = await Aedes.createBroker({
   authenticate: (_client, user, password, done) => done(null, isWelcome(user, password)),
   authorizeSubscribe: (_client, subscription, done) => done(null, mayRead(subscription.topic) ? subscription : null),
 });
+// What waits for a client keeps the identifiers of its last connection, and an acknowledgement of another message that has the same one on the
+// next connection would remove it.
+broker.on('clientDisconnect', async (client) => {
+  for await (const packet of broker.persistence.outgoingStream(client)) packet.messageId = undefined;
+});
 const server = createServer(broker.handle);
 server.listen(port, '127.0.0.1', () => process.stdout.write(`listening on ${server.address().port}\n`));
 process.on('disconnect', () => process.exit());
