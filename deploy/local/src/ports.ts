@@ -1,3 +1,4 @@
+import { rmdir } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 
@@ -35,7 +36,7 @@ const RESERVED = join(tmpdir(), `floorwatch-ports-${userInfo().username}`);
  */
 class PortChooser {
   readonly #chosen = new Set<number>();
-  readonly #locks: ProcessLock[] = [];
+  readonly #reserved: { readonly folder: string; readonly lock: ProcessLock }[] = [];
   readonly #say: (message: string) => void;
 
   /** @param say told when a usual port is busy and another one is taken. */
@@ -44,7 +45,12 @@ class PortChooser {
   }
 
   async release(): Promise<void> {
-    await Promise.all(this.#locks.splice(0).map(async (lock) => lock.release()));
+    const released = this.#reserved.splice(0).map(async ({ folder, lock }) => {
+      await lock.release();
+      // Unless another floor is in it already.
+      await rmdir(folder).catch(() => undefined);
+    });
+    await Promise.all(released);
   }
 
   /** @throws StartError if the port that was asked for is busy, or all that were tried are. */
@@ -70,9 +76,10 @@ class PortChooser {
   }
 
   async #reserve(port: number): Promise<boolean> {
+    const folder = join(RESERVED, String(port));
     try {
-      const taken = await takeProcessLock(join(RESERVED, String(port)));
-      if ('lock' in taken) this.#locks.push(taken.lock);
+      const taken = await takeProcessLock(folder);
+      if ('lock' in taken) this.#reserved.push({ folder, lock: taken.lock });
       return 'lock' in taken;
     } catch {
       // Where nothing can be reserved, that the port is free has to do.
