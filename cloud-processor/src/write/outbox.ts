@@ -169,7 +169,7 @@ export class Outbox {
 
   /** Rows that must be compared with the store; until then they are not sent. */
   get unchecked(): readonly Row[] {
-    return rowsOf([...this.#unchecked]);
+    return rowsOf(this.#unchecked);
   }
 
   /** The store is behind `row`, or has it already. Nothing happens if a newer one has taken its place. */
@@ -209,7 +209,7 @@ export class Outbox {
 
   /** All that wait, the newest value of each key. */
   rows(): readonly Row[] {
-    return rowsOf([...this.#entries.values()]);
+    return rowsOf(this.#entries.values());
   }
 
   /** The checkpoint with this ordinal is safe: rows that waited for it may be sent. */
@@ -233,7 +233,11 @@ function letGo(entry: Entry): void {
 }
 
 /** The rows of those entries that are not gone. */
-const rowsOf = (entries: readonly Entry[]): readonly Row[] => entries.flatMap(({ row }) => row ?? []);
+function rowsOf(entries: Iterable<Entry>): readonly Row[] {
+  const rows: Row[] = [];
+  for (const { row } of entries) if (row !== undefined) rows.push(row);
+  return rows;
+}
 
 /**
  * Whether no earlier value of the row's key can exist. A window's first is revision 0, an episode's `opened`; a gateway's report has one
