@@ -11,9 +11,7 @@ const broker = await Aedes.createBroker({
 });
 // What waits for a client keeps the identifiers of its last connection, and an acknowledgement of another message that has the same one on the
 // next connection would remove it.
-broker.on('clientDisconnect', async (client) => {
-  for await (const packet of broker.persistence.outgoingStream(client)) packet.messageId = undefined;
-});
+broker.on('clientDisconnect', (client) => void forgetIdentifiers(client));
 const server = createServer(broker.handle);
 server.listen(port, '127.0.0.1', () => process.stdout.write(`listening on ${server.address().port}\n`));
 process.on('disconnect', () => process.exit());
@@ -26,4 +24,8 @@ function isWelcome(user, password) {
 /** Everyone may read everything but what is called forbidden. */
 function mayRead(topic) {
   return !topic.startsWith('forbidden/');
+}
+
+async function forgetIdentifiers(client) {
+  for await (const packet of broker.persistence.outgoingStream(client)) packet.messageId = undefined;
 }
