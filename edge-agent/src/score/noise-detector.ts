@@ -11,17 +11,18 @@ import { findRule } from './sensor-pattern.ts';
 import type { SwitchConfig } from './switch-config.ts';
 import { nameOf } from './wording.ts';
 
-// One sensor's row.
+// One sensor's row. What every reading needs comes first.
 const COUNT = 0;
 const LAST = 1;
-/** Readings of the current stretch, the length of the way that the values have gone in it, how far they came by it, and their mean. */
-const FILL = 2;
-const PATH = 3;
-const NET = 4;
-const MEAN = 5;
+/** In the current stretch: the length of the way that the values have gone, how far they came by it, and their mean. */
+const PATH = 2;
+const NET = 3;
+const MEAN = 4;
 /** Readings that were another value than the one before, and the mean size of such a change. */
-const CHANGES = 6;
-const CHANGE_SIZE = 7;
+const CHANGES = 5;
+const CHANGE_SIZE = 6;
+/** So much of a change counts in the current stretch; 0: all of it. */
+const STEP_MAX = 7;
 /** Closed stretches, and the mean of their means: the border between the lower and the upper level. */
 const CLOSED = 8;
 const BORDER = 9;
@@ -109,16 +110,13 @@ export class NoiseDetector implements Detector {
     if (count === 1) return;
     const change = Math.abs(difference) > RESOLUTION * Math.abs(value) ? difference : 0;
     if (change !== 0) learnChange(s, o, Math.abs(change));
-    const isKnown = s[o + LOWER + STRETCHES]! + s[o + UPPER + STRETCHES]! >= STRETCHES_MIN;
-    const usual = Math.max(s[o + LOWER + USUAL]!, s[o + UPPER + USUAL]!, s[o + CHANGE_SIZE]!);
-    const most = isKnown ? CHANGE_MAX * usual : Infinity;
+    const most = s[o + STEP_MAX]! || Infinity;
     const step = Math.min(most, Math.max(-most, change));
     s[o + PATH] = s[o + PATH]! + Math.abs(step);
     s[o + NET] = s[o + NET]! + step;
     s[o + MEAN] = s[o + MEAN]! + value / STRETCH_READINGS;
-    const fill = s[o + FILL]! + 1;
-    s[o + FILL] = fill;
-    if (fill === STRETCH_READINGS) this.#close(s, o, verdict);
+    // The first reading has no change, so stretches begin with the second. Their length is a power of two: a remainder costs more.
+    if (((count - 1) & (STRETCH_READINGS - 1)) === 0) this.#close(s, o, verdict);
   }
 
   #close(s: Float64Array, o: number, verdict: Verdict): void {
@@ -126,7 +124,6 @@ export class NoiseDetector implements Detector {
     const size = s[o + CHANGE_SIZE]!;
     const isDirected = Math.abs(s[o + NET]!) > DIRECTION_MAX * path;
     const level = o + levelOf(s, o);
-    s[o + FILL] = 0;
     s[o + PATH] = 0;
     s[o + NET] = 0;
     s[o + MEAN] = 0;
@@ -145,6 +142,8 @@ export class NoiseDetector implements Detector {
       else verdict.judgement = this.#ratio < RATIO_NORMAL ? 'normal' : 'undecided';
     }
     learnStretch(s, level, log);
+    if (s[o + LOWER + STRETCHES]! + s[o + UPPER + STRETCHES]! < STRETCHES_MIN) return;
+    s[o + STEP_MAX] = CHANGE_MAX * Math.max(s[o + LOWER + USUAL]!, s[o + UPPER + USUAL]!, size);
   }
 
   explain(sensor: RollupSensor): string {
