@@ -129,7 +129,8 @@ describe('rows that the store will never take', () => {
     await publisher.publish(batchOf([{ ...report(1), at: now, version: 'unfit' }]));
     // Older than the store keeps rows.
     await publisher.publish(batchOf([anomaly(1, 1, 'opened')], { lane: 'anomaly' }));
-    await publisher.publish(batchOf([{ ...report(2), at: now }, tick(3, BASE)]));
+    // Of another instant: a row of the same key would take the place of the first before that is sent.
+    await publisher.publish(batchOf([{ ...report(2), at: epochMs(now - 1_000) }, tick(3, BASE)]));
     await waitFor('the good row is stored', () => Object.keys(store.contents('gateway')).length === 1);
     const writer = one.pipeline.lanes[0]?.writer;
     await waitFor('the others are refused', () => writer?.refused === 1 && writer.expired === 1);
