@@ -90,7 +90,7 @@ describe('without NATS', () => {
       record.kind === 'anomaly' && record.phase === 'opened' && record.metric === 'hot' ? [record.device] : [],
     );
     expect(opened).toEqual(Array.from({ length: sent }, (_, i) => `oven ${i}`));
-  }, 60_000);
+  }, 180_000);
 
   /** An agent whose anomaly lane is soon full, because every reading opens an episode of about 700 bytes. */
   async function startSmallAgent(natsUrl: string): Promise<RunningAgent> {

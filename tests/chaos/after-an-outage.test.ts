@@ -53,6 +53,8 @@ describe(`a gateway that sends ${hoursAway} hours of backlog`, () => {
       });
       load.pause();
       await load.acknowledged();
+      // What is acknowledged is safe, and judged a little later.
+      await waitFor('anomalies are found', async () => (await agent.status()).episodes.opened > 0);
       const openedBefore = Date.now();
       // Only somebody who watches has the time to wait until all of it counts as old.
       if (asked) await pauseMs(Math.max(1_000, began + 2 * BACKLOG_MS - Date.now(), BACKLOG_MS + 1_000));

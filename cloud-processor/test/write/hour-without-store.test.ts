@@ -78,4 +78,4 @@ it('an hour without a store: few attempts, bounded memory, and then every newest
   const readings = store.log.flatMap(({ row }) => (row.table === 'anomaly' ? [row.readings] : []));
   expect(readings).toEqual(readings.toSorted((a, b) => a - b));
   expect(readings.at(-1)).toBe(HOUR / 1_000 + 1);
-});
+}, 60_000);

@@ -133,6 +133,7 @@ export interface AgentStatus {
   readonly [field: string]: unknown;
   readonly epoch: string;
   readonly readings: Readonly<Record<string, unknown>> & { readonly accepted: number };
+  readonly episodes: Readonly<Record<'opened' | 'closed', number>>;
   readonly lanes: Readonly<Record<'anomaly' | 'telemetry', Readonly<Record<string, unknown>>>>;
   readonly troubles: readonly unknown[];
 }
