@@ -14,8 +14,6 @@ import {
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
-import { runGroup } from './process-group.mjs';
-
 const NODE_MIN = [20, 19];
 const EXIT_CANNOT_START = 2;
 const EXIT_INTERRUPTED = 130;
@@ -148,6 +146,8 @@ function run(what, command, args, stdout = 'inherit') {
 
 /** As {@link run}, for programs that start others, which must not outlive this one. */
 async function runAll(what, args) {
+  // Here, because a Node that is too old may not be able to read it.
+  const { runGroup } = await import('./process-group.mjs');
   try {
     const { code, signal } = await runGroup(process.execPath, args, {
       cwd: root,
