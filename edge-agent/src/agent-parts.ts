@@ -79,7 +79,8 @@ export async function assembleAgent(
       config.readings.perMessageMax,
       Math.floor(journalSegmentBytes(config.storage.journalBytesMax) / limits.journaledReadingBytesMax),
     );
-    const readings = { ...config.readings, perMessageMax };
+    const duplicatesShared = config.broker.kind === 'external' ? limits.duplicatesShared : 0;
+    const readings = { ...config.readings, perMessageMax, duplicatesShared };
     const intake = new Intake({ ...config, readings, valueAbsMax: statsLimits.valueAbsMax }, storage.quarantine);
     const writer = await RecordWriter.open(storage.lanes);
     const restored = await restore(config, { storage, writer, intake, logger });

@@ -33,6 +33,12 @@ export const limits = {
   topicsRememberedMax: 50_000,
   /** Characters of a topic that is remembered. Two names and the words of a usual template are below it. */
   topicRememberedLengthMax: 512,
+  /**
+   * Readings among which repeats of an external broker are recognised, of all sensors together. It repeats what it had sent and not seen
+   * acknowledged when the agent was killed, which can be seconds of readings (docs/chaos.md). 8 bytes each; what the first sensors keep of
+   * their larger shares makes it four times as many at most.
+   */
+  duplicatesShared: 200_000,
   /** Silence of an external broker after which it is asked to confirm the subscriptions. Most floors report more often than that. */
   brokerSilenceMs: seconds(60),
   /** How long an external broker may take to confirm them, before the connection is given up. */

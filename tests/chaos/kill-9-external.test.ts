@@ -35,12 +35,6 @@ const aedes = fileURLToPath(new URL('../../edge-agent/test/support/mqtt-broker.m
 /** Its own default. */
 const MOSQUITTO_IN_FLIGHT_MAX = 20;
 
-/**
- * When the agent is killed, acknowledgements that the broker has not read are lost. aedes sends all that it has without waiting, and mosquitto
- * 2.0.11 twenty more for each acknowledgement, so that may be seconds of readings, here of few sensors: hundreds of each.
- */
-const REMEMBERING = { readings: { duplicatesRemembered: 4_096 } };
-
 const BROKERS: readonly Broker[] = [
   {
     name: 'aedes',
@@ -70,7 +64,6 @@ describe('an agent at an external broker that is killed with SIGKILL at random m
           sensors: asked ? 50 : 20,
           readingsPerSecond: asked ? 500 : 400,
           brokerPort,
-          agent: REMEMBERING,
         });
         const { agent, ledger, load, reader } = floor;
         const readyMs: number[] = [];

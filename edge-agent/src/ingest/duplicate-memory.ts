@@ -2,6 +2,8 @@ import type { CapturedSection, PastNumbers, StateSection } from '../state-sectio
 import { capacityFor, growFloat64, growUint32 } from '../stats/grow.ts';
 import type { ReadingKey } from './reading-key.ts';
 
+/** Safe keys of one sensor at most, if there are few: more would make it slow to look for a late reading's. */
+const KEYS_OF_FEW_MAX = 4_096;
 /** Keys for which a sensor's first ring has room. */
 const RING_KEYS_MIN = 8;
 const SECTION = 'duplicates';
@@ -15,8 +17,12 @@ const EMPTY = new Uint32Array();
  * when d is safe, and `[a b c |]` when it is refused.
  */
 export class DuplicateMemory {
-  readonly #keysMax: number;
-  /** Safe keys of sensors that keep more than `#keysMax`. */
+  readonly #keysMin: number;
+  readonly #keysShared: number;
+  /** Safe keys that every sensor keeps. */
+  #keysMax: number;
+  #sensors = 0;
+  /** Safe keys of sensors that keep so many in any case. */
   readonly #more = new Map<number, number>();
   /** Halves of keys, two elements each; allocated with the first key and grown as needed. */
   readonly #rings: Uint32Array[] = [];
@@ -29,18 +35,23 @@ export class DuplicateMemory {
   /** The rings that a snapshot is being written from, which must not change. */
   #held: Uint32Array[] | undefined;
 
-  /** @param keysMax safe keys per sensor. */
-  constructor(keysMax: number) {
-    this.#keysMax = keysMax;
+  /**
+   * @param keysMin safe keys of every sensor.
+   * @param keysShared safe keys that the sensors share evenly, if that is more for each. The first sensors may keep some more: they do not shrink.
+   */
+  constructor(keysMin: number, keysShared = 0) {
+    this.#keysMin = keysMin;
+    this.#keysShared = keysShared;
+    this.#keysMax = keysMin;
   }
 
   /** From now on the sensor keeps at least so many safe keys. */
   keep(sensor: number, keys: number): void {
-    if (keys > this.#maxOf(sensor)) this.#more.set(sensor, keys);
+    if (keys > this.#keysMin && keys > (this.#more.get(sensor) ?? 0)) this.#more.set(sensor, keys);
   }
 
   #maxOf(sensor: number): number {
-    return this.#more.size === 0 ? this.#keysMax : (this.#more.get(sensor) ?? this.#keysMax);
+    return this.#more.size === 0 ? this.#keysMax : Math.max(this.#keysMax, this.#more.get(sensor) ?? 0);
   }
 
   /** @param eventTime NaN if the key was made without one. */
@@ -99,7 +110,7 @@ export class DuplicateMemory {
   }
 
   #makeRoom(sensor: number): void {
-    if (sensor >= this.#start.length) this.#addSensors(sensor + 1);
+    if (sensor >= this.#sensors) this.#addSensors(sensor + 1);
     const ring = this.#rings[sensor]!;
     const count = this.#safe[sensor]! + this.#pending[sensor]!;
     if (2 * count < ring.length) return;
@@ -115,6 +126,10 @@ export class DuplicateMemory {
   }
 
   #addSensors(count: number): void {
+    this.#sensors = count;
+    const share = Math.min(KEYS_OF_FEW_MAX, Math.floor(this.#keysShared / count));
+    this.#keysMax = Math.max(this.#keysMin, share);
+    if (count <= this.#start.length) return;
     const capacity = capacityFor(count, this.#start.length);
     while (this.#rings.length < capacity) this.#rings.push(EMPTY);
     this.#start = growUint32(this.#start, capacity);

@@ -21,6 +21,8 @@ export interface IntakeConfig {
     readonly futureMsMax: number;
     /** Readings of each sensor among which repeats are recognised. */
     readonly duplicatesRemembered: number;
+    /** Readings that all sensors share for it, if that is more for each. Absent: 0. */
+    readonly duplicatesShared?: number;
     /** Readings that one message may hold. */
     readonly perMessageMax: number;
   };
@@ -134,7 +136,8 @@ export class Intake {
     const rules = config.units.rules.map((rule) => ({ ...rule, unit: names.nameOf(rule.unit) }));
     this.#units = new SensorUnits(rules, (unit) => names.nameOf(unit));
     this.#registry = new SensorRegistry(config.sensorsMax);
-    this.#memory = new DuplicateMemory(config.readings.duplicatesRemembered);
+    const { duplicatesRemembered, duplicatesShared } = config.readings;
+    this.#memory = new DuplicateMemory(duplicatesRemembered, duplicatesShared);
   }
 
   /** Subscriptions that cover every topic of the configuration. */

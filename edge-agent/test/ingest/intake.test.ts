@@ -225,6 +225,23 @@ describe('a repeat', () => {
     expect(intake.counts.duplicates).toBe(duplicates);
   });
 
+  it.each([
+    [1, 100],
+    [3, 33],
+    [6, 16],
+    [50, 16],
+  ])(
+    'is recognised further back where readings are shared by few sensors: %d of them, %d readings',
+    (sensors, back) => {
+      const intake = intakeOf({ readings: { ...config.readings, duplicatesShared: 100 } });
+      for (let i = 0; i < sensors; i++) accept(intake, { sensor: `a/${i}`, ts: NOW });
+      const many = Array.from({ length: 200 }, (_, i) => ({ sensor: 'a/0', ts: NOW + i + 1, value: i }));
+      accept(intake, ...many);
+      expect(accept(intake, many[200 - back]!)).toEqual([]);
+      expect(accept(intake, many[200 - back - 1]!)).toEqual([200 - back - 1]);
+    },
+  );
+
   it('does not push out what it repeats', () => {
     const intake = intakeOf();
     const sent = Array.from({ length: 16 }, (_, i) => ({ ts: NOW + i, value: i }));
@@ -438,6 +455,15 @@ describe('after a restart the intake', () => {
 
   it('keeps the newest keys where it may keep fewer', () => {
     const before = intakeOf({ readings: { ...config.readings, duplicatesRemembered: 64 } });
+    const many = Array.from({ length: 50 }, (_, i) => ({ ts: NOW + i, value: i }));
+    accept(before, ...many);
+    const after = intakeOf();
+    after.restore(before.snapshot());
+    expect(accept(after, ...many)).toEqual(Array.from({ length: 34 }, (_, i) => i));
+  });
+
+  it('keeps as many as always behind a broker that needs less', () => {
+    const before = intakeOf({ readings: { ...config.readings, duplicatesShared: 100 } });
     const many = Array.from({ length: 50 }, (_, i) => ({ ts: NOW + i, value: i }));
     accept(before, ...many);
     const after = intakeOf();
