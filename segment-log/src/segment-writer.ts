@@ -12,8 +12,10 @@ import { removeFile, Segment } from './segment.ts';
  * place with every commit, which is five times what a small frame takes, and waits for it. A multiple of a page.
  */
 const AHEAD = Buffer.alloc(limits.aheadBytes);
-/** Frames that the zeros must hold at least to be worth it. */
+/** Small frames that the zeros hold at least. */
 const FRAMES_AHEAD_MIN = 4;
+/** Zeros double what is written, and save about 16 KiB of the file system's own with each frame; before larger frames they would cost more than that. */
+const FRAME_BYTES_MAX = 8 * 1024;
 /** Beyond as many small frames, the zeros are no more than this part of a segment. */
 const SEGMENT_PARTS = 16;
 /** How often the file that is written to is looked up, because somebody may have removed it. */
@@ -81,11 +83,11 @@ export class SegmentWriter {
     segment.next = first + group.items;
   }
 
-  /** The file ends at `end`, behind a frame of so many bytes. Large frames would take twice their time if zeros came before each. */
+  /** The file ends at `end`, behind a frame of so many bytes. */
   async #grow(file: LogFile, end: number, frameBytes: number): Promise<void> {
     this.#fileEnd = end;
     const room = Math.floor(this.#segmentBytesMax / PAGE_BYTES) * PAGE_BYTES - end;
-    if (room <= 0 || frameBytes > this.#aheadBytes / FRAMES_AHEAD_MIN) return;
+    if (room <= 0 || frameBytes > FRAME_BYTES_MAX) return;
     const zeros = AHEAD.subarray(0, Math.min(room, this.#aheadBytes));
     this.#fileEnd = end + zeros.length;
     try {
