@@ -64,8 +64,10 @@ export class EmbeddedBroker implements Source<RawMessage> {
   readonly #queue = new MessageQueue(() => this.#resume());
   /** Sockets that have more to read than there is room for. */
   readonly #held = new Set<Socket>();
-  /** The connections. */
-  readonly #sockets = new Map<Socket, Connection>();
+  /** The open connections. */
+  readonly #sockets = new Set<Socket>();
+  /** All of them, for what is read of one that has ended. */
+  readonly #connections = new WeakMap<Socket, Connection>();
   /** Connections that devices have ended, and that are not read to their end yet. */
   readonly #ended = new WeakSet<Socket>();
   /** Messages of QoS 2 on their way into the pipeline, by device and packet identifier, with all who wait to hear of them. */
@@ -179,7 +181,8 @@ export class EmbeddedBroker implements Source<RawMessage> {
       (message, settle, readings) => this.#queue.push(message, settle, readings),
       () => this.#resume(),
     );
-    this.#sockets.set(socket, { socket, inFlight, acknowledgements: new Acknowledgements(socket) });
+    this.#sockets.add(socket);
+    this.#connections.set(socket, { socket, inFlight, acknowledgements: new Acknowledgements(socket) });
     limitPackets(socket, limits.packetBytesMax, () => {
       this.#ended.add(socket);
       this.#giveUp(socket, inFlight);
@@ -225,7 +228,8 @@ export class EmbeddedBroker implements Source<RawMessage> {
     packet.retain = false;
     const payload = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload;
     const message = { topic: packet.topic, payload, receivedAt: epochMs(Date.now()), retained: false };
-    const connection = this.#connectionOf(client);
+    // A last will has no identifier: nobody repeats it.
+    const connection = packet.qos > 0 && packet.messageId === undefined ? undefined : this.#connectionOf(client);
     if (packet.qos === 0) {
       // Nobody waits to hear of it, so aedes can let go of it at once.
       this.#push(connection, message, false, IGNORED);
@@ -250,9 +254,8 @@ export class EmbeddedBroker implements Source<RawMessage> {
     else this.#push(connection, message, true, settle);
   }
 
-  /** Undefined: the last will of a device comes when its connection is gone. */
   #connectionOf(client: Client | null): Connection | undefined {
-    return client === null ? undefined : this.#sockets.get(client.conn as Socket);
+    return client === null ? undefined : this.#connections.get(client.conn as Socket);
   }
 
   #push(connection: Connection | undefined, message: RawMessage, gated: boolean, settle: Settle): void {

@@ -28,6 +28,7 @@ export class InFlight {
   readonly #onRoom: () => void;
   readonly #byTopic = new Map<string, number>();
   #parked: Parked[] = [];
+  #closed = false;
 
   /**
    * @param max readings of one topic.
@@ -48,21 +49,25 @@ export class InFlight {
   /** @param gated whether its sender repeats it until it is acknowledged. */
   accept(message: RawMessage, gated: boolean, settle: Settle): void {
     const one = { message, readings: readingsAtMost(message.payload), gated, settle };
-    if (this.#parked.length === 0 && (!gated || this.#hasRoom(one))) this.#pass(one);
+    if (this.#closed) this.#end(one);
+    else if (this.#parked.length === 0 && (!gated || this.#hasRoom(one))) this.#pass(one);
     else this.#parked.push(one);
   }
 
   /**
-   * The connection has ended. What waits and will be repeated is forgotten: it was neither taken nor acknowledged. What will not be is let
-   * through.
+   * The connection has ended. What waits and will be repeated is forgotten: it was neither taken nor acknowledged. So is what is read of it
+   * after this, which would get ahead of the repeats of what was forgotten. What will not be repeated is let through.
    */
   close(): void {
+    this.#closed = true;
     const parked = this.#parked;
     this.#parked = [];
-    for (const { message, readings, gated, settle } of parked) {
-      if (gated) settle(CONNECTION_ENDED);
-      else this.#push(message, settle, readings);
-    }
+    for (const one of parked) this.#end(one);
+  }
+
+  #end({ message, readings, gated, settle }: Parked): void {
+    if (gated) settle(CONNECTION_ENDED);
+    else this.#push(message, settle, readings);
   }
 
   #hasRoom({ message, readings }: Parked): boolean {

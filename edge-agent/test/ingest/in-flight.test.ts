@@ -84,6 +84,19 @@ describe('messages in flight', () => {
     expect(passed.texts).toHaveLength(3);
   });
 
+  it('are forgotten too if they are read when their connection has ended, but for what nobody repeats', () => {
+    const passed = new Passed();
+    for (const text of ['a1', 'a2', 'a3']) passed.accept('a', text);
+    passed.inFlight.close();
+    passed.accept('b', 'b1');
+    passed.accept('b', 'b2', false);
+    passed.settles.get('a1')?.();
+    passed.accept('a', 'a4');
+    expect(passed.texts).toEqual(['a1', 'a2', 'b2']);
+    const ended = CONNECTION_ENDED.message;
+    expect(passed.heard).toEqual([`a3 ${ended}`, `b1 ${ended}`, 'a1 safe', `a4 ${ended}`]);
+  });
+
   it('let nothing through behind one that was refused', () => {
     const passed = new Passed();
     for (const text of ['a1', 'a2', 'a3', 'a4']) passed.accept('a', text);
