@@ -41,6 +41,7 @@ export class SegmentLog {
   readonly counts: SegmentLogCounts = { items: 0, commits: 0, refused: 0, syncFailures: 0, dropped: 0 };
   /** Everything up to this mark is durably marked as sent. */
   #sentDurable: number;
+  #trimmedDurable: number;
   #next: number;
   /** The last one takes appends; those before it wait for the disk. */
   readonly #groups: CommitGroup[] = [];
@@ -61,6 +62,7 @@ export class SegmentLog {
     this.#lock = opened.lock;
     this.#state = opened.state;
     this.#sentDurable = opened.state.content.sent;
+    this.#trimmedDurable = opened.state.content.trimmed;
     this.#segments = opened.segments;
     this.#next = opened.next;
     this.#writer = new SegmentWriter({
@@ -105,6 +107,14 @@ export class SegmentLog {
   /** The position that the next item will get. Everything before it is safe. */
   get next(): number {
     return this.#next;
+  }
+
+  /**
+   * Positions before it are trimmed also for a start after a crash. For those behind it that start may have another answer, and needs what
+   * is known of them.
+   */
+  get trimmedDurable(): number {
+    return this.#trimmedDurable;
   }
 
   /** Bytes of all segments. */
@@ -321,9 +331,10 @@ export class SegmentLog {
   async #saveState(): Promise<void> {
     const { content } = this.#state;
     content.next = this.#next;
-    const { sent } = content;
+    const { sent, trimmed } = content;
     await this.#state.save();
     this.#sentDurable = Math.max(this.#sentDurable, sent);
+    this.#trimmedDurable = Math.max(this.#trimmedDurable, trimmed);
   }
 
   /**
@@ -392,18 +403,21 @@ export class SegmentLog {
 
   /**
    * Positions before `position` are not needed any more: deletes the segments that hold no others, never the newest nor the one that holds
-   * the newest item. Returns the bytes.
+   * the newest item. Returns the bytes. Safe when this resolves if segments were deleted, or if some of the positions had been dropped.
+   *
+   * @throws SegmentLogError if that is not safe: then nothing was deleted, and {@link trimmedDurable} says how far it is.
    */
   async trim(position: number): Promise<number> {
     const { content } = this.#state;
     const trimmed = Math.min(position, this.#next);
     content.trimmed = Math.max(content.trimmed, trimmed);
+    const gone = this.#removable().filter(({ next }) => next <= trimmed);
+    // Of dropped positions there is nothing but what others have noted, and those keep it until this is safe.
+    const wereDropped = trimmed > this.#trimmedDurable && content.dropped.some(({ from }) => from < trimmed);
+    // Safe before anything goes: otherwise a power cut could bring back an older file without a newer one, which would look like damage.
+    if (gone.length > 0 || wereDropped) await this.#saveState();
     content.dropped = content.dropped.filter(({ to }) => to >= trimmed);
     content.skipped = content.skipped.filter(({ to }) => to >= trimmed);
-    const gone = this.#removable().filter(({ next }) => next <= trimmed);
-    if (gone.length === 0) return 0;
-    // Safe before anything goes: otherwise a power cut could bring back an older file without a newer one, which would look like damage.
-    await this.#saveState();
     await this.#remove(gone);
     return gone.reduce((bytes, segment) => bytes + segment.end, 0);
   }

@@ -137,9 +137,9 @@ export class DiskLaneSpool implements LaneSpool {
     return epochs.entries[Math.max(index, 0)]?.first ?? this.next;
   }
 
-  /** Whether a position is gone because it is not needed any more. */
+  /** Whether a position is gone because it is not needed any more, also after a crash. */
   #isTrimmed(position: number): boolean {
-    return position < this.first && this.#log.absences({ from: position, to: position })[0]?.why === 'trimmed';
+    return position < Math.min(this.first, this.#log.trimmedDurable);
   }
 
   get bytes(): number {
@@ -292,7 +292,7 @@ export class DiskLaneSpool implements LaneSpool {
     this.#released = Math.max(this.#released, through);
     const whole = this.#table.unparted(Math.min(through, this.keepFrom - 1));
     await this.#log.trim(whole + 1);
-    this.#table.forgetThrough(whole);
+    this.#table.forgetThrough(Math.min(whole, this.#log.trimmedDurable - 1));
   }
 
   /** Lets go of what is kept for later starts only; returns the bytes that became free. */
@@ -326,8 +326,11 @@ export class DiskLaneSpool implements LaneSpool {
         done += part.length;
       }
     }
-    const isDropped = (position: number): boolean =>
-      this.#log.absences({ from: position, to: position })[0]?.why === 'dropped';
+    const isDropped = (position: number): boolean => {
+      const why = this.#log.absences({ from: position, to: position })[0]?.why;
+      // After a crash, what is not durably trimmed counts as dropped again.
+      return why === 'dropped' || (why === 'trimmed' && position >= this.#log.trimmedDurable);
+    };
     this.#table.describe(range, described, isDropped);
     await this.#table.save();
   }

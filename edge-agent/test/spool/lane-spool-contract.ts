@@ -47,6 +47,48 @@ type Step = (typeof steps extends fc.Arbitrary<infer T> ? T : never)[number];
 
 const fullSegments: Step[] = [{ start: 1 }, ...Array.from({ length: 8 }, () => ({ append: 12, size: 1_700 }))];
 
+const append = (count: number, size: number): Step => ({ append: count, size });
+
+/** Two releases of which none deletes a segment, starts and crashes between them. */
+const foundSteps: Step[] = [
+  append(1, 0),
+  { start: 1 },
+  append(1, 0),
+  append(1, 0),
+  append(3, 1_465),
+  append(12, 1_312),
+  append(10, 0),
+  append(7, 1_045),
+  append(11, 860),
+  { crash: 'power' },
+  append(3, 1_397),
+  append(2, 1_691),
+  append(5, 1_552),
+  append(5, 112),
+  { send: 17_849 },
+  { send: 12_535 },
+  { fail: 8, code: 'EIO', starts: true, crash: 'kill' },
+  append(2, 792),
+  append(12, 1_270),
+  { crash: 'power' },
+  append(4, 3),
+  append(3, 86),
+  { start: 5 },
+  append(12, 814),
+  { send: 2 },
+  { send: 5_546 },
+  { crash: 'power' },
+  { release: 0.9999999999999994 },
+  { start: 4 },
+  { start: 1 },
+  { crash: 'power' },
+  append(9, 1_620),
+  { fail: 6, code: 'EIO', starts: false, crash: 'power' },
+  append(7, 131),
+  append(9, 422),
+  append(1, 11),
+];
+
 /** Every fate once, so that it does not depend on luck whether a run has seen it: a lane at its cap, one given back whole, and each failure. */
 const certainSteps: Step[][] = [
   fullSegments,
@@ -56,6 +98,12 @@ const certainSteps: Step[][] = [
       [0, 8].map((fail) => fullSegments.slice(0, 2).concat({ fail, code, starts: false, crash })),
     ),
   ),
+  // A gap is released, and a start writes down what is still known of dropped frames before a crash undoes the release.
+  ...(['kill', 'power'] as const).map((crash): Step[] =>
+    fullSegments.concat({ send: 20_000 }, { release: 1 }, { start: 1 }, { crash }),
+  ),
+  // What a search had found of the same kind (seed -1903292482).
+  foundSteps,
 ];
 
 /** What every {@link LaneSpool} promises. */
