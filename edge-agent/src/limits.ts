@@ -29,6 +29,10 @@ export const limits = {
   deliveryReadingsMax: 1_000,
   /** Devices connected to the embedded broker at a time. Each costs about 30 KiB. */
   connectionsMax: 2_000,
+  /** How long a client must cause nothing that the broker refuses before it is forgotten, and its trouble with it. */
+  doorQuietMs: minutes(10),
+  /** Clients remembered for each reason for which the broker refuses something. */
+  doorClientsMax: 100,
   /** Topics whose device and metric are remembered; at the limit all are forgotten and learned again. */
   topicsRememberedMax: 50_000,
   /** Characters of a topic that is remembered. Two names and the words of a usual template are below it. */

@@ -1,5 +1,7 @@
 import type { EpochMs } from '@floorwatch/contracts';
 
+import type { DoorViews } from './door-log.ts';
+
 /** How a broker is, for the status page. */
 export interface BrokerState {
   readonly kind: 'embedded' | 'external';
@@ -17,4 +19,6 @@ export interface BrokerState {
   readonly pending: number;
   /** Whether reading from the network is held because the pipeline has no room. */
   readonly held: boolean;
+  /** What the embedded broker refused, dropped or closed. */
+  readonly door?: DoorViews;
 }

@@ -11,11 +11,14 @@ import { limits } from '../limits.ts';
 import { Acknowledgements } from './acknowledgements.ts';
 import type { BrokerState } from './broker-state.ts';
 import { BrokerUsers } from './broker-users.ts';
+import { addressOf } from './client-address.ts';
+import { DoorLog, quoted } from './door-log.ts';
 import { CONNECTION_ENDED, InFlight } from './in-flight.ts';
 import { MessageQueue, type Settle } from './message-queue.ts';
 import { limitPackets } from './packet-limiter.ts';
 import { QuietAedes } from './quiet-aedes.ts';
 import type { RawMessage } from './raw-message.ts';
+import { noteStranger, speaksVersion } from './refused-connect.ts';
 
 export interface EmbeddedBrokerConfig {
   readonly host: string;
@@ -61,6 +64,7 @@ const BAD_CREDENTIALS = 4;
 export class EmbeddedBroker implements Source<RawMessage> {
   readonly #config: EmbeddedBrokerConfig;
   readonly #logger: Logger;
+  readonly #door = new DoorLog();
   readonly #queue = new MessageQueue(() => this.#resume());
   /** Sockets that have more to read than there is room for. */
   readonly #held = new Set<Socket>();
@@ -99,7 +103,14 @@ export class EmbeddedBroker implements Source<RawMessage> {
     const aedes = new QuietAedes({
       // Devices need not wait for CONNACK (3.1.4), and aedes reads on only behind it; so this is what one read can hold, in packets.
       queueLimit: limits.packetsPerReadMax,
-      authenticate: (_client, name, password, done) => void this.#authenticate(users, name, password, done),
+      preConnect: (client, packet, done) => {
+        if (speaksVersion(client, packet, this.#door, (error) => done(error, false))) done(null, true);
+      },
+      authenticate: (client, name, password, done) =>
+        void this.#authenticate(users, name, password, (error, success) => {
+          if (success === true) this.#noteTakeOver(aedes, client);
+          done(error, success);
+        }),
       authorizePublish: (client, packet, done) => this.#accept(client, packet, done),
       authorizeSubscribe: (_client, subscription, done) => {
         subscription.qos = 0;
@@ -111,7 +122,10 @@ export class EmbeddedBroker implements Source<RawMessage> {
     });
     await aedes.listen();
     aedes.on('clientError', (client, error) => this.#note(client, error));
-    aedes.on('connectionError', (client, error) => this.#note(client, error));
+    aedes.on('connectionError', (client, error) => {
+      noteStranger(client, error, this.#door);
+      this.#note(client, error);
+    });
     const server = createServer({ noDelay: true }, (socket) => this.#admit(socket, aedes));
     server.maxConnections = limits.connectionsMax;
     server.on('drop', () => this.#fail(`refused a device: ${limits.connectionsMax} are connected already`));
@@ -162,6 +176,7 @@ export class EmbeddedBroker implements Source<RawMessage> {
       ...(this.#lastError === undefined ? {} : { lastError: this.#lastError }),
       pending: this.#queue.length,
       held: this.#queue.full,
+      door: this.#door.view(),
     };
   }
 
@@ -328,6 +343,13 @@ export class EmbeddedBroker implements Source<RawMessage> {
       returnCode: BAD_CREDENTIALS,
     });
     done(error, false);
+  }
+
+  #noteTakeOver({ clients }: QuietAedes, { id, conn }: Client): void {
+    const before = clients[id];
+    if (before === undefined || before.closed) return;
+    const [from, to] = [addressOf(before.conn as Socket), addressOf(conn as Socket)];
+    this.#door.note('taken-over', `client id ${quoted(id)}, last from ${from} by ${to}`, id);
   }
 
   #note(client: Client, error: Error): void {

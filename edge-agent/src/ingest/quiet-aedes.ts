@@ -14,6 +14,8 @@ const { publish: published } = Aedes.prototype as unknown as FullPublish;
  * costs as much as to receive the message (ADR-0021).
  */
 export class QuietAedes extends Aedes {
+  /** Who is connected, by client id; aedes' types leave it out. */
+  declare readonly clients: Readonly<Partial<Record<string, Client>>>;
   /** To be set when somebody is allowed to subscribe, before that counts. */
   hasSubscribers = false;
   /** What aedes waits for before it reads on. */

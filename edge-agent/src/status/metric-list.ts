@@ -113,6 +113,9 @@ const alarms = ({ lanes }: AgentView): Counts =>
     ]),
   );
 
+const door = ({ broker }: AgentView): Counts =>
+  Object.fromEntries(Object.entries(broker.door ?? {}).map(([reason, { count }]) => [reason, count]));
+
 /** Metrics with a value for each of a fixed list of things. */
 export const BY_KIND: readonly (readonly [
   name: string,
@@ -133,5 +136,6 @@ export const BY_KIND: readonly (readonly [
     'Messages that could not be kept and will come again',
     (v) => v.readings.refusedByReason,
   ],
+  ['broker_door_total', 'reason', 'What the embedded broker refused, dropped or closed', door],
   ['alarms', 'kind', 'Lanes whose alarm is on', alarms],
 ];

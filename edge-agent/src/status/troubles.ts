@@ -4,6 +4,7 @@ import { limits } from '../limits.ts';
 import { durationInWords } from '../score/duration-words.ts';
 import type { SenderAlarm } from '../uplink/spool-sender.ts';
 import type { AgentView, LaneView } from './agent-view.ts';
+import { doorTroubles } from './door-troubles.ts';
 import type { Runbook } from './runbooks.ts';
 import { bytesInWords, counted } from './words.ts';
 
@@ -81,6 +82,7 @@ function* ofInput({ broker, refusing, sensors, sensorsMax, at }: View): Generato
       runbook: 'broker',
     };
   }
+  if (broker.door !== undefined) yield* doorTroubles(broker.door);
   if (refusing !== null) {
     yield {
       code: 'refusing',

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 import { repositoryRoot } from '../../../tests/support/index.ts';
+import { DoorLog } from '../../src/ingest/door-log.ts';
 import { CommitTimes } from '../../src/status/commit-times.ts';
 import { BY_KIND, BY_LANE, PLAIN } from '../../src/status/metric-list.ts';
 import { Metrics, PREFIX } from '../../src/status/metrics.ts';
@@ -28,6 +29,16 @@ describe('metrics', () => {
     ]) {
       expect(text).toContain(`\n${PREFIX}${line}\n`);
     }
+  });
+
+  it('count what is refused at the door by reason, and nothing where the broker is another', async () => {
+    const view = healthyView();
+    const log = new DoorLog();
+    log.note('taken-over', 'a');
+    const text = await new Metrics(new CommitTimes()).render({ ...view, broker: { ...view.broker, door: log.view() } });
+    expect(text).toContain(`\n${PREFIX}broker_door_total{reason="taken-over"} 1\n`);
+    expect(text).toContain(`\n${PREFIX}broker_door_total{reason="not-mqtt"} 0\n`);
+    expect(await new Metrics(new CommitTimes()).render(view)).not.toContain(`${PREFIX}broker_door_total{`);
   });
 
   it('have no sample for what is not known', async () => {

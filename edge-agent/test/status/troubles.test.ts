@@ -5,10 +5,11 @@ import { epochMs } from '@floorwatch/contracts';
 import { describe, expect, it } from 'vitest';
 
 import { repositoryRoot } from '../../../tests/support/index.ts';
+import { DOOR_REASON_NAMES, DOOR_REASONS, DoorLog } from '../../src/ingest/door-log.ts';
 import { limits } from '../../src/limits.ts';
 import type { AgentView } from '../../src/status/agent-view.ts';
 import { runbookPath } from '../../src/status/runbooks.ts';
-import { findTroubles, troubleText } from '../../src/status/troubles.ts';
+import { findTroubles, type Trouble, troubleText } from '../../src/status/troubles.ts';
 import { at, healthyView, laneOf } from './views.ts';
 
 type Changes = Partial<AgentView>;
@@ -80,6 +81,25 @@ const CASES: readonly (readonly [code: string, severity: string, changes: Change
 ];
 
 describe('troubles', () => {
+  it.each(DOOR_REASON_NAMES)(
+    'what is refused at the door for %s is told once, with who and what to do',
+    async (reason) => {
+      const { timesMin, severity, remedy } = DOOR_REASONS[reason];
+      const clock = { now: at - 60_000 };
+      const log = new DoorLog(() => clock.now);
+      const seen = (): Trouble[] => findTroubles(healthyView({ broker: { ...broker, door: log.view() } }));
+      for (let i = 1; i < timesMin; i++) log.note(reason, 'client x');
+      expect(seen()).toEqual([]);
+      log.note(reason, 'client x');
+      log.note(reason, 'client y');
+      const troubles = seen();
+      expect(troubles).toMatchObject([{ code: `door-${reason}`, severity, runbook: 'broker', remedy }]);
+      expect(troubles[0]?.what).toMatch(timesMin === 1 ? /client [xy], 1 time/ : `client x, ${timesMin} times in 1 s`);
+      clock.now += limits.doorQuietMs;
+      expect(seen()).toEqual([]);
+    },
+  );
+
   it('there are none of an agent that is well', () => {
     expect(findTroubles(healthyView())).toEqual([]);
   });

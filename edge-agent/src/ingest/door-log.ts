@@ -1,0 +1,121 @@
+import { type EpochMs, epochMs } from '@floorwatch/contracts';
+
+import { limits } from '../limits.ts';
+
+/** What is said of a reason, and from when on. */
+interface DoorRule {
+  readonly severity: 'warning' | 'critical';
+  /** Times that one client must cause it, each within `limits.doorQuietMs` of the last, before a person is told. */
+  readonly timesMin: number;
+  /** What happened, as the beginning of a sentence that names the client. */
+  readonly what: string;
+  /** What to do first. */
+  readonly remedy: string;
+}
+
+/**
+ * Why the embedded broker refuses, drops or closes what clients ask of it, so that it can serve the others. The list is fixed: each reason is a
+ * metric's label and the code of a trouble (`door-…`).
+ */
+export const DOOR_REASONS = {
+  'protocol-version': {
+    severity: 'warning',
+    timesMin: 1,
+    what: 'a client asks for a version of MQTT that is not spoken here',
+    remedy: 'set it to MQTT 3.1.1',
+  },
+  'not-mqtt': {
+    severity: 'warning',
+    timesMin: 1,
+    what: 'a client does not speak MQTT over plain TCP',
+    remedy: 'turn off TLS and WebSocket in the client, or find out what else connects to this port',
+  },
+  'taken-over': {
+    severity: 'warning',
+    timesMin: 3,
+    what: 'a client id is taken over by another connection again and again',
+    remedy: 'give every device a client id of its own; if it is only one device, its network breaks',
+  },
+} as const satisfies Readonly<Record<string, DoorRule>>;
+
+export type DoorReason = keyof typeof DOOR_REASONS;
+
+/** All reasons, in the order of the table. */
+export const DOOR_REASON_NAMES = Object.keys(DOOR_REASONS) as readonly DoorReason[];
+
+/** A client that causes the same again and again. */
+export interface DoorStreak {
+  /** The client, in words: user, client id and address, as far as they are known. */
+  readonly who: string;
+  readonly times: number;
+  readonly since: EpochMs;
+  readonly at: EpochMs;
+}
+
+export interface DoorView {
+  /** Since the start. */
+  readonly count: number;
+  /** The client that caused it most often of late; null: it was quiet for `limits.doorQuietMs`. */
+  readonly worst: DoorStreak | null;
+}
+
+/** What the embedded broker has refused, dropped or closed, by reason. */
+export type DoorViews = Readonly<Record<DoorReason, DoorView>>;
+
+interface Tally {
+  count: number;
+  /** By client, the one that was noted last at the end. */
+  readonly streaks: Map<string, DoorStreak>;
+}
+
+/** Counts what is refused at the door by reason, and remembers who caused it lately. */
+export class DoorLog {
+  readonly #tallies = new Map<DoorReason, Tally>(
+    DOOR_REASON_NAMES.map((reason) => [reason, { count: 0, streaks: new Map() }]),
+  );
+  readonly #now: () => number;
+
+  /** @param now the time, in milliseconds since 1970. */
+  constructor(now: () => number = Date.now) {
+    this.#now = now;
+  }
+
+  /**
+   * @param who the client, in words. What it said itself must be shortened and escaped, see {@link quoted}.
+   * @param key tells clients apart; usually the part of `who` that stays the same.
+   */
+  note(reason: DoorReason, who: string, key = who): void {
+    const tally = this.#tallies.get(reason);
+    if (tally === undefined) return;
+    tally.count += 1;
+    const at = epochMs(this.#now());
+    const known = tally.streaks.get(key);
+    const goesOn = known !== undefined && isRecent(known, at);
+    tally.streaks.delete(key);
+    tally.streaks.set(key, { who, times: goesOn ? known.times + 1 : 1, since: goesOn ? known.since : at, at });
+    const [oldest] = tally.streaks.keys();
+    if (tally.streaks.size > limits.doorClientsMax && oldest !== undefined) tally.streaks.delete(oldest);
+  }
+
+  /** How often each reason was noted, and who caused it most often of late. */
+  view(): DoorViews {
+    const at = this.#now();
+    const views = [...this.#tallies].map(([reason, { count, streaks }]) => {
+      let worst: DoorStreak | null = null;
+      for (const streak of streaks.values())
+        if (isRecent(streak, at) && streak.times >= (worst?.times ?? 0)) worst = streak;
+      return [reason, { count, worst } satisfies DoorView] as const;
+    });
+    return Object.fromEntries(views) as unknown as DoorViews;
+  }
+}
+
+/** Also after a step of the clock: what seems to lie in the future is recent. */
+const isRecent = (streak: DoorStreak, at: number): boolean => at - streak.at < limits.doorQuietMs;
+
+/** What a client calls itself, at most 60 characters, with everything escaped that does not show as itself. */
+export const quoted = (name: string): string =>
+  JSON.stringify(name.length > 60 ? `${name.slice(0, 60)}…` : name).replaceAll(
+    /[\p{C}\p{Zl}\p{Zp}]/gu,
+    (c) => `\\u{${(c.codePointAt(0) ?? 0).toString(16)}}`,
+  );

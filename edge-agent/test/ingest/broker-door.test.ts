@@ -1,0 +1,109 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+
+import { connectAsync } from 'mqtt';
+import { describe, expect, it } from 'vitest';
+
+import { type Resources, resourcesPerTest, waitFor } from '../../../tests/support/index.ts';
+import { EmbeddedBroker, type EmbeddedBrokerConfig } from '../../src/ingest/embedded-broker.ts';
+import { DOOR_REASONS, type DoorReason } from '../../src/ingest/door-log.ts';
+import { connectDevice, silentLogger } from '../support/devices.ts';
+import { RawDevice } from '../support/raw-device.ts';
+
+async function open(resources: Resources, config: Partial<EmbeddedBrokerConfig> = {}): Promise<EmbeddedBroker> {
+  const broker = new EmbeddedBroker({ host: '127.0.0.1', port: 0, inFlightMax: 1_000, ...config }, silentLogger);
+  await broker.connect();
+  resources.defer(async () => broker.close());
+  return broker;
+}
+
+const count = (broker: EmbeddedBroker, reason: DoorReason): number => broker.state().door?.[reason].count ?? NaN;
+
+/** Sends bytes and gives all that comes back until the broker ends the connection. */
+async function answerTo(port: number, bytes: Buffer | string): Promise<Buffer> {
+  const socket = connect(port, '127.0.0.1');
+  const heard: Buffer[] = [];
+  socket.on('data', (chunk) => heard.push(chunk));
+  socket.on('error', () => undefined);
+  socket.write(bytes);
+  await once(socket, 'close');
+  return Buffer.concat(heard);
+}
+
+/** A CONNECT of a version without anything else in it. */
+const hello = (version: number): Buffer => {
+  const body = Buffer.from([
+    0,
+    4,
+    ...Buffer.from('MQTT'),
+    version,
+    2,
+    0,
+    60,
+    ...(version === 5 ? [0] : []),
+    0,
+    1,
+    0x61,
+  ]);
+  return Buffer.concat([Buffer.from([0x10, body.length]), body]);
+};
+
+describe('at the door of the embedded broker', () => {
+  const resources = resourcesPerTest();
+
+  it('a client of MQTT 5 is told in its own words that its version is not spoken, and counted', async () => {
+    const broker = await open(resources);
+    await expect(
+      connectAsync(`mqtt://127.0.0.1:${broker.port}`, { protocolVersion: 5, clientId: 'new one', reconnectPeriod: 0 }),
+    ).rejects.toThrow('Unsupported Protocol Version');
+    expect([...(await answerTo(broker.port, hello(5)))]).toEqual([0x20, 3, 0, 0x84, 0]);
+    expect(count(broker, 'protocol-version')).toBe(2);
+    expect(broker.state().door?.['protocol-version'].worst).toMatchObject({
+      who: 'client "a" at 127.0.0.1, MQTT 5',
+      times: 2,
+    });
+    expect(count(broker, 'not-mqtt')).toBe(0);
+  });
+
+  it.each([3, 4] as const)('a client of MQTT version %d is let in', async (protocolVersion) => {
+    const broker = await open(resources);
+    const protocolId = protocolVersion === 3 ? 'MQIsdp' : 'MQTT';
+    await connectDevice(resources, broker.port, { protocolVersion, protocolId });
+    expect(broker.state().connections).toBe(1);
+    expect(count(broker, 'protocol-version')).toBe(0);
+  });
+
+  it.each([
+    ['TLS', Buffer.from('1603010200010001fc0303', 'hex')],
+    ['HTTP', 'GET /mqtt HTTP/1.1\r\nHost: gateway\r\nUpgrade: websocket\r\n\r\n'],
+  ])('a client that speaks %s is counted', async (_, bytes) => {
+    const broker = await open(resources);
+    await answerTo(broker.port, bytes);
+    await waitFor('it is counted', () => count(broker, 'not-mqtt') > 0);
+    expect(count(broker, 'not-mqtt')).toBe(1);
+  });
+
+  it('a connection that breaks before it has said anything is no stranger', async () => {
+    const broker = await open(resources);
+    const socket: Socket = connect(broker.port, '127.0.0.1');
+    await once(socket, 'connect');
+    socket.resetAndDestroy();
+    await connectDevice(resources, broker.port);
+    expect(count(broker, 'not-mqtt')).toBe(0);
+  });
+
+  it('take-overs of a client id are counted, and not the return of a device that had gone', async () => {
+    const broker = await open(resources);
+    const gone = await RawDevice.connect(resources, broker.port, { clientId: 'pump' });
+    await gone.vanish();
+    await waitFor('the broker has noticed', () => broker.state().connections === 0);
+    const { timesMin } = DOOR_REASONS['taken-over'];
+    for (let i = 0; i <= timesMin; i++) await RawDevice.connect(resources, broker.port, { clientId: 'pump' });
+    await RawDevice.connect(resources, broker.port, { clientId: 'press' });
+    expect(count(broker, 'taken-over')).toBe(timesMin);
+    expect(broker.state().door?.['taken-over'].worst).toMatchObject({
+      who: 'client id "pump", last from 127.0.0.1 by 127.0.0.1',
+      times: timesMin,
+    });
+  });
+});
