@@ -54,7 +54,8 @@ export interface Taken {
 
 /**
  * What has become of the readings of all messages that were settled since the start. They add up:
- * received = accepted + rejected + duplicates + quarantined + retainedCopies. A message that can't be read at all counts as one.
+ * received = accepted + rejected + duplicates + quarantined + retainedCopies. A message that can't be read at all counts as one,
+ * and so does a field that is refused by itself, beside its reading.
  */
 export interface IntakeCounts {
   readonly received: number;

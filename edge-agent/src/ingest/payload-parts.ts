@@ -1,6 +1,6 @@
 import { parseEventTime } from './event-time.ts';
-import { isRecord, type JsonObject, type Payload, readObject } from './payload-object.ts';
-import type { OrReject, RejectReason } from './reject.ts';
+import { isRecord, type JsonObject, type Payload, readObject, type RefusedField } from './payload-object.ts';
+import type { OrReject } from './reject.ts';
 
 /** How payloads with several readings are written; see `CODECS`. */
 export type ManyCodec = 'batch' | 'metrics' | 'series';
@@ -44,8 +44,20 @@ export function readParts(codec: ManyCodec, json: unknown, options: ManyOptions)
 function readBatch(json: unknown, { readingsMax }: ManyOptions): OrReject<PayloadParts> {
   if (!Array.isArray(json)) return 'payload-malformed';
   if (json.length > readingsMax) return 'too-many-readings';
-  const parts = json.map((element: unknown, index) => ({ at: `[${index}]`, payload: readElement(element) }));
+  const parts: PayloadPart[] = [];
+  for (const [index, element] of json.entries()) push(parts, `[${index}]`, readElement(element), `[${index}].`);
   return { parts };
+}
+
+/**
+ * Adds a reading, or why it is none, and what of it was refused by itself.
+ *
+ * @param place what the names of its fields are preceded by, for people.
+ */
+function push(parts: PayloadPart[], at: string, payload: OrReject<Payload>, place: string): void {
+  parts.push({ at, payload });
+  if (typeof payload === 'string' || payload.refused === undefined) return;
+  for (const field of payload.refused) parts.push({ at: place + field.at, payload: field.reason });
 }
 
 function readElement(element: unknown): OrReject<Payload> {
@@ -69,25 +81,39 @@ function metricsOf(
   { readingsMax, ignore, timed = false }: ManyOptions & { readonly timed?: boolean },
 ): OrReject<PayloadParts> {
   const parts: PayloadPart[] = [];
+  let readings = 0;
   for (const [index, object] of objects.entries()) {
     const place = placeOf(index);
     if (!isRecord(object)) {
-      if (parts.length === readingsMax) return 'too-many-readings';
+      if (++readings > readingsMax) return 'too-many-readings';
       parts.push({ at: place, payload: 'payload-malformed' });
       continue;
     }
-    const { ts, seq, quality } = object;
+    const { common, refused } = readCommon(object);
+    for (const { at, reason } of refused) parts.push({ at: place === '' ? at : `${place}.${at}`, payload: reason });
     for (const [metric, field] of Object.entries(object)) {
       // Null means not sent, as everywhere.
       if (COMMON.has(metric) || ignore.has(metric) || field === null) continue;
-      if (parts.length === readingsMax) return 'too-many-readings';
+      if (++readings > readingsMax) return 'too-many-readings';
       const own = isRecord(field) ? field : { value: field };
-      const payload = readObject({ ts, seq, quality, ...withoutNulls(own), metric });
+      const payload = readObject({ ...common, ...withoutNulls(own), metric });
       const untimed = timed && typeof payload !== 'string' && payload.ts === undefined;
-      parts.push({ at: place === '' ? metric : `${place}.${metric}`, payload: untimed ? 'time-missing' : payload });
+      const at = place === '' ? metric : `${place}.${metric}`;
+      push(parts, at, untimed ? 'time-missing' : payload, `${at}.`);
     }
   }
   return { parts };
+}
+
+/** What holds for all metrics of an object, and what of it is refused; that is said once. */
+function readCommon({ ts, seq, quality }: JsonObject): {
+  readonly common: JsonObject;
+  readonly refused: readonly RefusedField[];
+} {
+  const read = readObject({ value: 0, seq, quality });
+  // What refuses a reading, refuses each that does not say otherwise of itself.
+  if (typeof read === 'string') return { common: { ts, seq, quality }, refused: [] };
+  return { common: { ts, seq: read.seq, quality: read.quality }, refused: read.refused ?? [] };
 }
 
 const withoutNulls = (object: JsonObject): JsonObject =>
@@ -102,24 +128,19 @@ function readSeries(json: unknown, { readingsMax }: ManyOptions): OrReject<Paylo
   if (values.length > readingsMax) return 'too-many-readings';
   const start = parseEventTime(t0);
   if (typeof start === 'string') return start;
+  // What is wrong with all of them is said once.
+  const common = readObject({ ...rest, value: 0 });
+  if (typeof common === 'string') return common;
+  const { seq, quality, refused = [] } = common;
   const parts: PayloadPart[] = [];
   for (const [index, value] of values.entries()) {
     if (value === null) continue;
-    const payload = readObject({ ...rest, value: value as unknown, ts: Math.floor(start + index * dtMs) });
-    // What is wrong with all of them is said once.
-    const common = typeof payload === 'string' && OF_THE_MESSAGE.has(payload) ? payload : undefined;
-    if (common !== undefined) return common;
-    parts.push({ at: `[${index}]`, payload });
+    const ts = Math.floor(start + index * dtMs);
+    parts.push({ at: `[${index}]`, payload: readObject({ ...rest, seq, quality, value: value as unknown, ts }) });
   }
+  if (parts.length > 0) parts.push(...refused.map(({ at, reason }) => ({ at, payload: reason })));
   return { parts };
 }
-
-const OF_THE_MESSAGE: ReadonlySet<RejectReason> = new Set([
-  'unit-invalid',
-  'seq-invalid',
-  'quality-bad',
-  'quality-unknown',
-]);
 
 const [LIST, OBJECT, COMMA] = Array.from('[{,', (character) => character.charCodeAt(0));
 

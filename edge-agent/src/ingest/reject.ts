@@ -1,5 +1,5 @@
 /**
- * Why a message does not become a reading. The list is fixed, so that each reason can be a metric's label; the keys of
+ * Why a message, or a part of it, does not become a reading, or a field of one is left out. The list is fixed, so that each reason can be a metric's label; the keys of
  * {@link REJECT_REASONS} are what metrics and the status page show, the texts say what a technician should do.
  */
 export const REJECT_REASONS = {
@@ -21,9 +21,9 @@ export const REJECT_REASONS = {
   'time-missing': 'a reading of a list has no "ts"; the time of arrival would be wrong for all but the last',
   'time-in-seconds': '"ts" counts seconds; send milliseconds',
   'unit-invalid': '"unit" is not a text of at most 32 characters',
-  'seq-invalid': '"seq" is not a whole number from 0',
+  'seq-invalid': '"seq" is not a whole number from 0; the reading is taken without it',
   'quality-bad': 'the device says that its value is bad',
-  'quality-unknown': '"quality" is not good, uncertain or bad',
+  'quality-unknown': '"quality" is not good, uncertain or bad; the reading is taken as uncertain',
   'too-many-sensors': 'the gateway already has as many sensors as "sensorsMax" allows',
 } as const;
 

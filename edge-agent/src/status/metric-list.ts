@@ -123,7 +123,12 @@ export const BY_KIND: readonly (readonly [
   help: string,
   counts: (view: AgentView) => Counts,
 ])[] = [
-  ['readings_rejected_total', 'reason', 'Messages that became no reading', (v) => v.readings.rejectedByReason],
+  [
+    'readings_rejected_total',
+    'reason',
+    'Readings that were not taken, messages that hold none, and fields that were refused by themselves',
+    (v) => v.readings.rejectedByReason,
+  ],
   [
     'readings_quarantined_total',
     'reason',
