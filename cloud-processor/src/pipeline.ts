@@ -196,8 +196,8 @@ export class Pipeline implements OpenWindows {
     } catch (error) {
       if (!(error instanceof CheckpointError)) throw error;
       const remedy =
-        error.code === 'newer'
-          ? 'start the release that wrote it, or a newer one'
+        error.code === 'foreign'
+          ? 'start the release that wrote it'
           : 'the checkpoint before it is damaged or missing too; move both out of the folder to begin at the first message of the stream';
       throw new StartError('config-invalid', `dataDir: checkpoint ${error.message}; ${remedy}`, { cause: error });
     }

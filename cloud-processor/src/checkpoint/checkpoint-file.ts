@@ -4,13 +4,7 @@ import { crc32 } from 'node:zlib';
 
 import { messageOf, systemCodeOf } from '@floorwatch/runtime';
 
-import {
-  CHECKPOINT_VERSION,
-  CheckpointError,
-  type CheckpointState,
-  decodeCheckpoint,
-  encodeCheckpoint,
-} from './format.ts';
+import { CheckpointError, type CheckpointState, decodeCheckpoint, encodeCheckpoint } from './format.ts';
 
 /** Bytes gathered before they go to the file; each write lets the rest of the program run. */
 const WRITE_BYTES = 256 * 1024;
@@ -36,10 +30,8 @@ export class CheckpointFile {
   readonly #folder: string;
   readonly #partition: number;
   readonly #codeVersion: string;
-  readonly #version: number;
 
-  /** @param version of the format that is written, and the newest that is read. */
-  constructor(dataDir: string, partition: number, codeVersion: string, version: number = CHECKPOINT_VERSION) {
+  constructor(dataDir: string, partition: number, codeVersion: string) {
     const name = `partition-${String(partition).padStart(2, '0')}`;
     this.#folder = dataDir;
     this.path = path.join(dataDir, `${name}.ndjson`);
@@ -48,7 +40,6 @@ export class CheckpointFile {
     this.#damaged = path.join(dataDir, `${name}.damaged.ndjson`);
     this.#partition = partition;
     this.#codeVersion = codeVersion;
-    this.#version = version;
   }
 
   /**
@@ -71,8 +62,8 @@ export class CheckpointFile {
         if (systemCodeOf(error) === 'ENOENT') continue;
         const code = error instanceof CheckpointError ? error.code : 'damaged';
         const found = new CheckpointError(code, `${file}: ${messageOf(error)}`, { cause: error });
-        // An older release must not fall back past what a newer one has written.
-        if (code === 'newer') throw found;
+        // It must not fall back past what another release has written.
+        if (code === 'foreign') throw found;
         problem ??= found;
       }
     }
@@ -87,7 +78,7 @@ export class CheckpointFile {
     if (!bytes.subarray(end).equals(Buffer.from(trailer))) {
       throw new CheckpointError('damaged', `its checksum is wrong (${bytes.length} bytes)`);
     }
-    const state = decodeCheckpoint(body.toString().split('\n').slice(0, -1), this.#version);
+    const state = decodeCheckpoint(body.toString().split('\n').slice(0, -1));
     if (state.partition !== this.#partition) {
       throw new CheckpointError('damaged', `it belongs to partition ${state.partition}`);
     }
@@ -100,7 +91,7 @@ export class CheckpointFile {
     const file = await open(this.#temporary, 'w');
     let bytes: number;
     try {
-      bytes = await writePieces(file, encodeCheckpoint(state, this.#codeVersion, this.#version));
+      bytes = await writePieces(file, encodeCheckpoint(state, this.#codeVersion));
       await file.sync();
     } finally {
       await file.close();

@@ -3,7 +3,7 @@ import { z } from 'zod';
 
 import type { StreamCursor } from '../consume/generation.ts';
 import { ALARM_CAUSES, type AlarmCause, type AlarmSnapshot } from '../sequence/alarms.ts';
-import type { EpochSnapshot, SourceSnapshot } from '../sequence/sequencer.ts';
+import type { SourceSnapshot } from '../sequence/sequencer.ts';
 import { CELLS } from '../window/cells.ts';
 import type { LedgerSnapshot } from '../verify/ledger.ts';
 import type { LateWindowSnapshot } from '../window/late-windows.ts';
@@ -12,8 +12,8 @@ import type { WindowSnapshot } from '../window/window-operator.ts';
 
 /** Everything that one partition must know to go on. */
 export interface CheckpointState {
-  /** Names the series of checkpoints that ordinals count in; null: a release before version 2 wrote it. */
-  readonly series: string | null;
+  /** Names the series of checkpoints that ordinals count in. */
+  readonly series: string;
   /** Counts the checkpoints of the partition. */
   readonly ordinal: number;
   readonly partition: number;
@@ -31,14 +31,8 @@ export interface CheckpointState {
   readonly comparing: boolean;
 }
 
-/**
- * Version of the format below. Counts up when an older release could misread what is written; every release reads all versions up to
- * its own.
- */
-export const CHECKPOINT_VERSION = 3;
-
-/** Doubles per window in versions 1 and 2, which knew no hashes. */
-const CELLS_BEFORE_3 = 16;
+/** Version of the format below. Until the first release the format changes in place; what was written before is not read. */
+export const CHECKPOINT_VERSION = 1;
 
 /** Entries that are encoded together, so that it never holds up the program for long. */
 const ENTRIES_PER_LINE = 500;
@@ -50,26 +44,22 @@ const BYTES_PER_PIECE = 3 * 2 ** 15;
  * The text of a checkpoint, in pieces that each take less than a millisecond or so to make; whoever writes them lets others run in between.
  * Its lines are one JSON value each:
  *
- * - `{"kind":"checkpoint","version":3,"codeVersion":…,"series":…,"ordinal":…,"partition":…,"cursor":{…}}`, always first
- * - `{"kind":"sources","sources":[…]}`, any number of times; an epoch is `[name, floor, highest number, has a successor, heard at]`, and was
- *   `[name, floor]` in version 1; a run is `[run, epoch, first number]`, absent before version 3
+ * - `{"kind":"checkpoint","version":1,"codeVersion":…,"series":…,"ordinal":…,"partition":…,"cursor":{…}}`, always first
+ * - `{"kind":"sources","sources":[…]}`, any number of times; an epoch is `[name, floor, highest number, has a successor, heard at]`,
+ *   a run is `[run, epoch, first number]`
  * - `{"kind":"alarms","alarms":[…]}`, any number of times
- * - `{"kind":"ledger","ledger":[…]}`, any number of times, since version 3
- * - `{"kind":"gateway",…}`: watermark, reach (absent before version 3) and sensors of a gateway; its windows follow
+ * - `{"kind":"ledger","ledger":[…]}`, any number of times
+ * - `{"kind":"gateway",…}`: watermark, reach and sensors of a gateway; its windows follow
  * - `{"kind":"pane","size":…,"start":…,"slots":…,"cells":…}`: open windows of the gateway before it. `slots` are indices into the gateway's
- *   sensors as little-endian 32-bit integers, `cells` 18 little-endian doubles per window (see `window/cells.ts`; 16 before version 3), both in base64: every
+ *   sensors as little-endian 32-bit integers, `cells` 18 little-endian doubles per window (see `window/cells.ts`), both in base64: every
  *   bit of every double comes back, and a tenth of the time is needed that decimal digits take
  * - `{"kind":"late","late":[…]}` and `{"kind":"unsent","rows":[…]}`, any number of times
  *
  * The last line, which {@link CheckpointFile} adds, holds a checksum of all before it.
  */
-export function* encodeCheckpoint(
-  state: CheckpointState,
-  codeVersion: string,
-  version: number = CHECKPOINT_VERSION,
-): Generator<string> {
+export function* encodeCheckpoint(state: CheckpointState, codeVersion: string): Generator<string> {
   const { series, ordinal, partition, cursor, clean, comparing } = state;
-  const head = { version, codeVersion, series, ordinal, partition, cursor, clean, comparing };
+  const head = { version: CHECKPOINT_VERSION, codeVersion, series, ordinal, partition, cursor, clean, comparing };
   yield line({ kind: 'checkpoint', ...head });
   for (const sources of chunks(state.sources)) yield line({ kind: 'sources', sources });
   for (const alarms of chunks(state.alarms)) yield line({ kind: 'alarms', alarms });
@@ -124,23 +114,15 @@ const sum = z.number().min(0);
 const lane = z.enum(['anomaly', 'telemetry']);
 
 const sourceName = { site: z.string(), gateway: z.string(), lane };
-const sourceSchema = z.union([
-  z.object({
-    ...sourceName,
-    current: z.string().nullable(),
-    waiting: z.boolean(),
-    run: count,
-    takenFrom: z.string().nullable(),
-    runs: z.array(z.tuple([count, z.string(), count])).exactOptional(),
-    epochs: z.array(z.tuple([z.string(), count, count, z.boolean(), instant])),
-  }),
-  // Version 1 gave up what was missing, so that everything up to the floor was settled.
-  z.object({ ...sourceName, epochs: z.array(pair(z.string(), count)) }).transform((source): SourceSnapshot => {
-    const epochs = source.epochs.map(([epoch, floor]): EpochSnapshot => [epoch, floor, floor, false, 0]);
-    const current = epochs.at(-1)?.[0] ?? null;
-    return { ...source, current, waiting: false, run: 1, takenFrom: current, epochs };
-  }),
-]);
+const sourceSchema = z.object({
+  ...sourceName,
+  current: z.string().nullable(),
+  waiting: z.boolean(),
+  run: count,
+  takenFrom: z.string().nullable(),
+  runs: z.array(z.tuple([count, z.string(), count])),
+  epochs: z.array(z.tuple([z.string(), count, count, z.boolean(), instant])),
+});
 
 const alarmSchema = z.object({
   ...sourceName,
@@ -161,7 +143,7 @@ const ledgerSchema = z.object({
     z.object({
       lane,
       epoch: z.string(),
-      run: count.default(0),
+      run: count,
       from: count,
       to: count,
       reason: z.string(),
@@ -176,9 +158,8 @@ const ledgerSchema = z.object({
 const lineSchema = z.discriminatedUnion('kind', [
   z.object({
     kind: z.literal('checkpoint'),
-    version: z.number().int().min(1),
     codeVersion: z.string(),
-    series: z.string().nullable().default(null),
+    series: z.string(),
     ordinal: z.number().int().min(1),
     partition: z.number().int().min(0),
     cursor: z.object({
@@ -186,8 +167,8 @@ const lineSchema = z.discriminatedUnion('kind', [
       position: z.number().int().min(0),
       digest: z.number().int().nullable(),
     }),
-    clean: z.boolean().default(false),
-    comparing: z.boolean().default(false),
+    clean: z.boolean(),
+    comparing: z.boolean(),
   }),
   z.object({ kind: z.literal('sources'), sources: z.array(sourceSchema) }),
   z.object({ kind: z.literal('alarms'), alarms: z.array(alarmSchema) }),
@@ -201,9 +182,9 @@ const lineSchema = z.discriminatedUnion('kind', [
     newestEnd: instant,
     lostSince: instant.nullable(),
     lost: z.array(pair(instant, instant)),
-    lostSealed: z.array(pair(instant, instant)).exactOptional(),
+    lostSealed: z.array(pair(instant, instant)),
     completeFrom: z.array(pair(instant, instant)),
-    reach: z.array(pair(z.number(), z.number())).exactOptional(),
+    reach: z.array(pair(z.number(), z.number())),
     sensors: z.array(z.object({ device: z.string(), metric: z.string(), unit: z.string().exactOptional() })),
   }),
   z.object({
@@ -212,7 +193,7 @@ const lineSchema = z.discriminatedUnion('kind', [
     start: instant,
     slots: base64,
     cells: base64,
-    through: base64.exactOptional(),
+    through: base64,
   }),
   z.object({
     kind: z.literal('late-window'),
@@ -234,25 +215,20 @@ const lineSchema = z.discriminatedUnion('kind', [
 
 type Line = z.infer<typeof lineSchema>;
 
-/** A checkpoint can't be read. `newer`: a later release wrote it. `damaged`: anything else. */
+/** A checkpoint can't be read. `foreign`: it has another version than this release reads. `damaged`: anything else. */
 export class CheckpointError extends Error {
   override readonly name = 'CheckpointError';
-  readonly code: 'newer' | 'damaged';
+  readonly code: 'foreign' | 'damaged';
 
-  constructor(code: 'newer' | 'damaged', message: string, options?: ErrorOptions) {
+  constructor(code: 'foreign' | 'damaged', message: string, options?: ErrorOptions) {
     super(message, options);
     this.code = code;
   }
 }
 
-/**
- * The state that {@link encodeCheckpoint} wrote as `lines`.
- *
- * @param version the newest that can be read.
- * @throws CheckpointError
- */
-export function decodeCheckpoint(lines: readonly string[], version: number = CHECKPOINT_VERSION): CheckpointState {
-  const [first, ...rest] = lines.map((text) => parseLine(text, version));
+/** The state that {@link encodeCheckpoint} wrote as `lines`. @throws CheckpointError */
+export function decodeCheckpoint(lines: readonly string[]): CheckpointState {
+  const [first, ...rest] = lines.map(parseLine);
   if (first?.kind !== 'checkpoint')
     throw new CheckpointError('damaged', 'it does not begin with the line "checkpoint"');
   const sources: SourceSnapshot[] = [];
@@ -262,7 +238,6 @@ export function decodeCheckpoint(lines: readonly string[], version: number = CHE
   const lateWindows: LateWindowSnapshot[] = [];
   const unsent: Row[] = [];
   const gateways: (Omit<WindowSnapshot['gateways'][number], 'panes'> & { panes: PaneSnapshot[] })[] = [];
-  const width = first.version < 3 ? CELLS_BEFORE_3 : CELLS;
   for (const value of rest) {
     switch (value.kind) {
       case 'checkpoint':
@@ -282,10 +257,10 @@ export function decodeCheckpoint(lines: readonly string[], version: number = CHE
         break;
       }
       case 'pane':
-        addPane(gateways.at(-1), value, width);
+        addPane(gateways.at(-1), value);
         break;
       case 'late-window':
-        lateWindows.push(lateWindowOf(value, width));
+        lateWindows.push(lateWindowOf(value));
         break;
       case 'late':
         late.push(...value.late);
@@ -295,11 +270,11 @@ export function decodeCheckpoint(lines: readonly string[], version: number = CHE
         break;
     }
   }
-  const { kind: _kind, version: _version, codeVersion: _codeVersion, ...head } = first;
+  const { kind: _kind, codeVersion: _codeVersion, ...head } = first;
   return { ...head, sources, alarms, ledger, windows: { gateways, late, lateWindows }, unsent };
 }
 
-function parseLine(text: string, readsUpTo: number): Line {
+function parseLine(text: string): Line {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -307,8 +282,8 @@ function parseLine(text: string, readsUpTo: number): Line {
     throw new CheckpointError('damaged', `a line is not JSON: ${text.slice(0, 80)}`, { cause: error });
   }
   const version = typeof value === 'object' && value !== null && 'version' in value ? value.version : undefined;
-  if (typeof version === 'number' && version > readsUpTo) {
-    throw new CheckpointError('newer', `it has version ${version}, this release reads up to ${readsUpTo}`);
+  if (typeof version === 'number' && version !== CHECKPOINT_VERSION) {
+    throw new CheckpointError('foreign', `it has version ${version}, this release reads ${CHECKPOINT_VERSION}`);
   }
   const parsed = lineSchema.safeParse(value);
   if (parsed.success) return parsed.data;
@@ -319,42 +294,26 @@ function parseLine(text: string, readsUpTo: number): Line {
 function addPane(
   gateway: { readonly sensors: readonly unknown[]; readonly panes: PaneSnapshot[] } | undefined,
   pane: Extract<Line, { kind: 'pane' }>,
-  width: number,
 ): void {
   const slots = new Int32Array(aligned(pane.slots));
-  const cells = cellsIn(pane.cells, width);
+  const cells = new Float64Array(aligned(pane.cells));
   if (gateway === undefined) throw new CheckpointError('damaged', 'windows stand before their gateway');
   if (cells.length !== slots.length * CELLS || slots.some((slot) => slot < 0 || slot >= gateway.sensors.length)) {
     throw new CheckpointError('damaged', `the windows at ${pane.start} do not fit their gateway`);
   }
-  // Version 1 did not know through which record a window goes.
-  const through = pane.through === undefined ? new Float64Array(slots.length) : new Float64Array(aligned(pane.through));
+  const through = new Float64Array(aligned(pane.through));
   if (through.length !== slots.length)
     throw new CheckpointError('damaged', `the windows at ${pane.start} lack their records`);
   gateway.panes.push({ size: pane.size, start: pane.start, slots, cells, through });
 }
 
-function lateWindowOf(
-  { kind: _kind, ...late }: Extract<Line, { kind: 'late-window' }>,
-  width: number,
-): LateWindowSnapshot {
+function lateWindowOf({ kind: _kind, ...late }: Extract<Line, { kind: 'late-window' }>): LateWindowSnapshot {
   const orders = new Float64Array(aligned(late.orders));
-  const cells = cellsIn(late.cells, width);
+  const cells = new Float64Array(aligned(late.cells));
   if (orders.length === 0 || cells.length !== orders.length * CELLS) {
     throw new CheckpointError('damaged', `the late readings of the window at ${late.start} do not fit together`);
   }
   return { ...late, unit: late.unit, orders, cells };
-}
-
-/** Windows of `width` doubles each; what an earlier version did not know of them is NaN. */
-function cellsIn(bytes: Buffer, width: number): Float64Array {
-  const saved = new Float64Array(aligned(bytes));
-  if (width === CELLS) return saved;
-  const cells = new Float64Array((saved.length / width) * CELLS).fill(Number.NaN);
-  for (let from = 0, to = 0; from < saved.length; from += width, to += CELLS) {
-    cells.set(saved.subarray(from, from + width), to);
-  }
-  return cells;
 }
 
 /** The bytes in a buffer of their own: a pooled one may begin at any offset, and doubles need a multiple of 8. */

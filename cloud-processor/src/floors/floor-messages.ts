@@ -8,9 +8,8 @@ export type FloorCut = Pick<CheckpointState, 'series' | 'ordinal' | 'cursor' | '
 
 const NOTHING_CAME = { epoch: null, floor: 0, highest: 0 } as const;
 
-/** The messages that tell every gateway of a checkpoint how far it has come. Nothing comes of a checkpoint that belongs to no series. */
+/** The messages that tell every gateway of a checkpoint how far it has come. */
 export function* floorMessages({ series, ordinal, cursor, sources }: FloorCut): Generator<FloorMessage> {
-  if (series === null) return;
   const gateways = new Map<string, { readonly name: GatewayName; readonly lanes: SourceSnapshot[] }>();
   for (const source of sources) {
     const { site, gateway } = source;

@@ -33,6 +33,6 @@ export class SafeFloors {
   get isBehind(): boolean {
     if (this.#newest === undefined) return false;
     const [older, newest] = [this.#older, this.#newest];
-    return older === undefined || older.cursor !== newest.cursor || older.series !== newest.series;
+    return older?.cursor !== newest.cursor;
   }
 }

@@ -58,7 +58,7 @@ export function planReplay(
 }
 
 /** All that the live state knows to have taken, in the order in which it did: the newest segments without a break. */
-function segmentsOf({ runs = [], epochs }: SourceSnapshot): readonly Segment[] {
+function segmentsOf({ runs, epochs }: SourceSnapshot): readonly Segment[] {
   const floors = new Map(epochs.map(([epoch, floor]) => [epoch, floor] as const));
   const segments = runs.map(([run, epoch, from], index): Segment => {
     const next = runs.find((other, at) => at > index && other[1] === epoch);

@@ -43,8 +43,8 @@ export interface SourceSnapshot extends SourceName {
   readonly run: number;
   /** The epoch that records were taken from last; null: none were. */
   readonly takenFrom: string | null;
-  /** The newest runs, oldest first. What lies before the first is not known; absent: an older release wrote this. */
-  readonly runs?: readonly RunSnapshot[];
+  /** The newest runs, oldest first. What lies before the first is not known. */
+  readonly runs: readonly RunSnapshot[];
   readonly epochs: readonly EpochSnapshot[];
 }
 
@@ -127,7 +127,7 @@ export class Sequencer {
   constructor(limits: SequencerLimits, from: readonly SourceSnapshot[] = []) {
     this.#limits = limits;
     for (const snapshot of from) {
-      const { site, gateway, lane, current, waiting, run, takenFrom, epochs } = snapshot;
+      const { site, gateway, lane, current, waiting, run, takenFrom, runs, epochs } = snapshot;
       const states = epochs.map(
         ([epoch, floor, highest, succeeded, heardAt]) => [epoch, { floor, highest, succeeded, heardAt }] as const,
       );
@@ -139,7 +139,7 @@ export class Sequencer {
         waiting,
         run,
         takenFrom,
-        runs: [...(snapshot.runs ?? runsOf(snapshot))],
+        runs: [...runs],
         saved: undefined,
       });
     }
@@ -228,13 +228,6 @@ export class Sequencer {
     }
     while (runs[0] !== undefined && !epochs.has(runs[0][1])) runs.shift();
   }
-}
-
-/** What an older release's snapshot tells of runs: all of them if no epoch took turns with another, else that one goes on. */
-function runsOf({ run, takenFrom, epochs }: SourceSnapshot): readonly RunSnapshot[] {
-  if (run === epochs.length) return epochs.map(([epoch], index) => [index + 1, epoch, 1] as const);
-  const floor = epochs.find(([epoch]) => epoch === takenFrom)?.[1];
-  return takenFrom === null || floor === undefined ? [] : [[run, takenFrom, floor + 1]];
 }
 
 function snapshotOf({ name, epochs, current, waiting, run, takenFrom, runs }: Source): SourceSnapshot {

@@ -29,12 +29,12 @@ export interface GatewaySnapshot extends GatewayName {
   readonly newestEnd: number;
   readonly lostSince: number | null;
   readonly lost: readonly LostRange[];
-  /** Where sealed windows are to be marked incomplete. Absent: nowhere, or an older release wrote this. */
-  readonly lostSealed?: readonly LostRange[];
+  /** Where sealed windows are to be marked incomplete. */
+  readonly lostSealed: readonly LostRange[];
   /** Per window size the instant before which a window of that size may lack readings, because the size was not yet configured. */
   readonly completeFrom: readonly (readonly [size: number, from: number])[];
-  /** See `Reach`. Absent: an older release wrote this. */
-  readonly reach?: readonly ReachStep[];
+  /** See `Reach`. */
+  readonly reach: readonly ReachStep[];
   /** By slot. */
   readonly sensors: readonly RollupSensor[];
   readonly panes: readonly PaneSnapshot[];
@@ -347,7 +347,7 @@ export class GatewayWindows {
       newestEnd: this.#newestEnd,
       lostSince: this.#lostSince ?? null,
       lost: this.#lost.all(),
-      ...(this.#lostSealed.all().length > 0 && { lostSealed: this.#lostSealed.all() }),
+      lostSealed: this.#lostSealed.all(),
       completeFrom: this.#tracks
         .slice(0, this.#config.sizes.length)
         .map((track) => [track.size, track.completeFrom] as const),

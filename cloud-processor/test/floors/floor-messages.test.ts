@@ -13,6 +13,7 @@ const source = (more: Partial<SourceSnapshot>): SourceSnapshot => ({
   current: E2,
   run: 2,
   takenFrom: E2,
+  runs: [],
   waiting: false,
   epochs: [
     [E1, 40, 40, true, BASE],
@@ -88,10 +89,6 @@ describe('floor messages', () => {
     const [message] = floorMessages(cut({ sources: [source(more)] }));
     expect(message?.lanes.telemetry).toEqual(floor);
   });
-
-  it('are none where the checkpoint belongs to no series', () => {
-    expect([...floorMessages(cut({ series: null }))]).toEqual([]);
-  });
 });
 
 describe('the floors that may be told', () => {
@@ -113,11 +110,5 @@ describe('the floors that may be told', () => {
     expect(floors).toMatchObject({ older: undefined, isBehind: true });
     floors.saved({ ...one, ordinal: 2 });
     expect(floors).toMatchObject({ older: one, isBehind: false });
-  });
-
-  it('are told once more when the series begins', () => {
-    const floors = new SafeFloors(cut({ series: null }));
-    floors.saved(one);
-    expect(floors.isBehind).toBe(true);
   });
 });

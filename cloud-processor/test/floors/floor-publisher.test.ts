@@ -20,6 +20,7 @@ const cut = (ordinal: number, floors: Readonly<Record<string, number>>): FloorCu
     current: EPOCH,
     run: 1,
     takenFrom: EPOCH,
+    runs: [],
     waiting: false,
     epochs: [[EPOCH, floor, floor, false, 0]],
   })),
