@@ -14,8 +14,13 @@ export const limits = {
    * topic (64 KiB) and a little for properties: a payload cut here is still larger than `payloadBytesMax`, and is rejected for it.
    */
   packetBytesMax: payloadBytesMax + 68 * KIB,
-  /** Packets in what a socket hands on at a time, at most 128 KiB; the shortest packet has two bytes. */
-  packetsPerReadMax: 64 * KIB,
+  /** Packets in what a socket hands out at a time, `readBytesMax`; the shortest packet has two bytes. */
+  packetsPerReadMax: 4 * KIB,
+  /**
+   * Messages of QoS 2 of one connection that may be unfinished (MQTT 3.1.1 lets nobody say less than 65,535). Most devices stay below 100;
+   * some libraries send everything that they have at once.
+   */
+  unfinishedPerClientMax: 10_000,
   /**
    * Bytes of a socket that are taken apart at a time, about a hundred readings. All of them are in memory at once: with what a socket gives, half
    * a megabyte of objects of each connection would outlive the space for new ones.

@@ -16,6 +16,7 @@ import { DoorLog, quoted } from './door-log.ts';
 import { CONNECTION_ENDED, InFlight } from './in-flight.ts';
 import { MessageQueue, type Settle } from './message-queue.ts';
 import { limitPackets } from './packet-limiter.ts';
+import { paceReading } from './paced-reading.ts';
 import { QuietAedes } from './quiet-aedes.ts';
 import type { RawMessage } from './raw-message.ts';
 import { noteStranger, speaksVersion } from './refused-connect.ts';
@@ -103,6 +104,7 @@ export class EmbeddedBroker implements Source<RawMessage> {
     const aedes = new QuietAedes({
       // Devices need not wait for CONNACK (3.1.4), and aedes reads on only behind it; so this is what one read can hold, in packets.
       queueLimit: limits.packetsPerReadMax,
+      maxInflightInbound: limits.unfinishedPerClientMax,
       preConnect: (client, packet, done) => {
         if (speaksVersion(client, packet, this.#door, (error) => done(error, false))) done(null, true);
       },
@@ -207,20 +209,10 @@ export class EmbeddedBroker implements Source<RawMessage> {
       this.#sockets.delete(socket);
       this.#held.delete(socket);
     });
-    // aedes asks a socket for more whenever more is readable, also while it waits for us. Not reading is what makes TCP, and so
-    // the device, wait; also one that does not read what it is answered.
+    // A device that does not read what it is answered is not read either.
     socket.on('drain', () => this.#resume());
-    const read = socket.read.bind(socket);
-    socket.read = (size?: number): unknown => {
-      if (this.#queue.full || inFlight.holding || socket.writableNeedDrain || this.#stopping) {
-        if (size !== 0) this.#held.add(socket);
-        return null;
-      }
-      if (size === 0 || socket.readableLength <= limits.readBytesMax) return read(size);
-      // aedes asks again behind the packets that it finds; nobody would, if there is no whole one.
-      setImmediate(() => socket.emit('readable'));
-      return read(limits.readBytesMax);
-    };
+    const isHeld = (): boolean => this.#queue.full || inFlight.holding || socket.writableNeedDrain || this.#stopping;
+    paceReading(socket, limits.readBytesMax, isHeld, () => this.#held.add(socket));
     aedes.handle(socket);
   }
 
