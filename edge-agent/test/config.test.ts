@@ -30,21 +30,38 @@ function fieldsOf(schema: JsonSchema): string[] {
   return [...below, ...variants.flatMap(fieldsOf)];
 }
 
+/** The example with its commented examples switched on, and the names of the fields that these begin with. */
+function commentIn(text: string): { readonly text: string; readonly headings: readonly string[] } {
+  const headings: string[] = [];
+  let inside: string | undefined;
+  const lines = text.split('\n').map((line) => {
+    const [, indent, heading] = /^( *)# (units|rules|expected):$/.exec(line) ?? [];
+    if (heading !== undefined) headings.push(heading);
+    if (indent !== undefined) inside = `${indent}# `;
+    else if (inside !== undefined && !line.startsWith(`${inside}  `)) inside = undefined;
+    return inside === undefined ? line : line.slice(0, inside.length - 2) + line.slice(inside.length);
+  });
+  return { text: lines.join('\n'), headings };
+}
+
 describe('the example configuration', () => {
-  it('is valid, and says the defaults', async () => {
-    const config = await loadConfig(example, agentConfigSchema);
-    const defaults = agentConfigSchema.parse(minimal);
-    const { limits, range, rate, stuck, ...engine } = config.engine;
-    for (const { rules } of [limits, range, rate, stuck]) expect(rules).toHaveLength(1);
-    const none = { rules: [] };
-    const plain = {
-      ...engine,
-      limits: { ...limits, ...none },
-      range: { ...range, ...none },
-      rate: { ...rate, ...none },
-      stuck: { ...stuck, ...none },
-    };
-    expect({ ...config, engine: plain }).toEqual(defaults);
+  const resources = resourcesPerTest();
+
+  it('arms nothing: a copy of it runs with the defaults alone', async () => {
+    expect(await loadConfig(example, agentConfigSchema)).toEqual(agentConfigSchema.parse(minimal));
+  });
+
+  it('holds examples that are valid once they are commented in', async () => {
+    const { text, headings } = commentIn(await readFile(example, 'utf8'));
+    expect(headings).toEqual(['units', 'rules', 'rules', 'rules', 'rules', 'expected']);
+    const file = join(await resources.directory(), 'config.yaml');
+    await writeFile(file, text);
+    const { units, engine } = await loadConfig(file, agentConfigSchema);
+    expect([units.rules, units.aliases].map(({ length }) => length)).toEqual([1, 1]);
+    for (const detector of [engine.limits, engine.range, engine.rate, engine.stuck]) {
+      expect(detector.rules).toHaveLength(1);
+    }
+    expect(engine.silent.expected).toHaveLength(1);
   });
 
   it('mentions every field of the schema', async () => {
