@@ -12,6 +12,7 @@ export {
   serveHttp,
 } from './http-server.ts';
 export { createLogger, type Logger, type LogLevel, logLevelSchema } from './logger.ts';
+export { makeFolder } from './make-folder.ts';
 export { connectNats, type NatsConfig, natsConfigSchema, natsConnectionOptions } from './nats.ts';
 export {
   findLockHolder,

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
-import { type FileHandle, mkdir, open, rm, stat } from 'node:fs/promises';
+import { type FileHandle, open, rm, stat } from 'node:fs/promises';
 import { createConnection, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { systemCodeOf } from './errors.ts';
+import { makeFolder } from './make-folder.ts';
 
 /** The name of the lock in its folder; there only while the lock is held, or after a holder was killed. */
 export const PROCESS_LOCK_NAME = 'process.lock';
@@ -36,7 +37,7 @@ export type LockAttempt = { readonly lock: ProcessLock } | { readonly holder: nu
  */
 export async function takeProcessLock(folder: string): Promise<LockAttempt> {
   // What programs keep is nobody else's on this machine.
-  await mkdir(folder, { recursive: true, mode: 0o750 });
+  await makeFolder(folder, 0o750);
   // Kept open as long as the lock is held: the address may lead through it.
   const opened = process.platform === 'win32' ? undefined : await open(folder, 'r');
   const address = lockAddress(folder, opened);

@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 import { type DuckDBConnection, DuckDBInstance, type DuckDBValue } from '@duckdb/node-api';
@@ -16,7 +15,7 @@ import {
   type WindowRow,
   type WriteOutcome,
 } from '@floorwatch/contracts';
-import { type Logger, messageOf, StartError } from '@floorwatch/runtime';
+import { type Logger, makeFolder, messageOf, StartError } from '@floorwatch/runtime';
 
 import { writeParquet } from './duckdb-parquet.ts';
 import { CREATE_TABLES, replaceRows, timestamp } from './duckdb-tables.ts';
@@ -75,7 +74,7 @@ export class DuckdbStore implements Store {
     if (this.#writer !== undefined) return;
     const { file, memoryLimitMb } = this.#config;
     try {
-      await mkdir(dirname(file), { recursive: true, mode: 0o750 });
+      await makeFolder(dirname(file), 0o750);
       // The cache makes two stores of one process share the file; DuckDB's own lock is between processes only.
       this.#instance = await DuckDBInstance.fromCache(file, { memory_limit: `${memoryLimitMb}MiB` });
       this.#writer = await this.#instance.connect();

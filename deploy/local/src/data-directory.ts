@@ -1,7 +1,14 @@
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { messageOf, PROCESS_LOCK_NAME, type ProcessLock, StartError, takeProcessLock } from '@floorwatch/runtime';
+import {
+  makeFolder,
+  messageOf,
+  PROCESS_LOCK_NAME,
+  type ProcessLock,
+  StartError,
+  takeProcessLock,
+} from '@floorwatch/runtime';
 
 /** Marks a folder as ours: only such a folder is ever emptied. */
 const MARKER = 'floorwatch-data.txt';
@@ -44,7 +51,7 @@ export async function openDataDirectory(path: string, fresh: boolean): Promise<D
 
 async function prepare(path: string, fresh: boolean): Promise<boolean> {
   try {
-    await mkdir(path, { recursive: true });
+    await makeFolder(path);
     const names = (await readdir(path)).filter((name) => name !== PROCESS_LOCK_NAME);
     const isOurs = names.includes(MARKER);
     if (names.length > 0 && !isOurs) {
@@ -55,7 +62,7 @@ async function prepare(path: string, fresh: boolean): Promise<boolean> {
     }
     if (fresh) for (const name of names) await rm(join(path, name), { recursive: true, force: true });
     await writeFile(join(path, MARKER), MARKER_TEXT);
-    for (const folder of ['config', 'logs']) await mkdir(join(path, folder), { recursive: true });
+    for (const folder of ['config', 'logs']) await makeFolder(join(path, folder));
     return isOurs && !fresh;
   } catch (error) {
     if (error instanceof StartError) throw error;

@@ -1,5 +1,5 @@
 import { rmdir } from 'node:fs/promises';
-import { tmpdir, userInfo } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { type ProcessLock, StartError, takeProcessLock } from '@floorwatch/runtime';
@@ -28,7 +28,7 @@ export interface ChosenPorts {
 }
 
 /** Where floors say which ports they have chosen; per user, because nobody may write into another's folder. */
-const RESERVED = join(tmpdir(), `floorwatch-ports-${userInfo().username}`);
+const RESERVED = join(tmpdir(), `floorwatch-ports-${process.getuid?.() ?? 'all'}`);
 
 /**
  * Chooses ports of this machine, one after the other, and never the same twice. A lock reserves each, because a floor that starts at the

@@ -1,5 +1,7 @@
-import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
+import { mkdtemp, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+
+import { makeFolder } from '@floorwatch/runtime';
 
 import { checkExecutable } from './executable.ts';
 import type { FoundServer, ServerProgram } from './server-program.ts';
@@ -33,7 +35,7 @@ export async function fetchIntoCache(
   fetch: (workDirectory: string) => Promise<string | { readonly problem: string }>,
 ): Promise<FetchResult> {
   const { program, cacheDirectory, environment } = context;
-  await mkdir(cacheDirectory, { recursive: true });
+  await makeFolder(cacheDirectory);
   const workDirectory = await mkdtemp(join(cacheDirectory, `.${program.name}-`));
   try {
     const fetched = await fetch(workDirectory);

@@ -183,7 +183,18 @@ async function fetchAny(context: FetchContext, tried: string[]): Promise<FoundSe
 
 function defaultCacheDirectory(environment: NodeJS.ProcessEnv): string {
   const base = environment['XDG_CACHE_HOME'];
-  return join(base === undefined || base === '' ? join(homedir(), '.cache') : base, 'floorwatch');
+  return join(base === undefined || base === '' ? join(homeFolder(), '.cache') : base, 'floorwatch');
+}
+
+function homeFolder(): string {
+  try {
+    return homedir();
+  } catch (error) {
+    const remedy = 'set HOME or XDG_CACHE_HOME to a folder that this user may write';
+    throw new StartError('usage', `HOME: is not set, and this user has no entry in /etc/passwd; ${remedy}`, {
+      cause: error,
+    });
+  }
 }
 
 function explain(program: ServerProgram, tried: readonly string[]): string {

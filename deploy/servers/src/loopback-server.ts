@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { makeFolder } from '@floorwatch/runtime';
 
 import { freePort } from './free-port.ts';
 import { type ServerLaunch, ServerProcess } from './server-process.ts';
@@ -39,7 +39,7 @@ export async function startLoopbackServer(
   launchAt: (port: number) => Promise<Pick<ServerLaunch, 'parameters' | 'isReady'>>,
 ): Promise<LoopbackServer> {
   const { directory, onLine, signal } = options;
-  await mkdir(directory, { recursive: true });
+  await makeFolder(directory);
   for (let attempt = 1; ; attempt++) {
     const port = options.port ?? (await freePort());
     const launch = await launchAt(port);
