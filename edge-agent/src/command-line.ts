@@ -8,6 +8,7 @@ import { agentConfigSchema } from './config.ts';
 import { addDoctor } from './doctor/command.ts';
 import { isUserName, userLine } from './ingest/broker-users.ts';
 import { inspect } from './inspect.ts';
+import { limits } from './limits.ts';
 import { Pipeline } from './pipeline.ts';
 import { addQuarantine } from './quarantine/command.ts';
 
@@ -71,6 +72,9 @@ async function hashPassword(user: string): Promise<void> {
   input.close();
   if (password === undefined || password === '') {
     throw new StartError('usage', 'no password on standard input; type one line, or pipe it in');
+  }
+  if (Buffer.byteLength(password) > limits.passwordBytesMax) {
+    throw new StartError('usage', `the password is longer than ${limits.passwordBytesMax} bytes; take a shorter one`);
   }
   process.stdout.write(`${await userLine(user, password)}\n`);
 }

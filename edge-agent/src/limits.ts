@@ -34,6 +34,14 @@ export const limits = {
   deliveryReadingsMax: 1_000,
   /** Devices connected to the embedded broker at a time. Each costs about 30 KiB. */
   connectionsMax: 2_000,
+  /** Bytes of the longest password of a user of the embedded broker. */
+  passwordBytesMax: KIB,
+  /** Logins of one user at one address that wait for the check of their password, about 50 ms each: more is guessing. */
+  loginsWaitingPerUserMax: 8,
+  /** Logins that wait: 25 s of checks, which is how long clients wait for an answer before they give up. */
+  loginsWaitingMax: 500,
+  /** Wrong passwords that are known again without a check: those of a few hundred devices that were set up wrong. */
+  wrongPasswordsRemembered: 1_000,
   /** How long a client must cause nothing that the broker refuses before it is forgotten, and its trouble with it. */
   doorQuietMs: minutes(10),
   /** Clients remembered for each reason for which the broker refuses something. */

@@ -30,6 +30,19 @@ export const DOOR_REASONS = {
     what: 'a client does not speak MQTT over plain TCP',
     remedy: 'turn off TLS and WebSocket in the client, or find out what else connects to this port',
   },
+  'wrong-password': {
+    severity: 'warning',
+    timesMin: 3,
+    what: 'a client tries a wrong user or password again and again',
+    remedy:
+      'correct its user and password, or find out who guesses; broker.usersFile is read at the start of the agent',
+  },
+  'logins-full': {
+    severity: 'warning',
+    timesMin: 1,
+    what: 'more logins wait for the check of their passwords than is sound, and clients were told to try again',
+    remedy: 'find the client that tries so often; after a start with many devices it passes by itself',
+  },
   'taken-over': {
     severity: 'warning',
     timesMin: 3,

@@ -9,12 +9,14 @@ import { writeToStream } from 'mqtt-packet';
 
 import { limits } from '../limits.ts';
 import { Acknowledgements } from './acknowledgements.ts';
+import { authenticate } from './authenticate.ts';
 import type { BrokerState } from './broker-state.ts';
 import { BrokerUsers } from './broker-users.ts';
 import { addressOf } from './client-address.ts';
 import { DoorLog, quoted } from './door-log.ts';
 import { CONNECTION_ENDED, InFlight } from './in-flight.ts';
 import { MessageQueue, type Settle } from './message-queue.ts';
+import { Logins } from './logins.ts';
 import { limitPackets } from './packet-limiter.ts';
 import { paceReading } from './paced-reading.ts';
 import { QuietAedes } from './quiet-aedes.ts';
@@ -49,9 +51,6 @@ const IGNORED: Settle = () => undefined;
 
 // aedes' encoder would keep a buffer for each of the 65,536 packet identifiers, 9 MB in all.
 writeToStream.cacheNumbers = false;
-
-/** The return code "bad user name or password" of MQTT 3.1.1, table 3.1; aedes' own name for it does not exist at run time. */
-const BAD_CREDENTIALS = 4;
 
 /**
  * An MQTT broker inside of the agent. A device hears PUBACK (or PUBREC) when the delivery with its message is acknowledged: PUBACKs are
@@ -100,7 +99,7 @@ export class EmbeddedBroker implements Source<RawMessage> {
         `broker.host: ${host} can be reached from other machines, and broker.usersFile is not set; ${remedy}`,
       );
     }
-    const users = usersFile === undefined ? undefined : await BrokerUsers.load(usersFile);
+    const logins = usersFile === undefined ? undefined : new Logins(await BrokerUsers.load(usersFile));
     const aedes = new QuietAedes({
       // Devices need not wait for CONNACK (3.1.4), and aedes reads on only behind it; so this is what one read can hold, in packets.
       queueLimit: limits.packetsPerReadMax,
@@ -108,11 +107,14 @@ export class EmbeddedBroker implements Source<RawMessage> {
       preConnect: (client, packet, done) => {
         if (speaksVersion(client, packet, this.#door, (error) => done(error, false))) done(null, true);
       },
-      authenticate: (client, name, password, done) =>
-        void this.#authenticate(users, name, password, (error, success) => {
+      authenticate: (client, name, password, done) => {
+        const answer: typeof done = (error, success) => {
           if (success === true) this.#noteTakeOver(aedes, client);
           done(error, success);
-        }),
+        };
+        if (logins === undefined) answer(null, true);
+        else void authenticate(logins, client, { name, password }, this.#door, answer);
+      },
       authorizePublish: (client, packet, done) => this.#accept(client, packet, done),
       authorizeSubscribe: (_client, subscription, done) => {
         subscription.qos = 0;
@@ -138,7 +140,7 @@ export class EmbeddedBroker implements Source<RawMessage> {
       throw error;
     }
     [this.#aedes, this.#server, this.#since] = [aedes, server, epochMs(Date.now())];
-    const access = users === undefined ? 'programs on this machine only' : 'users of broker.usersFile only';
+    const access = logins === undefined ? 'programs on this machine only' : 'users of broker.usersFile only';
     this.#logger.info({ address: this.state().address, access }, 'MQTT broker is listening');
   }
 
@@ -319,22 +321,6 @@ export class EmbeddedBroker implements Source<RawMessage> {
       () => true,
       () => false,
     );
-  }
-
-  async #authenticate(
-    users: BrokerUsers | undefined,
-    name: string | undefined,
-    password: Uint8Array | undefined,
-    done: (error: (Error & { returnCode: number }) | null, success: boolean | null) => void,
-  ): Promise<void> {
-    if (users === undefined || (await users.check(name, password).catch(() => false))) {
-      done(null, true);
-      return;
-    }
-    const error = Object.assign(new Error(`user ${name ?? '(none)'}: wrong name or password`), {
-      returnCode: BAD_CREDENTIALS,
-    });
-    done(error, false);
   }
 
   #noteTakeOver({ clients }: QuietAedes, { id, conn }: Client): void {

@@ -1,12 +1,17 @@
 import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
 
 import { connectAsync } from 'mqtt';
+import mqtt from 'mqtt-packet';
 import { describe, expect, it } from 'vitest';
 
 import { type Resources, resourcesPerTest, waitFor } from '../../../tests/support/index.ts';
+import { userLine } from '../../src/ingest/broker-users.ts';
 import { EmbeddedBroker, type EmbeddedBrokerConfig } from '../../src/ingest/embedded-broker.ts';
 import { DOOR_REASONS, type DoorReason } from '../../src/ingest/door-log.ts';
+import { limits } from '../../src/limits.ts';
 import { connectDevice, silentLogger } from '../support/devices.ts';
 import { RawDevice } from '../support/raw-device.ts';
 
@@ -105,5 +110,35 @@ describe('at the door of the embedded broker', () => {
       who: 'client id "pump", last from 127.0.0.1 by 127.0.0.1',
       times: timesMin,
     });
+  });
+
+  it('a device logs in for the first time in spite of guesses from its own address, also of clients that leave', async () => {
+    const usersFile = join(await resources.directory(), 'users');
+    await writeFile(usersFile, `${await userLine('press', 'right')}\n${await userLine('pump', 'other')}\n`);
+    const broker = await open(resources, { usersFile });
+    const guessing = Array.from({ length: 60 }, async (_, i) => {
+      const user = ['press', 'pump', `nobody ${i}`][i % 3] ?? '';
+      const guess = { username: user, password: `guess ${i}`, reconnectPeriod: 0 };
+      return connectAsync(`mqtt://127.0.0.1:${broker.port}`, guess).then(String, String);
+    });
+    const leaving = Array.from({ length: 60 }, async (_, i) => {
+      const socket = connect(broker.port, '127.0.0.1');
+      await once(socket, 'connect');
+      const guess = { username: 'press', password: Buffer.from(`late ${i}`) };
+      socket.write(mqtt.generate({ cmd: 'connect', protocolId: 'MQTT', clientId: `l${i}`, keepalive: 0, ...guess }));
+      socket.destroy();
+    });
+    await Promise.all(leaving);
+    const before = count(broker, 'wrong-password');
+    const device = await connectDevice(resources, broker.port, { username: 'press', password: 'right' });
+    // Of each of the two users and of all that do not exist; in the order of arrival it would be the last of 120.
+    const rounds = limits.loginsWaitingPerUserMax;
+    expect(count(broker, 'wrong-password') - before).toBeLessThanOrEqual(3 * rounds + 1);
+    await device.endAsync();
+    await connectDevice(resources, broker.port, { username: 'press', password: 'right' });
+    const answers = await Promise.all(guessing);
+    expect(count(broker, 'wrong-password') + count(broker, 'logins-full')).toBeGreaterThanOrEqual(60);
+    for (const answer of answers) expect(answer).toMatch(/Bad username or password|Server unavailable/);
+    expect(broker.state().door?.['wrong-password'].worst?.who).toMatch(/^user ".*", client ".*" at 127\.0\.0\.1$/);
   });
 });

@@ -14,17 +14,14 @@ describe('the users of the broker', () => {
     return file;
   };
 
-  it('are known by their passwords, the first time and later', async () => {
+  it('are known by their passwords', async () => {
     const lines = [await userLine('press', 'pä$$:word '), await userLine('pump', 'other')];
     const users = await BrokerUsers.load(await fileWith(`# two\r\n${lines.join('\r\n')}\r\n`));
-    for (const _ of [1, 2]) {
-      expect(await users.check('press', Buffer.from('pä$$:word '))).toBe(true);
-      expect(await users.check('press', Buffer.from('other'))).toBe(false);
-      expect(await users.check('pump', Buffer.from('other'))).toBe(true);
-      expect(await users.check('nobody', Buffer.from('other'))).toBe(false);
-      expect(await users.check(undefined, Buffer.from('other'))).toBe(false);
-      expect(await users.check('pump', undefined)).toBe(false);
-    }
+    expect(await users.check('press', Buffer.from('pä$$:word '))).toBe(true);
+    expect(await users.check('press', Buffer.from('other'))).toBe(false);
+    expect(await users.check('pump', Buffer.from('other'))).toBe(true);
+    expect(await users.check('nobody', Buffer.from('other'))).toBe(false);
+    expect(['press', 'pump', 'nobody'].map((name) => users.has(name))).toEqual([true, true, false]);
   });
 
   it('never have two equal lines, nor their password in one', async () => {
