@@ -14,6 +14,7 @@ import {
 import { httpConfigSchema, logLevelSchema, natsConfigSchema } from '@floorwatch/runtime';
 import { z } from 'zod';
 
+import { processorLimits } from './limits.ts';
 import { storeConfigSchema } from './write/store-config.ts';
 
 const MIB = 1024 * 1024;
@@ -134,6 +135,20 @@ export const processorConfigSchema = z
           'a window that is open for longer than the stream holds its records could not be made again',
       });
     }
+  })
+  .superRefine(({ windows: { sizes, allowedLatenessSeconds } }, context) => {
+    const { openWindowsPerPartitionMax: windowsMax, sensorsPerPartitionMin } = processorLimits;
+    // Those that are behind the watermark and not sealed, the one at it, and the one that is ahead.
+    const perSensor = sizes.reduce((sum, size) => sum + Math.ceil((allowedLatenessSeconds * 1_000) / size) + 2, 0);
+    const sensors = Math.floor(windowsMax / perSensor);
+    if (sensors >= sensorsPerPartitionMin) return;
+    context.addIssue({
+      code: 'custom',
+      path: ['windows', 'allowedLatenessSeconds'],
+      message:
+        `${allowedLatenessSeconds} with windows.sizes ${sizes.map(sizeLabel).join(', ')} keeps ${perSensor} windows of each sensor open, and a partition ` +
+        `has room for ${windowsMax}: for ${sensors} sensors; lower it, or leave out the smallest size, until there is room for ${sensorsPerPartitionMin}`,
+    });
   })
   .transform(({ stream, windows, checkpoint, floors, live, deadLetters, ...rest }) => ({
     ...rest,

@@ -22,10 +22,15 @@ export const processorLimits = {
   prefetchMessages: 16,
   /** Gateways of one partition. */
   gatewaysPerPartitionMax: 10_000,
-  /** Sensors of one gateway whose windows can be open at the same time; five times an agent's own limit. */
-  sensorsPerGatewayMax: 100_000,
-  /** Open windows of one partition: at about 165 bytes each and the names of their sensors, 300 MB at worst. */
+  /** Sensors of one gateway whose windows can be open at the same time: as many as an agent can be configured for. */
+  sensorsPerGatewayMax: 200_000,
+  /**
+   * Open windows of one partition: at about 165 bytes each and the names of their sensors, 300 MB at worst. Beyond it the oldest are sealed early,
+   * and late readings correct them in the store.
+   */
   openWindowsPerPartitionMax: 1_000_000,
+  /** Sensors of one partition, at least, that stay below it: a configuration that leaves room for fewer seals nearly everything early. */
+  sensorsPerPartitionMin: 100,
   /** Windows of one partition whose late readings are being counted; the oldest are forgotten first. */
   lateWindowsPerPartitionMax: 100_000,
   /** Stretches of lost readings remembered per gateway; the closest ones are joined beyond it. */

@@ -152,6 +152,12 @@ export function createMetrics(pipeline: Pipeline): Registry {
     }
     return [...reasons].map(([reason, value]) => [{ reason }, value] as const);
   });
+  counter(
+    'windows_sealed_early',
+    'Windows sealed before windows.allowedLatenessSeconds had passed, because a partition had no room for more; late readings correct them',
+    [],
+    sum(({ runner }) => runner.partition.windows.shared.sealedEarly),
+  );
   gauge(
     'open_windows',
     'Windows that readings may still join',

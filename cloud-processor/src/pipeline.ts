@@ -442,6 +442,7 @@ export class Pipeline implements OpenWindows {
     const ok = Object.values(parts).every((part) => part === 'ok');
     const now = this.#reprocessor?.status?.now;
     const expired = this.#lanes.reduce((sum, { writer }) => sum + writer.expired, 0);
+    const sealedEarly = this.#lanes.reduce((sum, { runner }) => sum + runner.partition.windows.shared.sealedEarly, 0);
     const alarms = this.alarms().filter(({ lastAt }) => Date.now() - lastAt < processorLimits.alarmShownMs);
     // Worth a person's look, but nothing that a restart or another processor would mend.
     return {
@@ -450,6 +451,7 @@ export class Pipeline implements OpenWindows {
         ...parts,
         ...(now === undefined || now === null ? {} : { reprocess: `${now.phase} partition ${now.partition}` }),
         ...(expired === 0 ? {} : { retention: `${expired} rows were too old to be stored` }),
+        ...(sealedEarly === 0 ? {} : { windows: describeEarlySeals(sealedEarly) }),
         ...(alarms.length === 0 ? {} : { alarms: describeAlarms(alarms) }),
       },
     };
@@ -474,6 +476,11 @@ function refusedReadings(lanes: readonly Lane[]): Record<string, number> {
   }
   return sums;
 }
+
+const describeEarlySeals = (windows: number): string =>
+  `${windows} windows were sealed before windows.allowedLatenessSeconds had passed, because a partition holds at most ` +
+  `${processorLimits.openWindowsPerPartitionMax} open ones; what is late corrects them in the store, which costs it more. ` +
+  'What to do: lower windows.allowedLatenessSeconds, or leave out the smallest of windows.sizes';
 
 function describeAlarms(alarms: readonly AlarmSnapshot[]): string {
   const { alarmsShown } = processorLimits;

@@ -67,6 +67,11 @@ describe('configuration', () => {
     ['a size beyond a week', { windows: { sizes: ['8d'] } }, 'windows.sizes.0: "8d" must be at most 7d'],
     ['a size given twice', { windows: { sizes: ['1m', '60s'] } }, 'windows.sizes: must not name a size twice'],
     ['no size', { windows: { sizes: [] } }, 'windows.sizes: '],
+    [
+      'a lateness for which no floor has room',
+      { windows: { sizes: ['10s'], allowedLatenessSeconds: 604_800 }, stream: { ageMaxHours: 1_000 } },
+      'windows.allowedLatenessSeconds: 604800 with windows.sizes 10s keeps 60482 windows of each sensor open, and a partition has room for 1000000: for 16 sensors',
+    ],
     ['a negative lateness', { windows: { allowedLatenessSeconds: -1 } }, 'windows.allowedLatenessSeconds: '],
     [
       'a stream that is shorter than a window',

@@ -184,6 +184,7 @@ const lineSchema = z.discriminatedUnion('kind', [
     lost: z.array(pair(instant, instant)),
     lostSealed: z.array(pair(instant, instant)),
     completeFrom: z.array(pair(instant, instant)),
+    sealedEarly: z.array(pair(instant, instant)),
     reach: z.array(pair(z.number(), z.number())),
     sensors: z.array(z.object({ device: z.string(), metric: z.string(), unit: z.string().exactOptional() })),
   }),

@@ -33,6 +33,8 @@ export interface GatewaySnapshot extends GatewayName {
   readonly lostSealed: readonly LostRange[];
   /** Per window size the instant before which a window of that size may lack readings, because the size was not yet configured. */
   readonly completeFrom: readonly (readonly [size: number, from: number])[];
+  /** Per window size up to where its windows are sealed, if that is further than `sealedTo`. */
+  readonly sealedEarly: readonly (readonly [size: number, to: number])[];
   /** See `Reach`. */
   readonly reach: readonly ReachStep[];
   /** By slot. */
@@ -44,6 +46,8 @@ export interface GatewaySnapshot extends GatewayName {
 interface Track {
   readonly size: number;
   readonly completeFrom: number;
+  /** Windows of this size that end by then have been emitted and are gone. At least the gateway's `#sealedTo`. */
+  sealedTo: number;
   readonly panes: Map<number, Pane>;
   /** The pane used last: consecutive rollups mostly fall into the same one. */
   current: Pane | undefined;
@@ -59,7 +63,8 @@ const rollup = new Float64Array(CELLS);
  * The tumbling windows [start, end) of one gateway. They live by the gateway's own watermark alone: a gateway that was away for a day
  * is not late by its own clock.
  *
- * Invariant: every window whose end is at most `#sealedTo` = highest watermark − allowed lateness has been emitted and is gone.
+ * Invariant: every window whose end is at most `#sealedTo` = highest watermark − allowed lateness has been emitted and is gone. Where room was
+ * short, windows of a size are sealed early, up to its track's `sealedTo`; readings that come for these correct them like any late ones.
  */
 export class GatewayWindows {
   readonly name: GatewayName;
@@ -99,15 +104,17 @@ export class GatewayWindows {
 
   #makeTracks(from: GatewaySnapshot | undefined): Track[] {
     const known = new Map(from?.completeFrom);
+    const early = new Map(from?.sealedEarly);
     const configured = this.#config.sizes.map((size): Track => {
       // Of a size that is new since the last run, windows that began before now lack what was merged until now.
       const completeFrom = known.get(size) ?? (from === undefined ? BEGINNING : this.#newestEnd);
-      return { size, completeFrom, panes: new Map(), current: undefined };
+      return { size, completeFrom, sealedTo: early.get(size) ?? this.#sealedTo, panes: new Map(), current: undefined };
     });
     const left = from?.panes.map(({ size }) => size).filter((size) => !this.#config.sizes.some((s) => s === size));
     // Windows of a size that is no longer configured lack what comes from now on.
     const dropped = Array.from(new Set(left), (size): Track => {
-      return { size, completeFrom: Number.MAX_SAFE_INTEGER, panes: new Map(), current: undefined };
+      const completeFrom = Number.MAX_SAFE_INTEGER;
+      return { size, completeFrom, sealedTo: this.#sealedTo, panes: new Map(), current: undefined };
     });
     const tracks = [...configured, ...dropped];
     for (const snapshot of from?.panes ?? []) {
@@ -177,17 +184,13 @@ export class GatewayWindows {
       if (current !== undefined && at >= current.start && at < current.end && current.merge(slot, rollup, order))
         continue;
       const start = Math.floor(at / track.size) * track.size;
-      if (start + track.size <= this.#sealedTo) {
+      if (start + track.size <= track.sealedTo) {
         this.#late(slot, track, start, order, out);
         continue;
       }
       let pane = track.panes.get(start);
       if (pane !== undefined) track.current = pane;
       if (pane?.merge(slot, rollup, order) === true) continue;
-      if (this.#shared.openWindows >= this.#config.openWindowsMax) {
-        this.#refuse('too-many-windows', readingsOf(rollup));
-        continue;
-      }
       pane ??= this.#openPane(track, start);
       pane.add(slot, rollup, order);
       this.#shared.openWindows++;
@@ -231,8 +234,24 @@ export class GatewayWindows {
     for (const track of this.#tracks) {
       const sealed = [...track.panes.values()].filter((pane) => pane.end <= sealedTo).sort((a, b) => a.start - b.start);
       for (const pane of sealed) this.#seal(track, pane, out);
+      track.sealedTo = Math.max(track.sealedTo, sealedTo);
     }
     this.#lost.forget(sealedTo - this.#config.lostKept);
+  }
+
+  /**
+   * Seals the oldest windows, whatever the watermark says, until the partition has at most `windows` open or this gateway has none. Never while a
+   * record is being merged: of one that was merged in part, the rest would be taken for known.
+   */
+  sealOldest(windows: number, out: Collector<WindowRow>): void {
+    if (this.#lostSince !== undefined) this.#lost.add(this.#lostSince, this.#newestEnd);
+    const open = this.#tracks.flatMap((track) => Array.from(track.panes.values(), (pane) => ({ track, pane })));
+    for (const { track, pane } of open.sort((a, b) => a.pane.end - b.pane.end)) {
+      if (this.#shared.openWindows <= windows) return;
+      this.#shared.sealedEarly += pane.rows;
+      this.#seal(track, pane, out);
+      track.sealedTo = pane.end;
+    }
   }
 
   #seal(track: Track, pane: Pane, out: Collector<WindowRow>): void {
@@ -249,13 +268,19 @@ export class GatewayWindows {
   lose(range: LostRange | null): void {
     if (range === null) {
       this.#lostSince ??= this.#sealedTo;
+      this.#loseSealed(this.#sealedTo, Infinity);
       return;
     }
     const [from, to] = range;
     this.#lost.add(from, to);
-    const isAnySealed = this.#tracks.some(({ size }) => Math.floor(from / size) * size + size <= this.#sealedTo);
+    this.#loseSealed(from, to);
+  }
+
+  /** Windows that are sealed by now are marked where they are stored. */
+  #loseSealed(from: number, to: number): void {
+    const isAnySealed = this.#tracks.some(({ size, sealedTo }) => Math.floor(from / size) * size + size <= sealedTo);
     if (!isAnySealed) return;
-    const lastSealed = Math.min(to, this.#sealedTo - 1);
+    const lastSealed = Math.min(to, Math.max(...this.#tracks.map(({ sealedTo }) => sealedTo)) - 1);
     if (lastSealed - from < this.#config.lostSealedMax) this.#lostSealed.add(from, lastSealed);
     else this.#shared.lossesTooLong++;
   }
@@ -340,6 +365,9 @@ export class GatewayWindows {
 
   /** A copy of everything, which later changes do not touch. */
   snapshot(): GatewaySnapshot {
+    const early = this.#tracks
+      .filter(({ sealedTo }) => sealedTo > this.#sealedTo)
+      .map(({ size, sealedTo }) => [size, sealedTo] as const);
     return {
       ...this.name,
       watermark: this.#watermark ?? null,
@@ -351,6 +379,7 @@ export class GatewayWindows {
       completeFrom: this.#tracks
         .slice(0, this.#config.sizes.length)
         .map((track) => [track.size, track.completeFrom] as const),
+      sealedEarly: early,
       reach: this.#reach.all().slice(),
       sensors: this.#slots.snapshot(),
       panes: this.#tracks.flatMap((track) => [...track.panes.values()].map((pane) => pane.snapshot())),

@@ -11,6 +11,7 @@ export interface WindowConfig {
   readonly allowedLateness: DurationMs;
   readonly gatewaysMax: number;
   readonly sensorsPerGatewayMax: number;
+  /** Open windows of all gateways, from which the oldest are sealed early; passed by what one record opens at most. */
   readonly openWindowsMax: number;
   readonly lostRangesPerGatewayMax: number;
   /** How long a stretch of lost readings is remembered behind the seal, so that late readings that begin a window there mark it. */
@@ -32,6 +33,8 @@ export class WindowShared {
   readonly lateReadings = new Map<string, GatewayName & { readonly size: number; readings: number }>();
   /** Stretches of lost readings since the start that were too long to mark the windows that had been sealed. */
   lossesTooLong = 0;
+  /** Windows since the start that were sealed before their time, because there were too many. */
+  sealedEarly = 0;
   /** Readings that found no place in a window since the start, by reason. */
   readonly refusedReadings = new Map<string, number>();
 

@@ -58,7 +58,9 @@ export class WindowOperator {
     return this.#shared.openWindows;
   }
 
-  get shared(): Readonly<Pick<WindowShared, 'lateReadings' | 'refusedReadings' | 'late' | 'lossesTooLong'>> {
+  get shared(): Readonly<
+    Pick<WindowShared, 'lateReadings' | 'refusedReadings' | 'sealedEarly' | 'late' | 'lossesTooLong'>
+  > {
     return this.#shared;
   }
 
@@ -87,7 +89,7 @@ export class WindowOperator {
   }
 
   /**
-   * Merges a checked record of the gateway.
+   * Merges a checked record of the gateway. Where it may open more windows than there is room for, older ones are sealed first and go to `out`.
    *
    * @param sensors the list that its column `sensor` points into.
    * @param run see `RecordPlace`.
@@ -97,15 +99,30 @@ export class WindowOperator {
     sensors: readonly RollupSensor[],
     record: RollupsRecord,
     run: number,
-    out: Collector<LateRow>,
+    out: Collector<LateRow | WindowRow>,
   ): void {
     const gateway = this.#gateway(name);
-    if (gateway !== undefined) gateway.merge(sensors, record, run, out);
-    else
+    if (gateway !== undefined) {
+      this.#makeRoom(record.columns.n.length * this.#config.sizes.length, out);
+      gateway.merge(sensors, record, run, out);
+    } else
       this.#shared.countRefused(
         'too-many-gateways',
         record.columns.n.reduce((sum, n) => sum + n, 0),
       );
+  }
+
+  /**
+   * Makes room for so many windows more. The gateway with most of them seals its oldest first. What is sealed is whole for now, and corrected by what
+   * comes for it later; refusing that would lose it, and waiting would never end, because only what is not read yet moves the watermark.
+   */
+  #makeRoom(wanted: number, out: Collector<WindowRow>): void {
+    const { openWindowsMax: max } = this.#config;
+    if (this.openWindows + wanted <= max) return;
+    // A few more at once than there is need for, so that this is not done for every record.
+    const target = Math.max(0, max - Math.max(wanted, max / 64));
+    const largestFirst = Array.from(this.#gateways.values(), (gateway) => ({ gateway, open: gateway.size.windows }));
+    for (const { gateway } of largestFirst.sort((a, b) => b.open - a.open)) gateway.sealOldest(target, out);
   }
 
   /** The gateway's watermark moved; windows that it seals go to `out`. */
