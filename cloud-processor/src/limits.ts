@@ -84,6 +84,8 @@ export const processorLimits = {
   /** How often a processor shows that it works on its partitions, and how long one that does not is waited for: three times and a bit. */
   claimRenewMs: seconds(5),
   claimStaleMs: seconds(16),
+  /** Nothing is begun when a claim ends within this time: what a busy event loop and a request need at the least. */
+  claimMarginMs: seconds(2),
   /** How long a stop waits for its claims to be given back. */
   releaseMsMax: seconds(1),
   /** Floor messages written to the connection before others get their turn. */

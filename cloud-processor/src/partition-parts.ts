@@ -13,6 +13,7 @@ import { PartitionRunner } from './partition-runner.ts';
 import { Partition } from './partition.ts';
 import type { SequencerLimits } from './sequence/sequencer.ts';
 import type { WindowConfig } from './window/window-config.ts';
+import { type WriteRight, writesWithin } from './write/bounded-writes.ts';
 import { LateCorrector } from './write/late-corrector.ts';
 import { OutboxWriter } from './write/outbox-writer.ts';
 import { StoreComparer } from './write/store-comparer.ts';
@@ -44,8 +45,10 @@ export function assemblePartition(options: {
   readonly deadLetters: DeadLetters;
   readonly observer: FloorObserver;
   readonly logger: Logger;
+  /** The claim on the partition: nothing is written and no checkpoint saved without it. */
+  readonly right: WriteRight;
 }): Lane {
-  const { number, file, store, deadLetters, observer, logger } = options;
+  const { number, file, store, deadLetters, observer, logger, right } = options;
   const { from, isPrevious } = options.loaded;
   // Until then a request of a process that was killed may still land, of one that had not come to its first checkpoint too.
   const landed = from?.clean === true ? 0 : performance.now() + store.lingerMs;
@@ -77,10 +80,18 @@ export function assemblePartition(options: {
   });
   const readableFrom = isPrevious ? landed : 0;
   const floors = new SafeFloors(from);
-  const runner = new PartitionRunner({ partition, file, deadLetters, floors, logger, storeReadableFrom: readableFrom });
+  const runner = new PartitionRunner({
+    partition,
+    file,
+    deadLetters,
+    floors,
+    logger,
+    right,
+    storeReadableFrom: readableFrom,
+  });
   const writer = new OutboxWriter({
     outbox: partition.outbox,
-    store,
+    store: writesWithin(store, right),
     deadLetters,
     logger,
     settle: () => partition.settle(),

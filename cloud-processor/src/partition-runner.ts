@@ -34,6 +34,9 @@ export class PartitionRunner {
   readonly floors: SafeFloors;
   readonly #logger: Logger;
   readonly #storeReadableFrom: number;
+  readonly #right: { readonly mayAct: boolean };
+  /** The newest checkpoint that this process has saved. */
+  saved: { readonly series: string; readonly ordinal: number } | undefined;
   /** Who waits for a checkpoint. */
   readonly #cuts = new Set<(state: CheckpointState) => void>();
   readonly checkpoints: CheckpointFigures = {
@@ -62,6 +65,8 @@ export class PartitionRunner {
     readonly logger: Logger;
     /** Before that time of `performance.now()` the store is no base: a request of the process before may still change it. */
     readonly storeReadableFrom?: number;
+    /** The claim on the partition. */
+    readonly right: { readonly mayAct: boolean };
   }) {
     this.partition = options.partition;
     this.#file = options.file;
@@ -69,6 +74,7 @@ export class PartitionRunner {
     this.floors = options.floors;
     this.#logger = options.logger;
     this.#storeReadableFrom = options.storeReadableFrom ?? 0;
+    this.#right = options.right;
   }
 
   /**
@@ -78,6 +84,8 @@ export class PartitionRunner {
    * @param last nothing is read or written any more: the checkpoint says so, if it is sure that nothing can still land in the store.
    */
   async checkpoint(last = false): Promise<void> {
+    // What another processor may go by already must not be passed over by this one.
+    if (!this.#right.mayAct) return;
     if (!this.partition.dirty && !this.floors.isBehind && !last && this.#cuts.size === 0) return;
     const cuts = new Set(this.#cuts);
     const begun = performance.now();
@@ -89,6 +97,7 @@ export class PartitionRunner {
       this.checkpoints.bytes = await this.#file.save(state);
       this.partition.outbox.saved(state.ordinal);
       this.floors.saved({ series: state.series, ordinal: state.ordinal, cursor: state.cursor, sources: state.sources });
+      this.saved = { series: state.series, ordinal: state.ordinal };
       this.checkpoints.saved++;
       this.checkpoints.failing = false;
       this.checkpoints.savedAt = Date.now();

@@ -123,7 +123,7 @@ export class Partition {
   }
 
   /** Its counts and what it waits for; the records go through {@link apply}. */
-  get sequence(): Readonly<Pick<Sequencer, 'forgottenOld' | 'forgottenAtLimit' | 'sourcesWaiting'>> {
+  get sequence(): Readonly<Pick<Sequencer, 'forgottenOld' | 'forgottenAtLimit' | 'sourcesWaiting' | 'highestRun'>> {
     return this.#fold.sequencer;
   }
 

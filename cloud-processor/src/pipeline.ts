@@ -19,7 +19,8 @@ import { CheckpointFile } from './checkpoint/checkpoint-file.ts';
 import { CheckpointError, type CheckpointState } from './checkpoint/format.ts';
 import { folderId } from './claim/folder-id.ts';
 import { lockDataDir } from './claim/lock-data-dir.ts';
-import { CLAIMS_BUCKET, PartitionClaims } from './claim/partition-claims.ts';
+import { CLAIMS_BUCKET, type ClaimProgress, PartitionClaims } from './claim/partition-claims.ts';
+import { Tenure } from './claim/tenure.ts';
 import type { ProcessorConfig } from './config.ts';
 import { ensureIngestStream } from './consume/ingest-stream.ts';
 import { PartitionReader } from './consume/partition-reader.ts';
@@ -33,6 +34,7 @@ import { Reprocessor } from './reprocess/reprocessor.ts';
 import { NatsStreamPass, type StreamPass } from './reprocess/stream-pass.ts';
 import { Verifier, type VerifyTarget } from './verify/verifier.ts';
 import { ALARM_CAUSES, type AlarmSnapshot } from './sequence/alarms.ts';
+import { writesWithin } from './write/bounded-writes.ts';
 import { LiveWriter } from './write/live-writer.ts';
 import { retentionOf } from './write/store-config.ts';
 import { type Store, StoreError } from './write/store.ts';
@@ -60,6 +62,7 @@ export class Pipeline implements OpenWindows {
   #floors: FloorPublisher | undefined;
   #lock: ProcessLock | undefined;
   #claims: PartitionClaims | undefined;
+  readonly #tenure: Tenure;
   readonly #claimed = new Condition();
   #connection: NatsConnection | undefined;
   #connected = false;
@@ -82,7 +85,8 @@ export class Pipeline implements OpenWindows {
     this.#logger = options.logger;
     this.#tellStoreConnected = options.storeConnected;
     this.#holdsReading = options.holdsReading ?? false;
-    this.live = new LiveWriter(options.store, options.logger);
+    this.#tenure = new Tenure(options.config.partitions.length);
+    this.live = new LiveWriter(writesWithin(options.store, this.#tenure), options.logger);
   }
 
   /** Floor messages sent, and attempts that failed. */
@@ -125,7 +129,7 @@ export class Pipeline implements OpenWindows {
     this.#reprocessor = new Reprocessor({
       lanes,
       store: this.#store,
-      stream: () => (this.#connected && this.#storeConnected && this.#claims?.held === true ? this.#stream : undefined),
+      stream: () => (this.#connected && this.#storeConnected && this.#tenure.mayAct ? this.#stream : undefined),
       logger: this.#logger,
     });
     this.#verifier = new Verifier(this.#verifyTarget(deadLetters), this.#logger);
@@ -133,7 +137,7 @@ export class Pipeline implements OpenWindows {
       interval: this.#config.floorInterval,
       partitions: lanes.map(({ runner }) => runner.floors),
       connection: () => {
-        const connection = this.#connected ? this.#connection : undefined;
+        const connection = this.#connected && this.#tenure.mayAct ? this.#connection : undefined;
         return connection === undefined ? undefined : (subject, data) => connection.publish(subject, data);
       },
       logger: this.#logger,
@@ -146,7 +150,7 @@ export class Pipeline implements OpenWindows {
       store: this.#store,
       sizes: windows.sizes,
       keptMs: retentionOf(store).main,
-      ready: () => this.#storeConnected && this.#claims?.held === true,
+      ready: () => this.#storeConnected && this.#tenure.taken,
       cut: async (signal) => {
         // Every partition listens to it.
         setMaxListeners(0, signal);
@@ -174,6 +178,7 @@ export class Pipeline implements OpenWindows {
       deadLetters,
       observer: this.#observer,
       logger: this.#logger,
+      right: this.#tenure,
     });
   }
 
@@ -271,12 +276,20 @@ export class Pipeline implements OpenWindows {
       open: async () => new Kvm(connection).create(CLAIMS_BUCKET, { replicas: stream.replicas }),
       partitions,
       folder: await folderId(dataDir),
+      tenure: this.#tenure,
+      progress: (partition) => this.#progressOf(partition),
       logger: this.#logger,
     });
     this.#claims = claims;
     await claims.take(signal);
     this.#claimed.notify();
     return claims;
+  }
+
+  /** What this process has come to, for whoever takes the partition after it. */
+  #progressOf(partition: number): ClaimProgress {
+    const runner = this.#lanes.find((lane) => lane.runner.partition.number === partition)?.runner;
+    return { checkpoint: runner?.saved ?? null, run: runner?.partition.sequence.highestRun ?? 0 };
   }
 
   /** Returns false if `signal` aborted first. */
@@ -313,7 +326,7 @@ export class Pipeline implements OpenWindows {
   async #write(signal: AbortSignal): Promise<void> {
     await this.#connectStore(signal);
     // A processor that may not work on these partitions must not write what it remembers of them, either.
-    await this.#claimed.until(() => this.#claims?.held === true, signal);
+    await this.#claimed.until(() => this.#tenure.taken, signal);
     await writeOut(this.#lanes, signal);
   }
 
@@ -432,7 +445,7 @@ export class Pipeline implements OpenWindows {
     const heldBack = this.#lanes.filter(({ runner }) => runner.heldBack).length;
     const parts = {
       nats: this.#connected ? 'ok' : 'not connected',
-      claims: this.#claims?.held === true ? 'ok' : 'not taken yet',
+      claims: describeClaims(this.#tenure),
       stream: this.#lanes.some(isReading) || heldBack > 0 ? 'ok' : 'not reading',
       store: this.#storeConnected ? (trouble?.message ?? 'ok') : (this.#storeProblem ?? 'not connected'),
       outbox:
@@ -465,6 +478,13 @@ export class Pipeline implements OpenWindows {
 
 /** Reading that rests for `reprocess` goes on by itself. */
 const isReading = ({ reader, runner }: Lane): boolean => reader?.reading === true || runner.resting;
+
+function describeClaims({ taken, mayAct, msLeft }: Tenure): string {
+  if (mayAct) return 'ok';
+  if (!taken) return 'not taken yet';
+  const since = Math.round(Math.max(0, -msLeft) / 1_000);
+  return `${msLeft > 0 ? 'about to end' : `ended ${since} s ago`}: NATS has not taken their renewal, so nothing is written to the store and no checkpoint is saved until it does`;
+}
 
 /** Readings that found no place in a window since the start, by reason. */
 function refusedReadings(lanes: readonly Lane[]): Record<string, number> {

@@ -7,7 +7,7 @@ import { DeadLetters } from '../src/dead-letters/dead-letters.ts';
 import { deafObserver } from '../src/floor-observer.ts';
 import { assemblePartition, type Lane } from '../src/partition-parts.ts';
 import { resourcesPerTest } from '../../tests/support/index.ts';
-import { anomaly, batchOf, BASE, messageOf, windowConfig } from './support/floor.ts';
+import { anomaly, batchOf, BASE, heldRight, messageOf, windowConfig } from './support/floor.ts';
 import { MemoryStore } from './support/memory-store.ts';
 
 const resources = resourcesPerTest();
@@ -29,6 +29,7 @@ async function begun(from: CheckpointState | undefined): Promise<Lane> {
     deadLetters,
     observer: deafObserver,
     logger: createLogger('test', 'silent'),
+    right: heldRight,
   });
 }
 

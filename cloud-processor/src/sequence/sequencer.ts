@@ -160,6 +160,13 @@ export class Sequencer {
     return waiting;
   }
 
+  /** The highest run of any source; 0: there is none. */
+  get highestRun(): number {
+    let highest = 0;
+    for (const { run } of this.#sources.values()) highest = Math.max(highest, run);
+    return highest;
+  }
+
   /**
    * Judges a batch and moves the floor behind what is to be applied.
    *

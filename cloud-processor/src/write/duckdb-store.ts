@@ -90,14 +90,16 @@ export class DuckdbStore implements Store {
     this.#shut();
   }
 
-  async write(batch: readonly Row[], signal: AbortSignal): Promise<WriteOutcome> {
+  async write(batch: readonly Row[], signal: AbortSignal, mayBegin?: () => void): Promise<WriteOutcome> {
     const { rows, refused } = prepareBatch(batch, retentionOf(this.#config), this.#now());
     await this.#exclusively(signal, async (writer) => {
+      mayBegin?.();
       if (this.#now() - this.#retainedAt >= RETENTION_EVERY_MS) await this.#deleteExpired(writer);
       for (const table of TABLE_NAMES) {
         const ofTable = rows.filter(({ row }) => row.table === table);
         for (let from = 0; from < ofTable.length; from += ROWS_PER_TRANSACTION) {
           signal.throwIfAborted();
+          mayBegin?.();
           await replaceRows(writer, table, ofTable.slice(from, from + ROWS_PER_TRANSACTION));
         }
       }

@@ -48,12 +48,18 @@ export class InfluxClient {
   /**
    * Writes lines of line protocol with times in nanoseconds.
    *
+   * @param mayBegin called just before the request is sent; what it throws is thrown, and nothing is sent.
    * @returns why the server refuses what the lines say, or undefined when all are written.
    */
-  async write(bucket: string, lines: readonly string[], signal: AbortSignal): Promise<string | undefined> {
+  async write(
+    bucket: string,
+    lines: readonly string[],
+    signal: AbortSignal,
+    mayBegin?: () => void,
+  ): Promise<string | undefined> {
     const path = `/api/v2/write?${new URLSearchParams({ org: this.#config.org, bucket, precision: 'ns' }).toString()}`;
     try {
-      await this.#send('POST', path, lines.join('\n'), signal, 'text/plain; charset=utf-8');
+      await this.#send('POST', path, lines.join('\n'), signal, { type: 'text/plain; charset=utf-8', mayBegin });
       return undefined;
     } catch (error) {
       if (error instanceof StoreError && error.code === 'refused') return error.message;
@@ -95,7 +101,13 @@ export class InfluxClient {
     }
   }
 
-  async #send(method: string, path: string, body: string, signal: AbortSignal, type?: string): Promise<unknown> {
+  async #send(
+    method: string,
+    path: string,
+    body: string,
+    signal: AbortSignal,
+    { type, mayBegin }: { readonly type?: string; readonly mayBegin?: (() => void) | undefined } = {},
+  ): Promise<unknown> {
     signal.throwIfAborted();
     // The client never takes its listener off a signal again, and leaves a request open that timed out; a signal of the request's own
     // mends both.
@@ -106,6 +118,7 @@ export class InfluxClient {
     signal.addEventListener('abort', abort);
     try {
       const headers = type === undefined ? {} : { 'content-type': type };
+      mayBegin?.();
       return await this.#influx.transport.request(path, body, { method, headers, signal: request.signal });
     } catch (error) {
       signal.throwIfAborted();

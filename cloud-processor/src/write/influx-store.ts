@@ -70,7 +70,7 @@ export class InfluxStore implements Store {
     this.#client = undefined;
   }
 
-  async write(batch: readonly Row[], signal: AbortSignal): Promise<WriteOutcome> {
+  async write(batch: readonly Row[], signal: AbortSignal, mayBegin?: () => void): Promise<WriteOutcome> {
     const client = this.#connected();
     const { rows, refused } = prepareBatch(batch, retentionOf(this.#config), this.#now());
     const all: RefusedItem[] = [...refused];
@@ -91,6 +91,7 @@ export class InfluxStore implements Store {
             bucket,
             part.map(({ line }) => line),
             signal,
+            mayBegin,
           ),
         );
         for (const { item, reason } of poison) all.push({ index: item.row.index, code: 'unfit', reason });

@@ -2,7 +2,7 @@ import type { LiveWindowRow } from '@floorwatch/contracts';
 import { type Logger, messageOf } from '@floorwatch/runtime';
 
 import { processorLimits } from '../limits.ts';
-import type { Store } from './store.ts';
+import type { RowWriter } from './bounded-writes.ts';
 
 /** Where running values come from: one partition. */
 export interface LiveSource {
@@ -14,14 +14,14 @@ export interface LiveSource {
  * left out while the one before is under way, and what the store does not take is dropped and counted.
  */
 export class LiveWriter {
-  readonly #store: Store;
+  readonly #store: RowWriter;
   readonly #logger: Logger;
   #busy = false;
   written = 0;
   dropped = 0;
   roundsLeftOut = 0;
 
-  constructor(store: Store, logger: Logger) {
+  constructor(store: RowWriter, logger: Logger) {
     this.#store = store;
     this.#logger = logger;
   }

@@ -4,7 +4,8 @@ import { type Logger, messageOf, pause } from '@floorwatch/runtime';
 import type { DeadLetters } from '../dead-letters/dead-letters.ts';
 import { processorLimits } from '../limits.ts';
 import type { Outbox } from './outbox.ts';
-import { type Store, StoreError } from './store.ts';
+import type { RowWriter } from './bounded-writes.ts';
+import { StoreError } from './store.ts';
 
 /** A row that the store will never take. */
 interface RefusedRow {
@@ -27,7 +28,7 @@ export interface StoreTrouble {
  */
 export class OutboxWriter {
   readonly #outbox: Outbox;
-  readonly #store: Store;
+  readonly #store: RowWriter;
   readonly #logger: Logger;
   readonly #deadLetters: Pick<DeadLetters, 'addRows'>;
   readonly #settle: () => void;
@@ -41,7 +42,7 @@ export class OutboxWriter {
 
   constructor(options: {
     readonly outbox: Outbox;
-    readonly store: Store;
+    readonly store: RowWriter;
     readonly deadLetters: Pick<DeadLetters, 'addRows'>;
     readonly logger: Logger;
     /** Settles the outbox; the partition does it, because its checkpoint changes. */
@@ -94,7 +95,8 @@ export class OutboxWriter {
       } catch (error) {
         if (mayHaveLanded(error)) this.#outbox.mayLandUntil(sentAt + this.#store.lingerMs, performance.now());
         if (signal.aborted) break;
-        await pause(this.#pauseAfter(error, attempt), signal);
+        if (error instanceof StoreError && error.code === 'no-claim') await pause(processorLimits.retryPauseMs, signal);
+        else await pause(this.#pauseAfter(error, attempt), signal);
       }
     }
     return false;
@@ -158,4 +160,4 @@ export class OutboxWriter {
 
 /** Whether a store that answered like this may still carry the request out. */
 const mayHaveLanded = (error: unknown): boolean =>
-  !(error instanceof StoreError && ['unauthorised', 'not-set-up', 'refused'].includes(error.code));
+  !(error instanceof StoreError && ['unauthorised', 'not-set-up', 'refused', 'no-claim'].includes(error.code));

@@ -11,6 +11,7 @@ import type {
   WindowQuery,
   WindowRangeQuery,
   WindowRow,
+  WriteOutcome,
 } from '@floorwatch/contracts';
 
 /**
@@ -24,6 +25,8 @@ import type {
 export interface Store extends Sink<Row> {
   /** How long after it was sent a `write` whose outcome is unknown may still be carried out, in milliseconds; 0: never. */
   readonly lingerMs: number;
+  /** @param mayBegin called as late as possible before each request that is sent for the batch; what it throws ends the write. */
+  write(batch: readonly Row[], signal: AbortSignal, mayBegin?: () => void): Promise<WriteOutcome>;
   /** Sealed windows of one sensor, oldest first. */
   windows(query: WindowQuery): Promise<Page<WindowRow>>;
   /** Sealed windows of many sensors by start, then by the names of the sensor and the size, oldest first. */
@@ -82,8 +85,15 @@ export type ParquetOutcome =
   | { readonly kind: 'written'; readonly rows: number }
   | { readonly kind: 'too-many'; readonly rows: number };
 
-/** What went wrong with a store. */
-export type StoreErrorCode = 'unreachable' | 'busy' | 'unauthorised' | 'not-set-up' | 'refused' | 'damaged';
+/** What went wrong with a store. `no-claim`: nothing was asked of it, because this processor may not write now. */
+export type StoreErrorCode =
+  | 'unreachable'
+  | 'busy'
+  | 'unauthorised'
+  | 'not-set-up'
+  | 'refused'
+  | 'damaged'
+  | 'no-claim';
 
 /** A store could not do what was asked; nothing is known to be written. */
 export class StoreError extends Error {
@@ -97,7 +107,7 @@ export class StoreError extends Error {
   constructor(code: StoreErrorCode, message: string, options: ErrorOptions & { readonly retryAfterMs?: number } = {}) {
     super(message, options);
     this.code = code;
-    this.retryable = code === 'unreachable' || code === 'busy';
+    this.retryable = code === 'unreachable' || code === 'busy' || code === 'no-claim';
     this.retryAfterMs = options.retryAfterMs;
   }
 }

@@ -10,7 +10,7 @@ import { PartitionRunner } from '../../src/partition-runner.ts';
 import { Partition } from '../../src/partition.ts';
 import { OutboxWriter } from '../../src/write/outbox-writer.ts';
 import { Outbox } from '../../src/write/outbox.ts';
-import { deaf, partitionBasics } from '../support/floor.ts';
+import { deaf, heldRight, partitionBasics } from '../support/floor.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 import { windowRow } from '../write/sample-rows.ts';
 
@@ -23,7 +23,14 @@ describe('a dead letter that is not on the disk', () => {
     const deadLetters = await DeadLetters.open(dataDir, 16 * 1024 * 1024);
     const partition = new Partition({ ...partitionBasics, number: 3, observer: deaf, deadLetters, from: undefined });
     const file = new CheckpointFile(dataDir, 3, 'test');
-    const runner = new PartitionRunner({ partition, file, deadLetters, floors: new SafeFloors(), logger });
+    const runner = new PartitionRunner({
+      partition,
+      file,
+      deadLetters,
+      floors: new SafeFloors(),
+      logger,
+      right: heldRight,
+    });
     // A log that is closed takes nothing, like a disk that fails.
     await deadLetters.close();
     partition.apply({ subject: 'junk', data: Buffer.from('x'), sequence: 1, storedAt: epochMs(1) }, epochMs(1));

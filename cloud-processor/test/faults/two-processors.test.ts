@@ -8,6 +8,7 @@ import { describe, expect, it, vi } from 'vitest';
 
 import { resourcesPerTest, waitFor } from '../../../tests/support/index.ts';
 import { CLAIMS_BUCKET, PartitionClaims } from '../../src/claim/partition-claims.ts';
+import { Tenure } from '../../src/claim/tenure.ts';
 import type { processorLimits } from '../../src/limits.ts';
 import { BASE, batchOf, rollups, start, tick } from '../support/floor.ts';
 import { MemoryStore } from '../support/memory-store.ts';
@@ -21,7 +22,8 @@ const STALE_MS = 1_000;
 
 vi.mock('../../src/limits.ts', async (original) => {
   const { processorLimits: limits } = await original<{ readonly processorLimits: typeof processorLimits }>();
-  return { processorLimits: { ...limits, claimRenewMs: 100, claimStaleMs: 1_000, retryPauseMs: 20 } };
+  const claims = { claimRenewMs: 100, claimStaleMs: 1_000, claimMarginMs: 100 };
+  return { processorLimits: { ...limits, ...claims, retryPauseMs: 20 } };
 });
 
 const resources = resourcesPerTest();
@@ -31,6 +33,9 @@ const ELSEWHERE = JSON.stringify({
   host: 'elsewhere',
   pid: 1,
   since: '2026-03-02T08:00:00.000Z',
+  checkpoint: null,
+  run: 0,
+  released: false,
 });
 
 async function floor() {
@@ -148,7 +153,8 @@ describe('a processor', () => {
   it('writes its claim over an older one that came back with an older copy of the store', async () => {
     const { bucket } = await floor();
     const options = { partitions: [3], folder: 'a'.repeat(32), logger: createLogger('test', 'silent') };
-    const claims = new PartitionClaims({ ...options, open: bucket });
+    const progress = () => ({ checkpoint: null, run: 0 });
+    const claims = new PartitionClaims({ ...options, tenure: new Tenure(1), progress, open: bucket });
     const forAWhile = AbortSignal.timeout(5 * RENEW_MS);
     await claims.take(forAWhile);
     await claims.keep(forAWhile);
@@ -158,6 +164,6 @@ describe('a processor', () => {
     await claims.keep(AbortSignal.timeout(5 * RENEW_MS));
     expect((await (await bucket()).get('partition.3'))?.string()).toContain(options.folder);
     await claims.release();
-    expect((await (await bucket()).get('partition.3'))?.operation).toBe('DEL');
+    expect((await (await bucket()).get('partition.3'))?.json()).toMatchObject({ released: true });
   });
 });

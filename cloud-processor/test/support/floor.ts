@@ -28,6 +28,9 @@ import type { StreamMessage } from '../../src/partition.ts';
 import type { SequencerLimits } from '../../src/sequence/sequencer.ts';
 import type { WindowConfig } from '../../src/window/window-config.ts';
 
+/** A claim that does not end. */
+export const heldRight = { msLeft: Infinity, mayAct: true } as const;
+
 /** A full hour: 2026-03-02T08:00:00Z. */
 export const BASE = 1_772_438_400_000;
 export const BUCKET = 10_000;

@@ -8,12 +8,14 @@ import type { Resources } from '../../support/index.ts';
 const WRITE = 'POST /api/v2/write';
 
 /**
- * Stands before an InfluxDB, passes every byte on as it comes, and knows whether a request that writes is under way. When the server is
- * gone, so are the connections.
+ * Stands before a server, passes every byte on as it comes, and knows of an InfluxDB whether a request that writes is under way. When the
+ * server is gone, so are the connections; the network between can be cut.
  */
 export class Relay {
   readonly port: number;
   readonly #writing = new Set<Socket>();
+  readonly #sockets = new Set<Socket>();
+  #isCut = false;
   #waiting: (() => void)[] = [];
 
   private constructor(port: number) {
@@ -21,15 +23,18 @@ export class Relay {
   }
 
   static async start(resources: Resources, targetPort: number): Promise<Relay> {
-    const sockets = new Set<Socket>();
     const server = createServer((client) => {
+      if (relay.#isCut) {
+        client.destroy();
+        return;
+      }
       const upstream = connect(targetPort, '127.0.0.1');
       for (const socket of [client, upstream]) {
-        sockets.add(socket);
+        relay.#sockets.add(socket);
         socket.setNoDelay(true);
         socket.on('error', () => undefined);
         socket.on('close', () => {
-          sockets.delete(socket);
+          relay.#sockets.delete(socket);
           relay.#writing.delete(client);
           client.destroy();
           upstream.destroy();
@@ -48,10 +53,21 @@ export class Relay {
     await once(server, 'listening');
     const relay = new Relay((server.address() as AddressInfo).port);
     resources.defer(() => {
-      for (const socket of sockets) socket.destroy();
+      relay.cut();
       server.close();
     });
     return relay;
+  }
+
+  /** Cuts all connections, and takes no new ones. */
+  cut(): void {
+    this.#isCut = true;
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  /** Takes connections again. */
+  mend(): void {
+    this.#isCut = false;
   }
 
   /** Whether the server has not answered a request that writes. */

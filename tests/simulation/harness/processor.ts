@@ -16,7 +16,7 @@ import type { PartitionRunner } from '../../../cloud-processor/src/partition-run
 import type { Partition } from '../../../cloud-processor/src/partition.ts';
 import type { WindowConfig } from '../../../cloud-processor/src/window/window-config.ts';
 import type { Store } from '../../../cloud-processor/src/write/store.ts';
-import { deaf, windowConfig } from '../../../cloud-processor/test/support/floor.ts';
+import { deaf, heldRight, windowConfig } from '../../../cloud-processor/test/support/floor.ts';
 import type { StoreModel } from './store-model.ts';
 import { Reprocessor } from '../../../cloud-processor/src/reprocess/reprocessor.ts';
 import { gapsIn, type StreamModel } from './stream-model.ts';
@@ -107,6 +107,7 @@ class ProcessorLife {
       deadLetters,
       observer: deaf,
       logger,
+      right: heldRight,
     });
     this.runner = lane.runner;
     this.reprocessor = new Reprocessor({
