@@ -26,6 +26,18 @@ await runProgram(async (signal) => {
     .requiredOption('--config <file>', 'configuration file; config.example.yaml explains every field')
     .action(async ({ config }: { config: string }) => run(config, signal));
   program
+    .command('config')
+    .description('look at a configuration')
+    .command('check')
+    .description(
+      'check a configuration file without starting anything; exit code 2 and a list of problems if it is wrong',
+    )
+    .requiredOption('--config <file>', 'configuration file')
+    .action(async ({ config }: { config: string }) => {
+      const { site, gateway } = await loadConfig(config, agentConfigSchema);
+      process.stdout.write(`${config}: nothing is wrong; it is the configuration of ${site}/${gateway}\n`);
+    });
+  program
     .command('hash-password <user>')
     .description(
       'print the line of broker.usersFile for a user; reads the password from the first line of standard input',

@@ -19,6 +19,12 @@ export const limits = {
   drainMsMax: 2_000,
   /** Files merged in one replay; each holds an open file and its read buffers. */
   replayFilesMax: 1_000,
+  /** Readings a second of each sensor that `--speed auto` aims at: 300 make a chart within a minute. */
+  autoSensorReadingsPerSecond: 5,
+  /** … and how long all of a recording may take, if a laptop can. */
+  autoMs: 600_000,
+  /** … and of all sensors together: what agent and processor take on a laptop with room to spare. */
+  autoReadingsPerSecondMax: 5_000,
   /** Text at the beginning of a file from which its delimiter, header, times and columns are told. */
   csvSampleBytes: 64 * 1024,
   /** Characters of one record. A longer one means a missing quotation mark or a file that is not CSV. */

@@ -10,6 +10,7 @@ import { PAYLOADS } from './publish/message.ts';
 import type { Qos } from './publish/mqtt-publisher.ts';
 import { replayRecordings, type ReplayOptions } from './replay-recordings.ts';
 import { usableName } from './replay/column-plan.ts';
+import { TimeZone } from './replay/time-zone.ts';
 import { parseInstant } from './replay/timestamps.ts';
 import { scoreTruth, type ScoreOptions } from './score-truth.ts';
 import { runFloor, type RunOptions } from './run-floor.ts';
@@ -41,7 +42,12 @@ await runProgram(async (signal) => {
   withSession(program.command('replay'))
     .description('publish recordings: CSV or CSV.gz with a column of times and columns of numbers')
     .argument('<file...>', 'recordings; several are merged by time')
-    .option('--speed <x>', 'how many times faster than recorded, or max: as fast as the broker acknowledges', speed, 1)
+    .option(
+      '--speed <x>',
+      'how many times faster than recorded; max: as fast as the broker acknowledges; auto: so that a chart fills within a minute',
+      replaySpeed,
+      1,
+    )
     .addOption(
       new Option('--times <which>', 'event times: as in the file, or when they are published')
         .choices(['file', 'now'])
@@ -58,8 +64,10 @@ await runProgram(async (signal) => {
       list,
     )
     .addOption(new Option('--date-order <order>', 'for dates such as 03/04/2020').choices(['dmy', 'mdy']))
+    .option('--zone <name>', 'time zone of times that name none, such as Europe/Berlin (default: UTC)', timeZone)
     .option('--interval <time>', 'for files without times: from row to row, such as 1m', duration)
     .option('--start <time>', 'for files without times: the time of the first row', moment)
+    .option('--dry-run', 'read the files, say what they hold and how long they take, and publish nothing', false)
     .action(async (files: string[], options: Omit<ReplayOptions, 'files'>) => {
       exitCode = await replayRecordings({ ...options, files }, signal);
     });
@@ -123,6 +131,18 @@ function positive(text: string): number {
 
 function speed(text: string): number {
   return text === 'max' ? Infinity : positive(text.replace(/x$/i, ''));
+}
+
+function replaySpeed(text: string): number | 'auto' {
+  return text === 'auto' ? 'auto' : speed(text);
+}
+
+function timeZone(text: string): TimeZone {
+  try {
+    return new TimeZone(text);
+  } catch {
+    throw new InvalidArgumentError('It must be a name of the IANA time zone database, such as Europe/Berlin or UTC.');
+  }
 }
 
 function duration(text: string): number {

@@ -1,7 +1,9 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { loadConfig } from '@floorwatch/runtime';
 import { stringify } from 'yaml';
+import { z } from 'zod';
 
 import type { LocalOptions } from './options.ts';
 
@@ -40,8 +42,19 @@ const SIMULATED_ENGINE = {
   },
 };
 
-/** The agent's configuration. */
-export function agentConfig(options: LocalOptions, ports: LocalPorts, now: Date): object {
+/**
+ * The agent's configuration: a person's file, if there is one, with what only this floor knows laid over it.
+ *
+ * @throws StartError if the file can't be read, or is no YAML with fields.
+ */
+export async function agentConfig(options: LocalOptions, ports: LocalPorts, now: Date): Promise<object> {
+  const own = ownAgentConfig(options, ports, now);
+  const { agentConfigFile, input } = options;
+  if (agentConfigFile !== undefined) return loadConfig(agentConfigFile, z.looseObject({}), own);
+  return input.kind === 'simulated' ? { ...own, engine: SIMULATED_ENGINE } : own;
+}
+
+function ownAgentConfig(options: LocalOptions, ports: LocalPorts, now: Date): Record<string, unknown> {
   const gateway = gatewayName(options, now);
   return {
     site: 'local',
@@ -50,7 +63,6 @@ export function agentConfig(options: LocalOptions, ports: LocalPorts, now: Date)
     // Each gateway has a folder of its own.
     storage: { dataDir: join(options.dataDirectory, 'agent', gateway.replace(/[^\w-]/g, '-')) },
     http: { port: ports.agent },
-    ...(options.input.kind === 'simulated' && { engine: SIMULATED_ENGINE }),
     nats: { servers: [options.agentOnly?.natsUrl ?? `nats://127.0.0.1:${ports.nats}`] },
   };
 }
@@ -60,7 +72,7 @@ export function agentConfig(options: LocalOptions, ports: LocalPorts, now: Date)
  * a clock of its own, so that none of it is late.
  */
 function gatewayName({ input }: LocalOptions, now: Date): string {
-  if (input.kind !== 'recording' || input.times === 'now') return 'floor';
+  if (input.kind !== 'recording' || input.replay.times === 'now') return 'floor';
   return `recording ${now.toISOString().slice(0, 19).replace('T', ' ')}`;
 }
 

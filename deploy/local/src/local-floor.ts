@@ -1,7 +1,6 @@
-import { access, constants } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { EXIT, messageOf, StartError } from '@floorwatch/runtime';
+import { EXIT } from '@floorwatch/runtime';
 import {
   describeExit,
   findServer,
@@ -12,6 +11,7 @@ import {
   startNatsServer,
 } from '@floorwatch/servers';
 
+import { checkAgentConfig, checkRecordings, replayParameters } from './check-input.ts';
 import { ChildGroup, type EndedChild } from './child-group.ts';
 import { ChildLog } from './child-log.ts';
 import { agentConfig, type LocalPorts, processorConfig, writeConfig } from './config-files.ts';
@@ -30,21 +30,16 @@ import type { Terminal } from './terminal.ts';
  * @throws StartError if it can't start.
  */
 export async function runLocalFloor(options: LocalOptions, signal: AbortSignal, terminal: Terminal): Promise<number> {
-  await checkRecording(options);
+  const say = (message: string): void => terminal.say(message);
+  const input =
+    options.input.kind === 'recording'
+      ? { ...options.input, replay: await checkRecordings(options.input.replay, say, signal) }
+      : options.input;
   const data = await openDataDirectory(options.dataDirectory, options.fresh);
   try {
-    return await new LocalFloor(options, data, terminal).run(signal);
+    return await new LocalFloor({ ...options, input }, data, terminal).run(signal);
   } finally {
     await data.release();
-  }
-}
-
-async function checkRecording({ input }: LocalOptions): Promise<void> {
-  if (input.kind !== 'recording') return;
-  try {
-    await access(input.file, constants.R_OK);
-  } catch (error) {
-    throw new StartError('usage', `--replay: ${input.file} can't be read: ${messageOf(error)}`, { cause: error });
   }
 }
 
@@ -101,6 +96,7 @@ class LocalFloor {
     this.#chosen = await choosePorts(this.#options, (message) => this.#terminal.say(message));
     const { ports } = this.#chosen;
     this.#terminal.say(`${this.#data.hasData ? 'going on from the data in' : 'starting afresh in'} ${dataDirectory}`);
+    const agentFile = await this.#writeAgentConfig(ports);
     if (agentOnly === undefined) {
       await this.#startServer('nats-server', startNatsServer, ports.nats);
       if (store === 'influxdb') await this.#startServer('influxd', startInfluxd, ports.influx);
@@ -108,10 +104,16 @@ class LocalFloor {
       if (store === 'influxdb') await this.#setUpStore(config);
       await this.#startProgram('processor', ['run', '--config', config], `http://127.0.0.1:${ports.page}/healthz`);
     }
-    const config = await writeConfig(dataDirectory, 'agent', agentConfig(this.#options, ports, new Date()));
-    await this.#startProgram('agent', ['run', '--config', config], `http://127.0.0.1:${ports.agent}/healthz`);
+    await this.#startProgram('agent', ['run', '--config', agentFile], `http://127.0.0.1:${ports.agent}/healthz`);
     if (input.kind !== 'none') await this.#startProgram('simulator', this.#simulatorParameters(ports), undefined);
     this.#tellWhereThingsAre(ports);
+  }
+
+  async #writeAgentConfig(ports: LocalPorts): Promise<string> {
+    const { agentConfigFile, dataDirectory } = this.#options;
+    const file = await writeConfig(dataDirectory, 'agent', await agentConfig(this.#options, ports, new Date()));
+    if (agentConfigFile !== undefined) await checkAgentConfig(file, this.#abandon.signal);
+    return file;
   }
 
   async #startServer(name: ServerName, start: typeof startNatsServer, port: number): Promise<void> {
@@ -183,7 +185,7 @@ class LocalFloor {
       const machines = String(input.kind === 'simulated' ? input.machines : 1);
       return ['run', '--machines', machines, '--truth', join(this.#data.path, 'truth.ndjson'), ...url];
     }
-    return ['replay', input.file, '--speed', input.speed, '--times', input.times, ...url];
+    return [...replayParameters(input.replay), ...url];
   }
 
   #tellWhereThingsAre({ page, mqtt, agent }: LocalPorts): void {

@@ -221,21 +221,22 @@ describe('what can not start', () => {
     expect(await readdir(folder)).toEqual(['photos']);
   });
 
-  it(
-    'a recording that can not be read as one ends it with 2 and the words of the simulator',
-    async () => {
-      const folder = await resources.directory();
-      const file = join(folder, 'letters.csv');
-      await writeFile(file, 'a,b\nx,y\n');
-      const { options, ports } = await freePorts(false);
-      const data = join(folder, 'data');
-      const program = resources.program(main, ['--data', data, ...options, '--replay', file]);
-      expect(await program.exited).toMatchObject({ code: 2 });
-      expect(program.stdout).toMatch(/simulator ended with exit code 2[^]*letters\.csv/);
-      await expectNothingLeft({ program, data, ports, page: '' });
-    },
-    TEST_MS_MAX,
-  );
+  it('a recording that can not be read as one ends it with 2 before anything is started', async () => {
+    const file = join(await resources.directory(), 'letters.csv');
+    await writeFile(file, 'a,b\nx,y\n');
+    const program = await refused('--replay', file);
+    expect(program.stderr).toMatch(/^--replay: .*letters\.csv/);
+    expect(program.stdout).not.toContain('starting');
+  });
+
+  it("a mistake in a person's configuration ends it with 2 before any server is started", async () => {
+    const file = join(await resources.directory(), 'mine.yaml');
+    await writeFile(file, 'topics: [{topic: "plant/{device}"}]');
+    const { options } = await freePorts(false);
+    const program = await refused('--agent-config', file, ...options);
+    expect(program.stderr).toMatch(/--agent-config: [^]*topics\.0\.topic: must hold \{metric\} once/);
+    expect(program.stdout).not.toContain('nats-server');
+  });
 });
 
 it('npm start -- --help explains', async () => {

@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
 import { freePort } from '@floorwatch/servers';
 
@@ -40,13 +40,14 @@ describe('options', () => {
   it('files are looked for where the person is', () => {
     expect(read('--data', 'floor', '--replay', 'motor.csv', '--speed', 'max')).toMatchObject({
       dataDirectory: '/home/someone/floor',
-      input: { kind: 'recording', file: '/home/someone/motor.csv', speed: 'max', times: 'now' },
+      input: { kind: 'recording', replay: { files: ['/home/someone/motor.csv'], speed: 'max', times: 'now' } },
     });
   });
 
   it.each([
     [['--speed', '2'], '--speed: only together with --replay'],
-    [['--replay', 'a.csv', '--speed', '0'], '--speed: must be a number above 0 or max; it is 0'],
+    [['--replay', 'a.csv', '--speed', '0'], '--speed: must be a number above 0, max or auto; it is 0'],
+    [['--zone', 'Europe/Berlin'], '--zone: only together with --replay'],
     [['--replay', 'a.csv', '--machines', '3'], '--machines: not together with --replay'],
     [['--no-simulator', '--machines', '3'], '--machines: not together with --no-simulator'],
     [['--agent-only', '--influx'], '--influx: not together with --agent-only'],
@@ -54,6 +55,14 @@ describe('options', () => {
     [['--influx-port', '8086'], '--influx-port: only together with --influx'],
   ])('%j is refused', (parameters, message) => {
     expect(() => read(...parameters)).toThrow(message);
+  });
+
+  it('of a replay are handed on, and its speed is chosen from the files', () => {
+    const given = ['--date-order', 'dmy', '--zone', 'Europe/Berlin', '--columns', 'a,b'];
+    const { input } = read('--replay', 'a.csv', 'b.csv', '--device', 'oven', ...given);
+    expect(input).toMatchObject({
+      replay: { speed: 'auto', parameters: ['--device', 'oven', '--columns', 'a,b', ...given.slice(0, 4)] },
+    });
   });
 
   it('the agent alone simulates nothing', () => {
@@ -85,6 +94,21 @@ describe('ports', () => {
     await expect(choosePorts(read('--port', String(busy)), () => {})).rejects.toThrow(
       `--port: port ${busy} for the page is already in use; stop the program that uses it, or choose another one with --port`,
     );
+  });
+
+  it('are chosen for a user without an entry in /etc/passwd', async () => {
+    vi.resetModules();
+    vi.doMock('node:os', async (original) => ({
+      ...(await original<object>()),
+      userInfo: () => {
+        throw new Error('uv_os_get_passwd returned ENOENT');
+      },
+    }));
+    resources.defer(() => vi.doUnmock('node:os'));
+    const fresh = await import('../src/ports.ts');
+    const { ports, release } = await fresh.choosePorts(read('--agent-only'), () => {});
+    await release();
+    expect(ports.mqtt).toBeGreaterThan(0);
   });
 
   it('floors that start at the same moment take different ports, although nobody listens yet', async () => {
@@ -154,13 +178,24 @@ describe('configuration', () => {
   const ports = { page: 1, mqtt: 2, agent: 3, nats: 4, influx: 5 };
   const now = new Date('2026-03-01T06:00:00Z');
 
-  it('a recording with its own times is a gateway of its own, and a later start does not drop it', () => {
+  it('a recording with its own times is a gateway of its own, and a later start does not drop it', async () => {
     const options = read('--replay', 'a.csv', '--times', 'file');
-    expect(agentConfig(options, ports, now)).toMatchObject({ gateway: 'recording 2026-03-01 06:00:00' });
+    expect(await agentConfig(options, ports, now)).toMatchObject({ gateway: 'recording 2026-03-01 06:00:00' });
     expect(processorConfig(options, ports)).toMatchObject({ store: { retentionDays: 0 } });
-    expect(agentConfig(read(), ports, now)).toMatchObject({ gateway: 'floor' });
+    expect(await agentConfig(read(), ports, now)).toMatchObject({ gateway: 'floor' });
     expect(processorConfig(read(), ports)).toMatchObject({ store: { retentionDays: 0 } });
     expect(processorConfig(read('--influx'), ports)).toMatchObject({ store: { retentionDays: 0 } });
+  });
+
+  it("of the agent takes a person's topics and rules, and keeps what is this floor's own", async () => {
+    const file = join(await resources.directory(), 'mine.yaml');
+    const topics = [{ topic: 'plant/{device}/{metric}' }];
+    const engine = { limits: { rules: [{ metric: 'level', high: 90 }] } };
+    const nats = { servers: ['nats://elsewhere.example:4222'] };
+    await writeFile(file, JSON.stringify({ site: 'Leipzig', topics, engine, nats, http: { port: 80 } }));
+    const config = await agentConfig(read('--agent-config', file), ports, now);
+    expect(config).toMatchObject({ site: 'local', topics, engine, nats: { servers: ['nats://127.0.0.1:4'] } });
+    expect(config).toMatchObject({ http: { port: 3 }, broker: { port: 2 } });
   });
 
   it('each store has checkpoints of its own', () => {

@@ -3,6 +3,7 @@ import { StartError } from '@floorwatch/runtime';
 
 import { limits } from '../limits.ts';
 import { isMissing, parseNumber, usesDecimalComma } from './cells.ts';
+import type { TimeZone } from './time-zone.ts';
 import { type DateOrder, detectTimestampFormat, type TimestampFormat } from './timestamps.ts';
 
 /** What a person may say about a file; everything else is told from its beginning. */
@@ -12,6 +13,8 @@ export interface PlanOptions {
   /** Names or numbers of the columns to publish. */
   readonly columns?: readonly string[];
   readonly dateOrder?: DateOrder;
+  /** Of times that name none; by default UTC. */
+  readonly timeZone?: TimeZone;
 }
 
 /** How the rows of a file become readings. */

@@ -43,7 +43,7 @@ export class Recording {
   readonly bytes: number;
   readonly plan: ColumnPlan;
   readonly delimiter: string;
-  readonly counts: RecordingCounts = { cells: 0, readings: 0, missing: 0, notANumber: 0, badTimestamp: 0, longRows: 0 };
+  counts = noCounts();
   readonly #options: RecordingOptions;
   readonly #gzip: boolean;
   #parser: Parser | undefined;
@@ -95,6 +95,12 @@ export class Recording {
   /** Bytes of text taken so far, of {@link bytes}, to show progress. */
   get bytesTaken(): number {
     return Math.min(this.bytes, this.#parser?.info.bytes_records ?? 0);
+  }
+
+  /** Forgets what was counted, so that it can be read once more. */
+  restart(): void {
+    this.counts = noCounts();
+    this.#parser = undefined;
   }
 
   /**
@@ -165,12 +171,21 @@ export class Recording {
 
   #timeOf(row: readonly string[], index: number): EpochMs | undefined {
     const { time } = this.plan;
+    const { timeZone, withoutTimes } = this.#options;
     if (time !== undefined)
-      return time.format.parse(time.columns.map((column) => (row[column] ?? '').trim()).join(' '));
-    const { withoutTimes } = this.#options;
+      return time.format.parse(time.columns.map((column) => (row[column] ?? '').trim()).join(' '), timeZone);
     return withoutTimes && epochMs(withoutTimes.start + index * withoutTimes.interval);
   }
 }
+
+const noCounts = (): RecordingCounts => ({
+  cells: 0,
+  readings: 0,
+  missing: 0,
+  notANumber: 0,
+  badTimestamp: 0,
+  longRows: 0,
+});
 
 const parserOptions = (delimiter: string): Options => ({
   delimiter,

@@ -1,13 +1,15 @@
 import { type EpochMs, epochMs } from '@floorwatch/contracts';
 
+import type { TimeZone } from './time-zone.ts';
+
 /** One way to write instants. A recording uses one throughout. */
 export interface TimestampFormat {
-  /** For people, such as `YYYY-MM-DD HH:MM:SS, UTC unless a zone is written`. */
+  /** For people, such as `year first`. */
   readonly name: string;
   /** Whether it is words and digits that hardly mean anything else; a bare number may also be a value. */
   readonly textual: boolean;
-  /** The instant that `text` says, or undefined. */
-  parse(text: string): EpochMs | undefined;
+  /** The instant that `text` says, or undefined. Texts without a zone are of `zone`, by default UTC. */
+  parse(text: string, zone?: TimeZone): EpochMs | undefined;
 }
 
 /** How days and months stand where only their order tells them apart. */
@@ -25,44 +27,47 @@ const MONTHS = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', '
 const EPOCH_MIN = 1e8;
 
 const isoFormat: TimestampFormat = {
-  name: 'year first, UTC unless a zone is written',
+  name: 'year first',
   textual: true,
-  parse(text) {
+  parse(text, zone) {
     const match = YEAR_FIRST.exec(text);
-    if (match !== null) return instant(match[1], match[3], match[4], match.slice(5));
+    if (match !== null) return instant(match[1], match[3], match[4], match.slice(5), zone);
     const compact = COMPACT.exec(text);
     return compact === null
       ? undefined
-      : instant(compact[1], compact[2], compact[3], [compact[4], compact[5], compact[6], undefined, undefined, 'Z']);
+      : instant(compact[1], compact[2], compact[3], [...compact.slice(4, 7), undefined, undefined, compact[7]], zone);
   },
 };
 
 const dayFirstFormat: TimestampFormat = {
-  name: 'day before month, UTC unless a zone is written',
+  name: 'day before month',
   textual: true,
-  parse(text) {
+  parse(text, zone) {
     const match = YEAR_LAST.exec(text);
-    return match === null ? undefined : instant(match[4], match[3], match[1], match.slice(5));
+    return match === null ? undefined : instant(match[4], match[3], match[1], match.slice(5), zone);
   },
 };
 
 const monthFirstFormat: TimestampFormat = {
-  name: 'month before day, UTC unless a zone is written',
+  name: 'month before day',
   textual: true,
-  parse(text) {
+  parse(text, zone) {
     const match = YEAR_LAST.exec(text);
-    return match === null ? undefined : instant(match[4], match[1], match[3], match.slice(5));
+    return match === null ? undefined : instant(match[4], match[1], match[3], match.slice(5), zone);
   },
 };
 
 const namedMonthFormat: TimestampFormat = {
-  name: 'month by name, UTC unless a zone is written',
+  name: 'month by name',
   textual: true,
-  parse(text) {
+  parse(text, zone) {
     const monthFirst = MONTH_DAY_NAMED.exec(text);
-    if (monthFirst !== null) return instant(monthFirst[3], monthOf(monthFirst[1]), monthFirst[2], monthFirst.slice(4));
+    if (monthFirst !== null)
+      return instant(monthFirst[3], monthOf(monthFirst[1]), monthFirst[2], monthFirst.slice(4), zone);
     const dayFirst = DAY_MONTH_NAMED.exec(text);
-    return dayFirst === null ? undefined : instant(dayFirst[3], monthOf(dayFirst[2]), dayFirst[1], dayFirst.slice(4));
+    return dayFirst === null
+      ? undefined
+      : instant(dayFirst[3], monthOf(dayFirst[2]), dayFirst[1], dayFirst.slice(4), zone);
   },
 };
 
@@ -116,8 +121,9 @@ function instant(
   monthText: string | number | undefined,
   dayText: string | undefined,
   time: readonly (string | undefined)[],
+  zone: TimeZone | undefined,
 ): EpochMs | undefined {
-  const [hourText = '0', minuteText = '0', secondText = '0', fraction = '', half, zone = 'Z'] = time;
+  const [hourText = '0', minuteText = '0', secondText = '0', fraction = '', half, written] = time;
   const [year, month, day, minute, second] = [yearText, monthText, dayText, minuteText, secondText].map(Number);
   const hour = hourOf(Number(hourText), half?.toLowerCase());
   if (year === undefined || month === undefined || day === undefined) return undefined;
@@ -128,9 +134,10 @@ function instant(
   // The calendar rolls 30 February over to March; such a day does not exist.
   if (midnight.getUTCMonth() !== month - 1 || midnight.getUTCDate() !== day) return undefined;
   const ms = fraction === '' ? 0 : Math.floor(Number(`0.${fraction}`) * 1_000 + 1e-6);
-  const offset = offsetMinutes(zone.toUpperCase());
-  if (offset === undefined) return undefined;
-  return epochMs(midnight.getTime() + ((hour * 60 + minute - offset) * 60 + second) * 1_000 + ms);
+  const local = midnight.getTime() + ((hour * 60 + minute) * 60 + second) * 1_000 + ms;
+  if (written === undefined) return epochMs(zone?.instantOf(local) ?? local);
+  const offset = offsetMinutes(written.toUpperCase());
+  return offset === undefined ? undefined : epochMs(local - offset * 60_000);
 }
 
 function hourOf(hour: number, half: string | undefined): number | undefined {

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
+import { TimeZone } from '../../src/replay/time-zone.ts';
 import { detectTimestampFormat } from '../../src/replay/timestamps.ts';
 
 const iso = (text: string): number => Date.parse(text);
@@ -89,6 +90,42 @@ describe('a time in a recording', () => {
           expect(parse(text.slice(0, 19).replaceAll('-', '/').replace('T', ' '))).toBe(Math.floor(ms / 1_000) * 1_000);
         },
       ),
+    );
+  });
+});
+
+describe('a time without a zone', () => {
+  const berlin = new TimeZone('Europe/Berlin');
+  test.each([
+    ['2026-01-15 12:00:00', '2026-01-15T11:00:00Z'],
+    ['15.07.2026 12:00', '2026-07-15T10:00:00Z'],
+    ['20260715T120000', '2026-07-15T10:00:00Z'],
+    ['2026-03-29 01:59:59', '2026-03-29T00:59:59Z'],
+    // Spring skips this half hour: it counts from the hour before.
+    ['2026-03-29 02:30:00', '2026-03-29T01:30:00Z'],
+    ['2026-03-29 03:00:00', '2026-03-29T01:00:00Z'],
+    // Autumn has it twice: the first one counts.
+    ['2026-10-25 02:30:00', '2026-10-25T00:30:00Z'],
+    ['2026-10-25 03:00:00', '2026-10-25T02:00:00Z'],
+    ['2026-07-15T12:00:00+05:00', '2026-07-15T07:00:00Z'],
+    ['1386018900', '2013-12-02T21:15:00Z'],
+  ])('is of the zone that a person named: %s is %s', (text, expected) => {
+    const format = detectTimestampFormat([text], undefined);
+    if (format === undefined || format === 'ambiguous') throw new Error('no format');
+    expect(format.parse(text, berlin)).toBe(iso(expected));
+  });
+
+  test.each(['America/Los_Angeles', 'Australia/Lord_Howe', 'Asia/Kathmandu', 'UTC'])('of %s comes back', (name) => {
+    const zone = new TimeZone(name);
+    const wall = new Intl.DateTimeFormat('sv-SE', { timeZone: name, dateStyle: 'short', timeStyle: 'medium' });
+    const format = detectTimestampFormat(['2026-01-01 00:00:00'], undefined);
+    if (format === undefined || format === 'ambiguous') throw new Error('no format');
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 4_000_000_000 }), (seconds) => {
+        const text = wall.format(seconds * 1_000);
+        expect(wall.format(format.parse(text, zone) ?? 0)).toBe(text);
+      }),
+      { numRuns: 300 },
     );
   });
 });
