@@ -32,8 +32,17 @@ export const limits = {
   pendingBytesMax: 16 * MIB,
   /** Readings handed on together, but for a message that holds more: about 5 ms of work on a Raspberry Pi, so that ticks and HTTP are not kept waiting. */
   deliveryReadingsMax: 1_000,
-  /** Devices connected to the embedded broker at a time. Each costs about 30 KiB. */
+  /** Connections to the embedded broker at a time. Each costs about 30 KiB. */
   connectionsMax: 2_000,
+  /** Of these, those from one address that is not this machine's own: half, which leaves room for the others. */
+  connectionsPerAddressMax: 1_000,
+  /** Silence of a client from which its place can go to another when all are taken; of one that has not logged in, which has nothing to wait for. */
+  idleMsMin: seconds(60),
+  idleUnknownMsMin: seconds(5),
+  /** How often it is looked which connections have received something. */
+  idleLookMs: seconds(5),
+  /** Silence of a connection from which TCP asks whether the other side is still there; it is closed 10 s later if not. */
+  tcpKeepAliveMs: seconds(60),
   /** Bytes of the longest password of a user of the embedded broker. */
   passwordBytesMax: KIB,
   /** Logins of one user at one address that wait for the check of their password, about 50 ms each: more is guessing. */

@@ -13,6 +13,8 @@ export interface BrokerState {
   readonly since: EpochMs;
   /** Devices connected to the embedded broker. */
   readonly connections?: number;
+  /** Connections that it takes at a time. */
+  readonly connectionsMax?: number;
   /** What went wrong last, in words. */
   readonly lastError?: string;
   /** Messages received and not yet in the pipeline. */

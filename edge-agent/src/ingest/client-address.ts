@@ -1,5 +1,7 @@
 import type { Socket } from 'node:net';
 
+import { isLoopback } from '@floorwatch/runtime';
+
 /** Groups of an IPv6 address that name a network; its machines choose the other four as they like, and change them. */
 const NETWORK_GROUPS = 4;
 const GROUPS = 8;
@@ -12,7 +14,7 @@ export function addressOf(socket: Pick<Socket, 'remoteAddress'>): string {
   const address = (socket.remoteAddress ?? 'unknown').replace(/%.*$/, '');
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
   if (mapped?.[1] !== undefined) return mapped[1];
-  return address.includes(':') ? networkOf(address) : address;
+  return address.includes(':') && !isLoopback(address) ? networkOf(address) : address;
 }
 
 /** `2001:db8::1` → `2001:db8:0:0::/64`. */

@@ -43,6 +43,24 @@ export const DOOR_REASONS = {
     what: 'more logins wait for the check of their passwords than is sound, and clients were told to try again',
     remedy: 'find the client that tries so often; after a start with many devices it passes by itself',
   },
+  'no-place': {
+    severity: 'critical',
+    timesMin: 1,
+    what: 'devices are refused, because all places for connections are taken and nobody is idle',
+    remedy: 'find the clients that hold so many connections; a floor with more devices needs an external broker',
+  },
+  'address-full': {
+    severity: 'critical',
+    timesMin: 1,
+    what: 'devices are refused, because their address has as many connections as one may have',
+    remedy: 'find the client there that opens connections and does not close them',
+  },
+  'idle-closed': {
+    severity: 'warning',
+    timesMin: 1,
+    what: 'all places for connections are taken, and who was idle for longest has to go',
+    remedy: 'find the clients that leave connections open, and give them a keepalive',
+  },
   'taken-over': {
     severity: 'warning',
     timesMin: 3,

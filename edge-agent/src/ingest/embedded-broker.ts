@@ -19,6 +19,7 @@ import { MessageQueue, type Settle } from './message-queue.ts';
 import { Logins } from './logins.ts';
 import { limitPackets } from './packet-limiter.ts';
 import { paceReading } from './paced-reading.ts';
+import { Places } from './places.ts';
 import { QuietAedes } from './quiet-aedes.ts';
 import type { RawMessage } from './raw-message.ts';
 import { noteStranger, speaksVersion } from './refused-connect.ts';
@@ -65,6 +66,7 @@ export class EmbeddedBroker implements Source<RawMessage> {
   readonly #config: EmbeddedBrokerConfig;
   readonly #logger: Logger;
   readonly #door = new DoorLog();
+  readonly #places = new Places(this.#door);
   readonly #queue = new MessageQueue(() => this.#resume());
   /** Sockets that have more to read than there is room for. */
   readonly #held = new Set<Socket>();
@@ -130,12 +132,19 @@ export class EmbeddedBroker implements Source<RawMessage> {
       noteStranger(client, error, this.#door);
       this.#note(client, error);
     });
-    const server = createServer({ noDelay: true }, (socket) => this.#admit(socket, aedes));
-    server.maxConnections = limits.connectionsMax;
-    server.on('drop', () => this.#fail(`refused a device: ${limits.connectionsMax} are connected already`));
+    aedes.on('clientReady', ({ conn, id }) => this.#places.loggedIn(conn as Socket, `client ${quoted(id)}`));
+    const keepAlive = { keepAlive: true, keepAliveInitialDelay: limits.tcpKeepAliveMs };
+    const server = createServer({ noDelay: true, ...keepAlive }, (socket) => {
+      if (this.#places.enter(socket, addressOf(socket))) this.#admit(socket, aedes);
+      else socket.destroy();
+    });
+    const looking = setInterval(() => this.#places.look(), limits.idleLookMs);
+    looking.unref();
+    server.once('close', () => clearInterval(looking));
     try {
       ({ port: this.#port } = await listen(server, this.#config, 'broker.port'));
     } catch (error) {
+      clearInterval(looking);
       aedes.close();
       throw error;
     }
@@ -177,6 +186,7 @@ export class EmbeddedBroker implements Source<RawMessage> {
       ready: this.#server !== undefined,
       since: this.#since,
       connections: this.#aedes?.connectedClients ?? 0,
+      connectionsMax: limits.connectionsMax,
       ...(this.#lastError === undefined ? {} : { lastError: this.#lastError }),
       pending: this.#queue.length,
       held: this.#queue.full,
@@ -208,6 +218,7 @@ export class EmbeddedBroker implements Source<RawMessage> {
     });
     socket.once('close', () => {
       inFlight.close();
+      this.#places.leave(socket);
       this.#sockets.delete(socket);
       this.#held.delete(socket);
     });

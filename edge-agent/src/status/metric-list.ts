@@ -27,6 +27,7 @@ export const PLAIN: readonly (readonly [name: string, help: string, value: Value
   ['epoch_ordinal', 'Which start of this gateway’s agent it is', (v) => Number(v.epoch.split('-')[0])],
   ['broker_ready', '1: the MQTT broker is listening, or connected to', (v) => Number(v.broker.ready)],
   ['broker_connections', 'Devices connected to the embedded broker', (v) => v.broker.connections ?? 0],
+  ['broker_connections_max', 'Connections that the embedded broker takes', (v) => v.broker.connectionsMax],
   ['broker_pending', 'Messages received and not yet in the pipeline', (v) => v.broker.pending],
   ['broker_held', '1: reading from the network waits for room', (v) => Number(v.broker.held)],
   ['nats_connected', '1: connected to NATS', (v) => Number(v.nats.connected)],

@@ -24,10 +24,10 @@ export class RawDevice {
   static async connect(
     resources: Resources,
     port: number,
-    { clean = false, clientId = 'raw' }: { readonly clean?: boolean; readonly clientId?: string } = {},
+    { clean = false, clientId = 'raw', localAddress = '127.0.0.1' }: RawDeviceOptions = {},
     behind: readonly Packet[] = [],
   ): Promise<RawDevice> {
-    const socket = connect(port, '127.0.0.1');
+    const socket = connect({ port, host: '127.0.0.1', localAddress });
     resources.defer(() => socket.destroy());
     const device = new RawDevice(socket);
     await once(socket, 'connect');
@@ -68,6 +68,13 @@ export class RawDevice {
     this.#socket.destroy();
     await closed;
   }
+}
+
+interface RawDeviceOptions {
+  readonly clean?: boolean;
+  readonly clientId?: string;
+  /** Where it connects from, one of 127.0.0.0/8. */
+  readonly localAddress?: string;
 }
 
 interface PublishOptions {
