@@ -13,6 +13,9 @@ import { readSecret } from './secret.ts';
 /** A request that has not sent its headers after this long is cut off. */
 const HEADERS_MS_MAX = 10_000;
 
+/** A client that takes nothing of its answer, or sends nothing, is cut after this long; no answer takes longer to begin. */
+const IDLE_MS_MAX = 120_000;
+
 /** Where a program's own HTTP endpoint listens. Ports are 0 (any free one) to 65535. */
 export const httpConfigSchema = (portDefault: number) =>
   z
@@ -71,18 +74,21 @@ export interface HttpServer {
  * Listens with `app`.
  *
  * @param field what the port is called in the configuration, for messages: `http.port`.
+ * @param idleMs how long a connection may stand still in the middle of a request or an answer.
  * @throws StartError if the port is taken or the address is not this machine's.
  */
 export async function serveHttp(
   app: Hono,
   config: Pick<HttpConfig, 'host' | 'port'>,
   field = 'http.port',
+  idleMs = IDLE_MS_MAX,
 ): Promise<HttpServer> {
   const listener = getRequestListener(app.fetch);
   const server = createServer(
     { headersTimeout: HEADERS_MS_MAX },
     (request, response) => void listener(request, response),
   );
+  server.timeout = idleMs;
   const { port } = await listen(server, config, field);
   return {
     port,

@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
@@ -31,6 +33,23 @@ describe('HTTP endpoint', () => {
     await server.close();
     await server.close();
     await expect(fetch(url)).rejects.toThrow('fetch failed');
+  });
+
+  it('does not keep what a client does not take', async () => {
+    const large = new Hono();
+    large.get('/', (c) => c.body(new Uint8Array(32 * 1024 * 1024)));
+    const server = await serveHttp(large, { host: '127.0.0.1', port: 0 }, 'http.port', 200);
+    open.push(server);
+    const socket = connect(server.port, '127.0.0.1');
+    socket.write('GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n');
+    await once(socket, 'readable');
+    let bytes = 0;
+    // It takes what is on the way only when the server has given up.
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    socket.on('data', (chunk: Buffer) => (bytes += chunk.length));
+    socket.on('error', () => undefined);
+    await once(socket, 'close');
+    expect(bytes).toBeLessThan(32 * 1024 * 1024);
   });
 
   it('says which field names a port that is in use, and what to do', async () => {

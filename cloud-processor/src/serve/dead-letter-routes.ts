@@ -1,3 +1,4 @@
+import { programsOnly } from '@floorwatch/runtime';
 import { limits } from '@floorwatch/contracts';
 import { Hono } from 'hono';
 
@@ -5,7 +6,6 @@ import type { DeadLetters } from '../dead-letters/dead-letters.ts';
 import type { RetryOutcome } from '../dead-letters/retry.ts';
 import { readQuery } from './api-routes.ts';
 import { serveLimits } from './limits.ts';
-import { programsOnly } from './security.ts';
 
 /** The dead letters as the API shows and settles them. */
 export interface DeadLetterDesk {

@@ -4,8 +4,9 @@ import { type Context, Hono } from 'hono';
 
 import type { ParquetQuery, Store } from '../write/store.ts';
 import { given, readQuery, readSize } from './api-routes.ts';
+import { connectionOf } from './connection.ts';
 import { encodeAnomaly, encodeWindow, exportLines, type ReadPage } from './export-lines.ts';
-import { type ExportSource, exportStream } from './export-stream.ts';
+import { type ExportInHand, type ExportSource, exportStream } from './export-stream.ts';
 import { BusyError } from './failures.ts';
 import { serveLimits } from './limits.ts';
 import { EXPORT_FORMATS } from './operations.ts';
@@ -24,7 +25,9 @@ export interface ExportOptions {
 
 /** The limits that a test sets otherwise; see {@link serveLimits}. */
 export type ExportLimits = {
-  readonly [K in 'exportsMax' | 'exportPageRows' | 'exportIdleMs' | 'exportParquetRowsMax' | 'exportParquetMs']: number;
+  readonly [
+    K in 'exportsMax' | 'exportPageRows' | 'exportIdleMs' | 'exportYieldMs' | 'exportParquetRowsMax' | 'exportParquetMs'
+  ]: number;
 };
 
 type WindowsWanted = Extract<ParquetQuery, { table: 'window' }>;
@@ -36,19 +39,31 @@ export function exportRoutes({ store, windowSizes, exportDir, logger, exportLimi
   const allowed = exportLimits ?? serveLimits;
   const files = new ParquetFiles(store, exportDir, allowed);
   let running = 0;
+  /** Those whose clients are taking them. */
+  const inHand = new Set<ExportInHand>();
+
+  /** Ends the export whose client has taken nothing for longest, if it is long enough that another one deserves its place. */
+  function cutStalled(): boolean {
+    const stalled = [...inHand].filter((one) => one.stalledMs() >= allowed.exportYieldMs);
+    const longest = stalled.sort((a, b) => b.stalledMs() - a.stalledMs())[0];
+    longest?.cut();
+    return longest !== undefined;
+  }
 
   /** Answers with what `start` makes, and counts it as running until it is closed. */
   async function answer(
     context: Context,
     start: () => Promise<{ readonly source: ExportSource; readonly headers: Readonly<Record<string, string>> }>,
   ): Promise<Response> {
-    if (running >= allowed.exportsMax) {
+    if (running >= allowed.exportsMax && !cutStalled()) {
       throw new BusyError(`${allowed.exportsMax} exports are running already; wait for one to end`);
     }
     running += 1;
     let source: ExportSource | undefined;
+    let hand: ExportInHand | undefined;
     const closed = (): void => {
       running -= 1;
+      if (hand !== undefined) inHand.delete(hand);
       source?.closed();
     };
     try {
@@ -59,9 +74,9 @@ export function exportRoutes({ store, windowSizes, exportDir, logger, exportLimi
         closed();
         return context.body(null, 200, started.headers);
       }
-      const { outgoing } = (context.env ?? {}) as { readonly outgoing?: { destroy(): void } };
-      const stream = exportStream({ next, closed }, () => outgoing?.destroy(), allowed.exportIdleMs);
-      return context.body(stream, 200, started.headers);
+      hand = exportStream({ next, closed }, connectionOf(context).hangUp, allowed.exportIdleMs);
+      inHand.add(hand);
+      return context.body(hand.stream, 200, started.headers);
     } catch (error) {
       closed();
       throw error;

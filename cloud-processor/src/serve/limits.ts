@@ -26,8 +26,10 @@ export const serveLimits = {
   /** Pause before a store that could not tell is asked again. */
   restoreRetryMs: seconds(10),
 
-  /** Clients of the live feed. A page has one; a floor has tens of pages. */
+  /** Clients of the live feed. A page has one; a floor has tens of pages. Beyond it one of the address with the most is cut for a new one. */
   liveClientsMax: 64,
+  /** Those of one address, which may be a proxy before all pages. */
+  liveClientsPerAddressMax: 48,
   /** Bytes that wait for one client beyond what its socket takes. A client that falls further behind is cut. */
   liveQueueBytesMax: 2 * 1024 * 1024,
   /**
@@ -68,6 +70,8 @@ export const serveLimits = {
   exportPageRows: 1_000,
   /** How long the client of an export may take nothing before it is cut. */
   exportIdleMs: seconds(60),
+  /** How long it may take nothing while another client waits for its place. */
+  exportYieldMs: seconds(5),
   /** Rows of one Parquet file, at up to 250 bytes each: half a gigabyte of disk. */
   exportParquetRowsMax: 2_000_000,
   /** How long the store may work on a Parquet file. While it reads, DuckDB can't tidy up its log of changes. */

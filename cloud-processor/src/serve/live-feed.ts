@@ -9,8 +9,8 @@ export interface LiveFeedCounts {
   readonly clients: number;
   /** Cut because they read too slowly. */
   readonly cut: number;
-  /** Turned away because there were too many. */
-  readonly refused: number;
+  /** Cut to make room for a newer one. */
+  readonly displaced: number;
   /** Episodes left out of the feed in a storm. */
   readonly anomaliesLeftOut: number;
   /** Clients that came back and got what they had missed. */
@@ -24,10 +24,23 @@ export interface LiveFeedCounts {
 interface Client {
   readonly controller: ReadableStreamDefaultController<Uint8Array>;
   readonly sensors: readonly string[];
+  readonly address: string;
   readonly hangUp: () => void;
   /** By sensor and start: a late rollup changes a point that waits already. */
   readonly rollups: Map<string, LiveEvents['rollups'][number]>;
   sentAt: number;
+}
+
+/** Who wants to listen. */
+export interface NewClient {
+  /** Ids of sensors whose rollups it wants. */
+  readonly sensors: readonly string[];
+  /** Of the newest event that it has seen; undefined: it begins from now on. */
+  readonly lastEventId: string | undefined;
+  /** Where it comes from. */
+  readonly address: string;
+  /** Cuts its connection; what waits for it is thrown away. */
+  readonly hangUp: () => void;
 }
 
 /** The limits that a test sets otherwise; see {@link serveLimits}. */
@@ -35,6 +48,7 @@ export type LiveLimits = {
   readonly [
     K in
       | 'liveClientsMax'
+      | 'liveClientsPerAddressMax'
       | 'liveQueueBytesMax'
       | 'liveMemoryBytesMax'
       | 'liveResetEveryMs'
@@ -77,7 +91,7 @@ export class LiveFeed implements FloorListener {
   #timer: NodeJS.Timeout | undefined;
   #gathering = false;
   #cut = 0;
-  #refused = 0;
+  #displaced = 0;
   #anomaliesLeftOut = 0;
   #resumed = 0;
   #resets = 0;
@@ -93,7 +107,7 @@ export class LiveFeed implements FloorListener {
     return {
       clients: this.#clients.size,
       cut: this.#cut,
-      refused: this.#refused,
+      displaced: this.#displaced,
       anomaliesLeftOut: this.#anomaliesLeftOut,
       resumed: this.#resumed,
       resets: this.#resets,
@@ -101,27 +115,14 @@ export class LiveFeed implements FloorListener {
     };
   }
 
-  /**
-   * A stream of events for one more client, or undefined if there are too many.
-   *
-   * @param sensors ids whose rollups it wants.
-   * @param lastEventId of the newest event that the client has seen; undefined: it begins anew.
-   * @param hangUp cuts the client's connection; what waits for it is thrown away.
-   */
-  open(
-    sensors: readonly string[],
-    lastEventId: string | undefined,
-    hangUp: () => void,
-  ): ReadableStream<Uint8Array> | undefined {
-    if (this.#clients.size >= this.#limits.liveClientsMax) {
-      this.#refused += 1;
-      return undefined;
-    }
+  /** A stream of events for one more client. Where there are too many, another one is cut for it. */
+  open({ sensors, lastEventId, address, hangUp }: NewClient): ReadableStream<Uint8Array> {
+    this.#makeRoom(address);
     let client: Client | undefined;
     return new ReadableStream<Uint8Array>(
       {
         start: (controller) => {
-          client = { controller, sensors, hangUp, rollups: new Map(), sentAt: Date.now() };
+          client = { controller, sensors, address, hangUp, rollups: new Map(), sentAt: Date.now() };
           this.#add(client);
           this.#greet(controller, lastEventId);
         },
@@ -220,12 +221,41 @@ export class LiveFeed implements FloorListener {
     if (!this.#clients.has(client)) return;
     if (bytes.byteLength > (client.controller.desiredSize ?? 0)) {
       this.#cut += 1;
-      this.#remove(client);
-      client.hangUp();
+      this.#cutOff(client);
       return;
     }
     client.controller.enqueue(bytes);
     client.sentAt = Date.now();
+  }
+
+  /** So that silent clients shut nobody out, an address gives way within its share, and the one with the most clients for all others. */
+  #makeRoom(address: string): void {
+    const byAddress = new Map<string, Client[]>();
+    for (const client of this.#clients) {
+      const clients = byAddress.get(client.address);
+      if (clients === undefined) byAddress.set(client.address, [client]);
+      else clients.push(client);
+    }
+    const own = byAddress.get(address) ?? [];
+    const { liveClientsMax, liveClientsPerAddressMax } = this.#limits;
+    if (own.length >= liveClientsPerAddressMax) this.#displaceOneOf(own);
+    else if (this.#clients.size >= liveClientsMax) {
+      this.#displaceOneOf(
+        [...byAddress.values()].reduce((most, clients) => (clients.length > most.length ? clients : most)),
+      );
+    }
+  }
+
+  /** The one with the most bytes that it has not taken goes; of equals the one that is there for longest, as a page left open somewhere is. */
+  #displaceOneOf(clients: readonly Client[]): void {
+    const waiting = ({ controller }: Client): number => controller.desiredSize ?? 0;
+    this.#displaced += 1;
+    this.#cutOff(clients.reduce((idlest, client) => (waiting(client) < waiting(idlest) ? client : idlest)));
+  }
+
+  #cutOff(client: Client): void {
+    this.#remove(client);
+    client.hangUp();
   }
 
   #add(client: Client): void {

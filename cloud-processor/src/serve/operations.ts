@@ -188,7 +188,6 @@ export const OPERATIONS = {
     answers: {
       200: { what: 'events without an end', content: { 'text/event-stream': 'text' } },
       ...wrong,
-      503: json('too many listen', 'Failure'),
     },
   },
   deadLetters: list(

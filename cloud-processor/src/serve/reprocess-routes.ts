@@ -1,9 +1,9 @@
+import { programsOnly } from '@floorwatch/runtime';
 import { Hono } from 'hono';
 
 import type { Reprocessor } from '../reprocess/reprocessor.ts';
 import { readQuery } from './api-routes.ts';
 import { QueryError, required } from './query-reader.ts';
-import { programsOnly } from './security.ts';
 
 const INSTANT_REMEDY = 'give it as epoch milliseconds or ISO 8601 with a zone, such as 2026-03-01T08:00:00Z';
 

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 
 import { type DurationMs, durationMs, WINDOW_SIZES_DEFAULT } from '@floorwatch/contracts';
-import { bearerAuth, type Logger, messageOf } from '@floorwatch/runtime';
+import { bearerAuth, type Logger, loopbackNamesOnly, messageOf } from '@floorwatch/runtime';
 import { type Context, Hono } from 'hono';
 import { compress } from 'hono/compress';
 import type { Registry } from 'prom-client';
@@ -9,6 +9,7 @@ import type { Registry } from 'prom-client';
 import type { OpenWindows } from '../floor-observer.ts';
 import { type Store, StoreError } from '../write/store.ts';
 import { apiRoutes, type HealthReport, readQuery } from './api-routes.ts';
+import { connectionOf } from './connection.ts';
 import { ConsoleFiles } from './console-files.ts';
 import { type ExportLimits, exportRoutes } from './export-routes.ts';
 import { BusyError, storeTrouble, TooLongError, UnsupportedError } from './failures.ts';
@@ -19,7 +20,7 @@ import { LiveFeed, type LiveLimits } from './live-feed.ts';
 import { describeApi } from './openapi.ts';
 import { QueryError } from './query-reader.ts';
 import { reprocessRoutes } from './reprocess-routes.ts';
-import { loopbackNamesOnly, noStore, securityHeaders } from './security.ts';
+import { noStore, securityHeaders } from './security.ts';
 import { registerMetrics } from './serve-metrics.ts';
 import { verifyRoutes } from './verify-routes.ts';
 
@@ -113,14 +114,10 @@ const SIZES_DEFAULT = WINDOW_SIZES_DEFAULT.map((size) => durationMs(size));
 
 function openFeed(context: Context, feed: LiveFeed): Response {
   const sensors = readQuery(context, 'live').sensorIds('sensor', serveLimits.liveSensorsMax);
-  const { outgoing } = (context.env ?? {}) as { readonly outgoing?: { destroy(): void } };
   // Nobody would read the events.
   if (context.req.method === 'HEAD') return context.body(null, 200, { 'Content-Type': 'text/event-stream' });
-  const stream = feed.open(sensors, context.req.header('last-event-id'), () => outgoing?.destroy());
-  if (stream === undefined) {
-    const error = `${serveLimits.liveClientsMax} pages are listening already; close one, or try again later`;
-    return context.json({ error }, 503, { 'Retry-After': '10' });
-  }
+  const { address, hangUp } = connectionOf(context);
+  const stream = feed.open({ sensors, lastEventId: context.req.header('last-event-id'), address, hangUp });
   return context.body(stream, 200, { 'Content-Type': 'text/event-stream', 'X-Accel-Buffering': 'no' });
 }
 

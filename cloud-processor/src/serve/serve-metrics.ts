@@ -34,7 +34,7 @@ export function registerMetrics(registry: Registry, view: FloorView, feed: LiveF
   counter('floor_left_out_total', 'Records that the floor view had no room for', () => view.counts().leftOut);
   gauge('live_clients', 'Pages that listen to the live feed', () => feed.counts().clients);
   counter('live_clients_cut_total', 'Pages cut because they read too slowly', () => feed.counts().cut);
-  counter('live_clients_refused_total', 'Pages turned away because too many listen', () => feed.counts().refused);
+  counter('live_clients_displaced_total', 'Pages cut to make room for newer ones', () => feed.counts().displaced);
   counter(
     'live_anomalies_left_out_total',
     'Changes of episodes left out of the live feed in a storm',

@@ -1,10 +1,10 @@
+import { programsOnly } from '@floorwatch/runtime';
 import { Hono } from 'hono';
 
 import type { VerifyRequest } from '../verify/report.ts';
 import type { Verifier } from '../verify/verifier.ts';
 import { readQuery } from './api-routes.ts';
 import { QueryError } from './query-reader.ts';
-import { programsOnly } from './security.ts';
 
 /** `/verify`: start, look, stop. */
 export function verifyRoutes(verifier: Pick<Verifier, 'start' | 'status' | 'stop'>): Hono {

@@ -274,6 +274,18 @@ describe('a client', () => {
     expect(slow.response.complete).toBe(false);
   });
 
+  test('that takes nothing gives way when another one asks, long before it is cut', async () => {
+    const list = endless();
+    const { address, response } = await begin({ store: list.store, ...limits({ exportsMax: 1, exportYieldMs: 50 }) });
+    const cut = new Promise((resolve) => response.once('close', resolve));
+    await vi.waitFor(async () => expect((await fetch(address, { method: 'HEAD' })).status).toBe(200), {
+      timeout: 10_000,
+    });
+    response.resume();
+    await cut;
+    expect(response.complete).toBe(false);
+  });
+
   test('that leaves while its file is made ends the making', async () => {
     let waiting: AbortSignal | undefined;
     const exportParquet: Store['exportParquet'] = async (_query, _file, _limits, signal) => {

@@ -3,9 +3,11 @@ import { connect, type Socket } from 'node:net';
 
 import { durationMs, epochMs, type LiveEvents } from '@floorwatch/contracts';
 import { type HttpServer, serveHttp } from '@floorwatch/runtime';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 
+import { FloorView } from '../../src/serve/floor-view.ts';
 import type { ServeOptions } from '../../src/serve/index.ts';
+import { LiveFeed } from '../../src/serve/live-feed.ts';
 import { serveLimits } from '../../src/serve/limits.ts';
 import { anomalyRow, BASE, ID, makeApp, reading, sensor, TEMPERATURE, tellRollup } from './floor-fixture.ts';
 
@@ -115,16 +117,51 @@ test('sends a heartbeat when there is nothing else to say', async () => {
   expect(Math.abs((data as LiveEvents['heartbeat']).at - Date.now())).toBeLessThan(5_000);
 });
 
-test('a client that leaves is forgotten, and another may come', async () => {
-  const { url, metric } = await start({ liveClientsMax: 1 });
+test('a client that leaves is forgotten', async () => {
+  const { url, metric } = await start();
   const feed = await listen(url);
-  const refused = await fetch(url);
-  expect(refused.status).toBe(503);
-  expect(refused.headers.get('retry-after')).toBe('10');
-  expect(await metric('live_clients_refused_total')).toBe(1);
+  await until(async () => (await metric('live_clients')) === 1);
   feed.leave();
-  await until(async () => (await metric('live_clients')) === 0);
-  expect((await listen(url)).response.status).toBe(200);
+  await vi.waitFor(async () => expect(await metric('live_clients')).toBe(0), { timeout: 5_000 });
+});
+
+test('clients that are silent shut nobody out: the one that is there for longest goes', async () => {
+  const { view, url, metric } = await start({ liveClientsMax: 4, liveClientsPerAddressMax: 3 });
+  const silent = [await listen(url), await listen(url), await listen(url), await listen(url)];
+  await expect(silent[0]!.next()).rejects.toThrow(/terminated|ended/);
+  const feed = await listen(url);
+  expect(feed.response.status).toBe(200);
+  await expect(silent[1]!.next()).rejects.toThrow(/terminated|ended/);
+  expect(await metric('live_clients')).toBe(3);
+  expect(await metric('live_clients_displaced_total')).toBe(2);
+  view.anomaly(anomalyRow(1));
+  for (const one of [feed, silent[2]!, silent[3]!]) expect((await one.nextEpisode()).name).toBe('anomaly');
+});
+
+describe('a full feed', () => {
+  const LIMITS = { ...serveLimits, liveClientsMax: 4, liveClientsPerAddressMax: 3 };
+  function fill(...addresses: readonly string[]) {
+    const cut: string[] = [];
+    const feed = new LiveFeed({ view: new FloorView({ silentAfterMs: durationMs(1_000) }), limits: LIMITS });
+    const opened = addresses.map((address, index) =>
+      feed.open({ sensors: [], lastEventId: undefined, address, hangUp: () => cut.push(`${address} ${index}`) }),
+    );
+    for (const stream of opened) ends.push(async () => stream.cancel());
+    return { cut, counts: feed.counts() };
+  }
+  const ends: (() => Promise<void>)[] = [];
+  afterEach(async () => {
+    await Promise.all(ends.splice(0).map(async (end) => end()));
+  });
+
+  test('makes room at the address that has the most', () => {
+    expect(fill('a', 'b', 'a', 'a', 'c')).toMatchObject({ cut: ['a 0'], counts: { clients: 4, displaced: 1 } });
+  });
+
+  test('lets one address have its share and not more', () => {
+    expect(fill('a', 'a', 'a')).toMatchObject({ cut: [], counts: { clients: 3, displaced: 0 } });
+    expect(fill('b', 'a', 'a', 'a', 'a')).toMatchObject({ cut: ['a 1'], counts: { clients: 4, displaced: 1 } });
+  });
 });
 
 test('a client that does not read is cut and counted, and the others go on', async () => {

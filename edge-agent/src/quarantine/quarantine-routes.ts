@@ -1,4 +1,4 @@
-import { messageOf } from '@floorwatch/runtime';
+import { messageOf, programsOnly } from '@floorwatch/runtime';
 import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { HTTPException } from 'hono/http-exception';
@@ -47,11 +47,7 @@ export interface QuarantineDesk {
  */
 export function quarantineRoutes({ quarantine, latest, submit }: QuarantineDesk): Hono {
   const api = new Hono();
-  // Browsers name the page that a request comes from when it changes something. No page has business here.
-  api.use(async (context, next) => {
-    if (context.req.header('origin') === undefined) return next();
-    return context.json({ error: 'the quarantine is settled by programs and not by pages' }, 403);
-  });
+  api.use(programsOnly('the quarantine is settled by programs and not by pages'));
   api.use(bodyLimit({ maxSize: BODY_BYTES_MAX }));
   api.onError((error, context) => {
     if (error instanceof z.ZodError) return context.json({ error: z.prettifyError(error) }, 400);

@@ -1,5 +1,5 @@
 import { sensorKey } from '@floorwatch/contracts';
-import { bearerAuth } from '@floorwatch/runtime';
+import { bearerAuth, loopbackNamesOnly } from '@floorwatch/runtime';
 import { Hono } from 'hono';
 
 import { limits } from '../limits.ts';
@@ -14,22 +14,25 @@ const SENSORS_PAGE_DEFAULT = 100;
 /**
  * The agent's own page, read-only but for the quarantine:
  *
- * - `GET /healthz`: 200 with `status` `ok` or `degraded` and the troubles in words. Never asks for a token.
+ * - `GET /healthz`: 200 with `status` `ok` or `degraded`, and the troubles in words. Never asks for a token; where there is one, only `/status` tells
+ *   the troubles.
  * - `GET /metrics`: for Prometheus.
  * - `GET /status`: an `AgentView`, and `lastRejects`, newest first.
  * - `GET /sensors?limit=&after=`: sensors with their moving statistics in the order of their first readings; `next` of one page is
  *   `after` of the one behind it, null on the last.
  *
- * @param token what callers must send, or undefined.
+ * @param token what callers must send, or undefined: then only requests to a loopback name are answered.
  * @param quarantine answers `/quarantine`, the one page that changes something.
  */
 export function createStatusApp(source: AgentSource, token: string | undefined, quarantine?: QuarantineDesk): Hono {
   const app = new Hono();
   const metrics = new Metrics(source.commitTimes);
 
+  if (token === undefined) app.use(loopbackNamesOnly);
   app.get('/healthz', (context) => {
     const troubles = source.view().troubles.map(troubleText);
-    return context.json({ status: troubles.length === 0 ? 'ok' : 'degraded', troubles });
+    const status = troubles.length === 0 ? 'ok' : 'degraded';
+    return context.json(token === undefined ? { status, troubles } : { status });
   });
   if (token !== undefined) app.use(bearerAuth(token));
   app.get('/metrics', async (context) =>
