@@ -17,11 +17,6 @@ export const limits = {
   /** Packets in what a socket hands out at a time, `readBytesMax`; the shortest packet has two bytes. */
   packetsPerReadMax: 4 * KIB,
   /**
-   * Messages of QoS 2 of one connection that may be unfinished (MQTT 3.1.1 lets nobody say less than 65,535). Most devices stay below 100;
-   * some libraries send everything that they have at once.
-   */
-  unfinishedPerClientMax: 10_000,
-  /**
    * Bytes of a socket that are taken apart at a time, about a hundred readings. All of them are in memory at once: with what a socket gives, half
    * a megabyte of objects of each connection would outlive the space for new ones.
    */
@@ -55,6 +50,38 @@ export const limits = {
   doorQuietMs: minutes(10),
   /** Clients remembered for each reason for which the broker refuses something. */
   doorClientsMax: 100,
+  /** Characters of a client id. 23 are usual (MQTT 3.1.1, 3.1.3.1); it is remembered with a session. */
+  clientIdLengthMax: 256,
+  /** Bytes of a last will and its topic: it is kept as long as its connection, so this is 8 MiB for all. */
+  willBytesMax: 4 * KIB,
+  /**
+   * Subscriptions of one client and of all of them, each about a kilobyte: Home Assistant takes one for every entity, and 2,000 devices may each
+   * listen for commands with five. As many filters are remembered for the sessions.
+   */
+  subscriptionsPerClientMax: 1_000,
+  subscriptionsMax: 10_000,
+  /** Characters of a filter. A topic that is remembered has as many. */
+  filterLengthMax: 512,
+  /** Sessions that are remembered: as many as can be connected, and as many that are absent. */
+  sessionsMax: 4_000,
+  /**
+   * Messages of QoS 2 that one session may leave unfinished, and all of them together, about 100 bytes each. Most devices stay below 100; some
+   * libraries send everything that they have at once.
+   */
+  unfinishedPerClientMax: 10_000,
+  unfinishedMax: 100_000,
+  /** Messages, and their bytes, that wait to be passed on to subscribers: some tenths of a second of a large floor. */
+  deliveryQueueMax: 1_000,
+  deliveryQueueBytesMax: MIB,
+  /** Deliveries to subscribers in a turn of the event loop: a millisecond or two, so that readings are not kept waiting. */
+  deliveriesPerTurnMax: 200,
+  /** Bytes that wait for one subscriber: seconds of a large floor, in which a program may pause. */
+  unsentPerSubscriberBytesMax: 256 * KIB,
+  /** Bytes that wait for all subscribers together; beyond that each may have as little as a socket takes at a time. */
+  unsentBytesMax: 8 * MIB,
+  unsentWhenFullBytesMax: 16 * KIB,
+  /** How long a subscriber may read nothing, while messages are dropped for it, before its connection is closed. */
+  subscriberStalledMs: seconds(10),
   /** Topics whose device and metric are remembered; at the limit all are forgotten and learned again. */
   topicsRememberedMax: 50_000,
   /** Characters of a topic that is remembered. Two names and the words of a usual template are below it. */

@@ -1,6 +1,9 @@
 import type { Socket } from 'node:net';
 
 import { isLoopback } from '@floorwatch/runtime';
+import type { Client } from 'aedes';
+
+import { quoted } from './door-log.ts';
 
 /** Groups of an IPv6 address that name a network; its machines choose the other four as they like, and change them. */
 const NETWORK_GROUPS = 4;
@@ -16,6 +19,10 @@ export function addressOf(socket: Pick<Socket, 'remoteAddress'>): string {
   if (mapped?.[1] !== undefined) return mapped[1];
   return address.includes(':') && !isLoopback(address) ? networkOf(address) : address;
 }
+
+/** A client, for a person: `client "press" at 10.0.0.7`. */
+export const clientInWords = ({ id, conn }: Pick<Client, 'id' | 'conn'>): string =>
+  `client ${quoted(id)} at ${addressOf(conn as Socket)}`;
 
 /** `2001:db8::1` → `2001:db8:0:0::/64`. */
 function networkOf(address: string): string {

@@ -67,6 +67,72 @@ export const DOOR_REASONS = {
     what: 'a client id is taken over by another connection again and again',
     remedy: 'give every device a client id of its own; if it is only one device, its network breaks',
   },
+  'client-id-too-long': {
+    severity: 'warning',
+    timesMin: 1,
+    what: 'a client id has more than 256 characters, and its client was refused',
+    remedy: 'give the client a shorter id',
+  },
+  'will-refused': {
+    severity: 'warning',
+    timesMin: 1,
+    what: 'a last will has more than 4 KiB or a topic that nobody can publish to, and was left out',
+    remedy: 'give the client a shorter will, or none',
+  },
+  'reserved-topic': {
+    severity: 'warning',
+    timesMin: 3,
+    what: 'a client publishes to topics that begin with $, which are answered and dropped',
+    remedy: 'if it is a bridge, set "notifications false" there; otherwise let the client publish to other topics',
+  },
+  'subscriber-slow': {
+    severity: 'warning',
+    timesMin: 1,
+    what: 'a subscriber reads more slowly than messages come, and loses some',
+    remedy: 'let that program subscribe to less, or see why it is slow',
+  },
+  'subscriber-stalled': {
+    severity: 'warning',
+    timesMin: 1,
+    what: 'a subscriber read nothing for 10 s while messages were dropped for it, and its connection was closed',
+    remedy: 'see why that program does not read; a computer that sleeps does not',
+  },
+  'subscribers-busy': {
+    severity: 'warning',
+    timesMin: 1,
+    what: 'messages were passed on to no subscriber, because there were more than can be passed on; one of them came from',
+    remedy: 'subscribe to less, or with fewer programs; readings are not affected',
+  },
+  'filter-too-long': {
+    severity: 'warning',
+    timesMin: 1,
+    what: 'a subscription was refused because its filter has more than 512 characters',
+    remedy: 'let that program use a wildcard',
+  },
+  'subscriptions-client': {
+    severity: 'warning',
+    timesMin: 1,
+    what: 'a subscription was refused because its client has 1,000 already',
+    remedy: 'let that program use wildcards',
+  },
+  'subscriptions-all': {
+    severity: 'warning',
+    timesMin: 1,
+    what: 'a subscription was refused because all clients together have 10,000 already',
+    remedy: 'find out which program subscribes so often, and let it use wildcards',
+  },
+  'session-forgotten': {
+    severity: 'warning',
+    timesMin: 1,
+    what: 'the session of an absent client was forgotten, because there are too many',
+    remedy: 'let clients whose ids change connect with a clean session',
+  },
+  unfinished: {
+    severity: 'warning',
+    timesMin: 1,
+    what: 'a connection was closed because its client never finished messages of QoS 2',
+    remedy: 'let that client use QoS 1, or send PUBREL',
+  },
 } as const satisfies Readonly<Record<string, DoorRule>>;
 
 export type DoorReason = keyof typeof DOOR_REASONS;

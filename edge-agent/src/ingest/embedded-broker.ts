@@ -11,8 +11,9 @@ import { limits } from '../limits.ts';
 import { Acknowledgements } from './acknowledgements.ts';
 import { authenticate } from './authenticate.ts';
 import type { BrokerState } from './broker-state.ts';
+import { brokerPersistence } from './broker-persistence.ts';
 import { BrokerUsers } from './broker-users.ts';
-import { addressOf } from './client-address.ts';
+import { addressOf, clientInWords } from './client-address.ts';
 import { DoorLog, quoted } from './door-log.ts';
 import { CONNECTION_ENDED, InFlight } from './in-flight.ts';
 import { MessageQueue, type Settle } from './message-queue.ts';
@@ -22,7 +23,9 @@ import { paceReading } from './paced-reading.ts';
 import { Places } from './places.ts';
 import { QuietAedes } from './quiet-aedes.ts';
 import type { RawMessage } from './raw-message.ts';
-import { noteStranger, speaksVersion } from './refused-connect.ts';
+import { admitsConnect, boundWill, noteStranger } from './refused-connect.ts';
+import { Sessions } from './sessions.ts';
+import { Subscribers } from './subscribers.ts';
 
 export interface EmbeddedBrokerConfig {
   readonly host: string;
@@ -32,13 +35,6 @@ export interface EmbeddedBrokerConfig {
   readonly usersFile?: string;
   /** Messages of one topic that a device may have unacknowledged. */
   readonly inFlightMax: number;
-}
-
-/** The part of aedes' persistence that it asks, too, whether a packet of QoS 2 is a repeat; its types leave it out. */
-interface IncomingStore {
-  readonly persistence: {
-    incomingGetPacket(client: Client, packet: PublishPacket): Promise<unknown>;
-  };
 }
 
 /** A device's connection, and what it has in flight. */
@@ -59,14 +55,15 @@ writeToStream.cacheNumbers = false;
  * refused closes the connections from which messages of QoS 1 or 2 came, and devices send again. A device that sends on without waiting is read
  * no further while too much of it is unacknowledged.
  *
- * Others may subscribe too. They are served at QoS 0 and nothing is retained, because aedes would keep what they have not
- * fetched in memory without a limit.
+ * Others may subscribe too. They are served at QoS 0, beside the way of the readings, and nothing is retained ({@link Subscribers}, ADR-0025).
  */
 export class EmbeddedBroker implements Source<RawMessage> {
   readonly #config: EmbeddedBrokerConfig;
   readonly #logger: Logger;
   readonly #door = new DoorLog();
   readonly #places = new Places(this.#door);
+  readonly #subscribers = new Subscribers((reason, who) => this.#door.note(reason, who));
+  readonly #sessions = new Sessions((reason, clientId) => this.#door.note(reason, `client ${quoted(clientId)}`));
   readonly #queue = new MessageQueue(() => this.#resume());
   /** Sockets that have more to read than there is room for. */
   readonly #held = new Set<Socket>();
@@ -102,30 +99,7 @@ export class EmbeddedBroker implements Source<RawMessage> {
       );
     }
     const logins = usersFile === undefined ? undefined : new Logins(await BrokerUsers.load(usersFile));
-    const aedes = new QuietAedes({
-      // Devices need not wait for CONNACK (3.1.4), and aedes reads on only behind it; so this is what one read can hold, in packets.
-      queueLimit: limits.packetsPerReadMax,
-      maxInflightInbound: limits.unfinishedPerClientMax,
-      preConnect: (client, packet, done) => {
-        if (speaksVersion(client, packet, this.#door, (error) => done(error, false))) done(null, true);
-      },
-      authenticate: (client, name, password, done) => {
-        const answer: typeof done = (error, success) => {
-          if (success === true) this.#noteTakeOver(aedes, client);
-          done(error, success);
-        };
-        if (logins === undefined) answer(null, true);
-        else void authenticate(logins, client, { name, password }, this.#door, answer);
-      },
-      authorizePublish: (client, packet, done) => this.#accept(client, packet, done),
-      authorizeSubscribe: (_client, subscription, done) => {
-        subscription.qos = 0;
-        aedes.hasSubscribers = true;
-        done(null, subscription);
-      },
-      // What was shortened on arrival is rejected, and must not reach anyone as if it were whole.
-      authorizeForward: (_client, packet) => (packet.payload.length > limits.payloadBytesMax ? null : packet),
-    });
+    const aedes = this.#createAedes(logins);
     await aedes.listen();
     aedes.on('clientError', (client, error) => this.#note(client, error));
     aedes.on('connectionError', (client, error) => {
@@ -151,6 +125,46 @@ export class EmbeddedBroker implements Source<RawMessage> {
     [this.#aedes, this.#server, this.#since] = [aedes, server, epochMs(Date.now())];
     const access = logins === undefined ? 'programs on this machine only' : 'users of broker.usersFile only';
     this.#logger.info({ address: this.state().address, access }, 'MQTT broker is listening');
+  }
+
+  #createAedes(logins: Logins | undefined): QuietAedes {
+    const aedes: QuietAedes = new QuietAedes(
+      {
+        // Devices need not wait for CONNACK (3.1.4), and aedes reads on only behind it; so this is what one read can hold, in packets.
+        queueLimit: limits.packetsPerReadMax,
+        // Sessions bound it, also beyond a connection.
+        maxInflightInbound: 0,
+        persistence: brokerPersistence(this.#sessions),
+        preConnect: (client, packet, done) => {
+          if (!admitsConnect(client, packet, this.#door, (error) => done(error, false))) return;
+          boundWill(client, packet, this.#door);
+          done(null, true);
+        },
+        authenticate: (client, name, password, done) => {
+          const answer: typeof done = (error, success) => {
+            if (success === true) this.#noteTakeOver(aedes, client);
+            done(error, success);
+          };
+          if (logins === undefined) answer(null, true);
+          else void authenticate(logins, client, { name, password }, this.#door, answer);
+        },
+        authorizePublish: (client, packet, done) => this.#accept(client, packet, done),
+        authorizeSubscribe: (client, subscription, done) => {
+          const { topic } = subscription;
+          subscription.qos = 0;
+          const isSubscribed = this.#subscribers.add(client.conn as Socket, topic, clientInWords(client));
+          if (isSubscribed) this.#sessions.subscribe(client, topic);
+          done(null, isSubscribed ? subscription : null);
+        },
+      },
+      (packet, client) => this.#subscribers.publish(packet, () => clientInWords(client)),
+    );
+    aedes.on('client', (client) => this.#sessions.connected(client));
+    aedes.on('clientDisconnect', (client) => this.#sessions.disconnected(client));
+    aedes.on('unsubscribe', (filters, client) => {
+      for (const filter of filters) this.#subscribers.remove(client.conn as Socket, filter);
+    });
+    return aedes;
   }
 
   deliveries(signal: AbortSignal): AsyncIterable<Delivery<RawMessage>> {
@@ -241,7 +255,8 @@ export class EmbeddedBroker implements Source<RawMessage> {
 
   #accept(client: Client | null, packet: PublishPacket, done: (error?: Error | null) => void): void {
     if (packet.topic.startsWith('$')) {
-      done(new Error(`topics that begin with $ are the broker's own: ${packet.topic.slice(0, 100)}`));
+      this.#answerOnly(client, packet);
+      done(null);
       return;
     }
     // Many devices set the flag on everything. To keep a copy per topic would be memory without a limit.
@@ -270,8 +285,16 @@ export class EmbeddedBroker implements Source<RawMessage> {
     const settle: Settle = (error) => {
       if (error !== CONNECTION_ENDED) done(error ?? null);
     };
-    if (packet.qos === 2 && client !== null && !client.clean) void this.#acceptOnce(client, packet, message, settle);
+    if (packet.qos === 2 && client !== null && !client.clean) this.#acceptOnce(client, packet, message, settle);
     else this.#push(connection, message, true, settle);
+  }
+
+  /** Topics that begin with `$` are the broker's own (4.7.2). A bridge publishes its state there, and waits for the answer. */
+  #answerOnly(client: Client | null, packet: PublishPacket): void {
+    if (client !== null) this.#door.note('reserved-topic', clientInWords(client), client.id);
+    if (packet.qos !== 1 || packet.messageId === undefined) return;
+    this.#connectionOf(client)?.acknowledgements.add(packet.messageId);
+    packet.qos = 0;
   }
 
   #connectionOf(client: Client | null): Connection | undefined {
@@ -302,14 +325,14 @@ export class EmbeddedBroker implements Source<RawMessage> {
    * QoS 2 within a session that outlives connections: a repeat by the protocol (flag DUP, 4.3.3) of what is on its way waits for that, and of
    * what is safe is answered at once. Without the flag it is new: a device that has forgotten its session begins again at the same identifiers.
    */
-  async #acceptOnce(client: Client, packet: PublishPacket, message: RawMessage, settle: Settle): Promise<void> {
+  #acceptOnce(client: Client, packet: PublishPacket, message: RawMessage, settle: Settle): void {
     const id = `${client.id} ${String(packet.messageId)}`;
     const waiting = this.#exactlyOnce.get(id);
     if (packet.dup && waiting !== undefined) {
       waiting.push(settle);
       return;
     }
-    if (packet.dup && (await this.#isStored(client, packet))) {
+    if (packet.dup && this.#sessions.isUnfinished(client, packet.messageId ?? 0)) {
       settle();
       return;
     }
@@ -323,15 +346,6 @@ export class EmbeddedBroker implements Source<RawMessage> {
       for (const repeat of repeats)
         repeat(error === CONNECTION_ENDED ? new Error('the first one was not taken') : error);
     });
-  }
-
-  /** Whether aedes still waits for the PUBREL of a packet, which it has kept since the first one was safe. */
-  async #isStored(client: Client, packet: PublishPacket): Promise<boolean> {
-    const { persistence } = this.#aedes as unknown as IncomingStore;
-    return persistence.incomingGetPacket(client, packet).then(
-      () => true,
-      () => false,
-    );
   }
 
   #noteTakeOver({ clients }: QuietAedes, { id, conn }: Client): void {

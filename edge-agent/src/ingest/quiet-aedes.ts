@@ -1,35 +1,43 @@
-import { Aedes, type Client, type PublishPacket } from 'aedes';
+import { Aedes, type AedesOptions, type Client, type PublishPacket } from 'aedes';
 
 type Done = (error?: Error) => void;
 
-/** How aedes itself calls it for what a client has published; its types leave that out. */
-interface FullPublish {
-  readonly publish: (this: Aedes, packet: PublishPacket, client: Client, done: Done) => void;
-}
-
-const { publish: published } = Aedes.prototype as unknown as FullPublish;
-
 /**
- * aedes without what it does to find the subscribers of a message, as long as nobody has ever subscribed: most gateways have none, and that
- * costs as much as to receive the message (ADR-0021).
+ * aedes for what devices publish and for the protocol, without its delivery to subscribers: that one makes publishers wait for them, keeps what they
+ * do not read without a limit, and costs as much as to receive a message where nobody subscribes (ADR-0025). It announces nothing under `$SYS`
+ * either.
  */
 export class QuietAedes extends Aedes {
   /** Who is connected, by client id; aedes' types leave it out. */
   declare readonly clients: Readonly<Partial<Record<string, Client>>>;
-  /** To be set when somebody is allowed to subscribe, before that counts. */
-  hasSubscribers = false;
+  readonly #passOn: (packet: PublishPacket, client: Client) => void;
   /** What aedes waits for before it reads on. */
   #passed: Done[] = [];
 
+  /** @param passOn called for each message that is taken, whatever its QoS. */
+  constructor(options: AedesOptions, passOn: (packet: PublishPacket, client: Client) => void) {
+    super(options);
+    this.#passOn = passOn;
+  }
+
+  /** aedes calls it with a client for what that one has published, and without for its own announcements. */
   override publish(packet: PublishPacket, client: Client | Done, done?: Done): void {
     if (typeof client === 'function') {
-      super.publish(packet, client);
-    } else if (this.hasSubscribers || done === undefined) {
-      published.call(this, packet, client, done ?? (() => undefined));
-    } else {
-      // Not at once: aedes would read on in the middle of what it reads.
-      if (this.#passed.push(done) === 1) setImmediate(() => this.#pass());
+      client();
+      return;
     }
+    this.#passOn(packet, client);
+    if (done === undefined) return;
+    // Not at once: aedes would read on while packets that came before wait in its own queue.
+    if (this.#passed.push(done) === 1) setImmediate(() => this.#pass());
+  }
+
+  override subscribe(_topic: string, _deliver: unknown, done: () => void): void {
+    done();
+  }
+
+  override unsubscribe(_topic: string, _deliver: unknown, done: () => void): void {
+    done();
   }
 
   #pass(): void {

@@ -129,13 +129,30 @@ describe('the embedded broker', () => {
     },
   );
 
-  it('does not take what devices publish to its own topics', async () => {
+  it('answers what devices publish to its own topics, drops and counts it', async () => {
     const broker = await open(resources);
-    const device = await connectDevice(resources, broker.port, { reconnectPeriod: 0 });
-    device.publish('$SYS/uptime', '1');
-    await waitFor('the device is cut off', () => !device.connected);
-    expect(broker.state().lastError).toMatch('$SYS/uptime');
-    expect(broker.state().pending).toBe(0);
+    const subscriber = await connectDevice(resources, broker.port);
+    const seen: string[] = [];
+    subscriber.on('message', (topic) => seen.push(topic));
+    await subscriber.subscribeAsync(['$SYS/#', '#']);
+    const reader = new Reader(broker);
+    const device = await RawDevice.connect(resources, broker.port);
+    device.publish(1, '1', { qos: 0, topic: '$SYS/uptime' });
+    device.publish(2, '1', { qos: 1, topic: '$SYS/uptime' });
+    device.publish(3, '1', { qos: 2, topic: '$other' });
+    await Promise.all([device.hears('puback'), device.hears('pubrec')]);
+    device.send({ cmd: 'pubrel', messageId: 3 });
+    await device.hears('pubcomp');
+    device.publish(4, 'a reading');
+    expect((await reader.take(1)).map(textOf)).toEqual(['a reading']);
+    await device.hears('puback', 2);
+    await waitFor('the subscriber has the reading', () => seen.length > 0);
+    expect(seen).toEqual(['sensors/a/b']);
+    expect(device.closed).toBe(false);
+    expect(broker.state().door?.['reserved-topic']).toMatchObject({
+      count: 3,
+      worst: { who: 'client "raw" at 127.0.0.1', times: 3 },
+    });
   });
 
   it('lets only users of the file connect when there is one', async () => {

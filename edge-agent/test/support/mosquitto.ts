@@ -28,17 +28,22 @@ export class Mosquitto {
   readonly port: number;
   readonly #directory: string;
   readonly #inFlightMax: number;
+  readonly #more: readonly string[];
   #child: ChildProcess | undefined;
 
-  private constructor(port: number, directory: string, inFlightMax: number) {
+  private constructor(port: number, directory: string, inFlightMax: number, more: readonly string[]) {
     this.port = port;
     this.#directory = directory;
     this.#inFlightMax = inFlightMax;
+    this.#more = more;
   }
 
-  /** @param inFlightMax messages that it sends to a client without an acknowledgement; 0: any number. Its own default is 20. */
-  static async start(resources: Resources, inFlightMax = 0): Promise<Mosquitto> {
-    const mosquitto = new Mosquitto(await freePort(), await resources.directory(), inFlightMax);
+  /**
+   * @param inFlightMax messages that it sends to a client without an acknowledgement; 0: any number. Its own default is 20.
+   * @param more lines of its configuration.
+   */
+  static async start(resources: Resources, inFlightMax = 0, more: readonly string[] = []): Promise<Mosquitto> {
+    const mosquitto = new Mosquitto(await freePort(), await resources.directory(), inFlightMax, more);
     resources.defer(async () => mosquitto.stop('SIGKILL'));
     await mosquitto.start();
     return mosquitto;
@@ -57,6 +62,7 @@ export class Mosquitto {
         'max_queued_messages 0',
         // Started as root it would change to a user that may not write here.
         'user root',
+        ...this.#more,
         '',
       ].join('\n'),
     );
