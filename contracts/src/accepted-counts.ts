@@ -8,6 +8,9 @@ import { hours } from './time.ts';
 /** The event time that accepted readings and episodes are counted by. */
 export const COUNT_MS = hours(1);
 
+/** Start of an event hour. */
+const hourSchema = fields.instant.refine((hour) => hour % COUNT_MS === 0, 'must be the start of an hour');
+
 const hashSchema = z.string().regex(/^[0-9a-f]{16}$/);
 
 /**
@@ -17,18 +20,17 @@ const hashSchema = z.string().regex(/^[0-9a-f]{16}$/);
  */
 const countedHourSchema = z.object({
   ...fields.sensor,
-  /** Start of the hour. */
-  hour: fields.instant,
+  hour: hourSchema,
   /** How many readings the gateway had counted in all when this count began. */
   since: fields.count,
-  n: z.number().int().min(1),
+  n: fields.readings.min(1),
   /** The sum modulo 2^64 of the readings' hashes. */
   hash: hashSchema,
 });
 
 /** The episodes that opened in one event hour, as the gateway told of them in its anomaly lane; `since` as in a counted hour. */
 const countedEpisodesSchema = z.object({
-  hour: fields.instant,
+  hour: hourSchema,
   since: fields.count,
   opened: fields.count,
   /** The sum modulo 2^64 of the hashes of their ids. */

@@ -66,7 +66,7 @@ export const anomalySchema = z.object({
   /** The moving statistics just before the opening. */
   moving: movingStatisticsSchema,
   /** Anomalous readings in the episode so far. */
-  readings: z.number().int().min(1),
+  readings: fields.readings.min(1),
   /** The last readings before the opening, oldest first. */
   before: z.array(z.object({ at: fields.instant, value: z.number() })).max(limits.contextReadingsMax),
   /** One sentence for the operator: what was seen, what was expected. */

@@ -25,10 +25,13 @@ export const gapSchema = z
         z.object({
           number: fields.number,
           to: fields.number,
-          readings: fields.count,
-          anomalies: fields.count,
+          readings: fields.readings,
+          anomalies: fields.readings,
           /** Event times of the readings that it summed, both ends included; null: unknown. */
-          eventTimes: z.object({ from: fields.instant, to: fields.instant }).nullable(),
+          eventTimes: z
+            .object({ from: fields.instant, to: fields.instant })
+            .refine(({ from, to }) => from <= to, { path: ['to'], message: 'must not be before from' })
+            .nullable(),
         }),
       )
       .max(limits.framesPerGapMax),
@@ -39,6 +42,16 @@ export const gapSchema = z
     path: ['predecessor'],
     message: 'belongs to a gap that begins at number 1',
   })
-  .refine((gap) => gap.to >= gap.number, { path: ['to'], message: 'must not be smaller than number' });
+  .refine((gap) => gap.to >= gap.number, { path: ['to'], message: 'must not be smaller than number' })
+  .refine((gap) => gap.to - gap.number < limits.numbersAheadMax, {
+    path: ['to'],
+    message: `must not stand for more than ${limits.numbersAheadMax} numbers`,
+  })
+  .superRefine(({ number, to, frames }, context) => {
+    const wrong = frames.findIndex((frame) => frame.number < number || frame.to < frame.number || frame.to > to);
+    if (wrong === -1) return;
+    const message = `must lie within ${number} to ${to}`;
+    context.addIssue({ code: 'custom', path: ['frames', wrong], message });
+  });
 
 export type GapRecord = z.infer<typeof gapSchema>;

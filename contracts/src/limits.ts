@@ -19,6 +19,21 @@ export const limits = {
   contextReadingsMax: 16,
   /** Episodes that an episode names as related. More say no more than that the whole device is in trouble. */
   relatedMax: 16,
+  /**
+   * Numbers that one gap stands for, and how far a record may lie ahead of what the processor has applied of its epoch. A gateway has at most
+   * 64 MiB on the way, which is 1.3 million of the smallest records; a longer loss is described by several gaps.
+   */
+  numbersAheadMax: 10_000_000,
+  /** Readings that any one figure can count: a million a second for eleven days. Sums of thousands of them stay exact. */
+  readingsMax: 1_000_000_000_000,
+  /** Width of a rollup's buckets, in milliseconds. */
+  bucketMsMax: 3_600_000,
+  /**
+   * Instants that a record may hold, in epoch milliseconds: the years 1900 to 2199. No clock that was ever set shows others; one that was not
+   * shows 1970, 2000, or the end of 32 bits (2038, 2106).
+   */
+  instantMin: -2_208_988_800_000,
+  instantMax: 7_258_118_399_999,
   /** Dropped frames that one gap describes one by one; a larger loss is described by several gaps. */
   framesPerGapMax: 1_000,
   /** Epochs that a floor message tells of besides the one heard last: two copies of a gateway, and one that was there before. */

@@ -73,6 +73,7 @@ export const rollupsSchema = z
       .number()
       .int()
       .min(1)
+      .max(limits.bucketMsMax)
       .transform((ms) => durationMs(ms)),
     /** Epoch milliseconds, a multiple of `bucketMs`. */
     base: fields.instant,
@@ -82,7 +83,7 @@ export const rollupsSchema = z
     }),
   })
   .superRefine(({ columns, bucketMs, base }, context) => {
-    const wrong = findWrongRollup(columns, bucketMs);
+    const wrong = findWrongRollup(columns, base, bucketMs);
     if (wrong !== undefined) context.addIssue({ code: 'custom', path: ['columns'], message: wrong });
     if (base % bucketMs !== 0) {
       context.addIssue({ code: 'custom', path: ['base'], message: `must be a multiple of bucketMs (${bucketMs})` });
@@ -158,15 +159,27 @@ const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null;
 
 /** What is impossible about one of the rollups, or undefined. The columns are lists of numbers of one length. */
-function findWrongRollup(c: RollupColumns, bucketMs: number): string | undefined {
+function findWrongRollup(c: RollupColumns, base: number, bucketMs: number): string | undefined {
   for (let i = 0; i < c.sensor.length; i++) {
     const n = c.n[i]!;
-    if (!isCount(c.sensor[i]!) || !Number.isSafeInteger(c.bucket[i])) {
+    const bucket = c.bucket[i]!;
+    if (!isCount(c.sensor[i]!) || !Number.isSafeInteger(bucket)) {
       return `rollup ${i}: sensor and bucket must be whole numbers`;
     }
-    if (!isCount(n) || n < 1) return `rollup ${i}: n is ${n}, must be a whole number of at least 1`;
-    if (c.m2[i]! < 0) return `rollup ${i}: m2 is ${c.m2[i]}, must not be negative`;
-    if (c.min[i]! > c.max[i]!) return `rollup ${i}: min ${c.min[i]} is above max ${c.max[i]}`;
+    const start = base + bucket * bucketMs;
+    if (!(start >= limits.instantMin && start + bucketMs - 1 <= limits.instantMax)) {
+      return `rollup ${i}: its bucket begins at ${start}, not in the years 1900 to 2199`;
+    }
+    if (!isCount(n) || n < 1 || n > limits.readingsMax) {
+      return `rollup ${i}: n is ${n}, must be a whole number from 1 to ${limits.readingsMax}`;
+    }
+    const min = c.min[i]!;
+    const max = c.max[i]!;
+    if (min > max) return `rollup ${i}: min ${min} is above max ${max}`;
+    const last = c.last[i]!;
+    if (last < min || last > max) return `rollup ${i}: last ${last} lies outside ${min} to ${max}`;
+    const wrong = findWrongSpread(n, min - c.reference[i]!, max - c.reference[i]!, c.mean[i]!, c.m2[i]!);
+    if (wrong !== undefined) return `rollup ${i}: ${wrong}`;
     if (!isCount(c.lastAt[i]!) || c.lastAt[i]! >= bucketMs) {
       return `rollup ${i}: lastAt ${c.lastAt[i]} lies outside its bucket`;
     }
@@ -178,6 +191,26 @@ function findWrongRollup(c: RollupColumns, bucketMs: number): string | undefined
   }
   return undefined;
 }
+
+/**
+ * What is impossible about mean and sum of squared distances of n values from `low` to `high`, all relative to the reference; or undefined.
+ * The sum is greatest with half of the values at either end (Popoviciu 1935). Both may be off by what rounding does to values of that size.
+ */
+function findWrongSpread(n: number, low: number, high: number, mean: number, m2: number): string | undefined {
+  if (m2 < 0) return `m2 is ${m2}, must not be negative`;
+  const size = Math.max(-low, high, low, -high);
+  if (mean < low - ROUNDING * size || mean > high + ROUNDING * size)
+    return `mean ${mean} lies outside ${low} to ${high}`;
+  const half = (high - low) / 2 + ROUNDING * size;
+  return m2 > n * half * half * (1 + ROUNDING) + UNDERFLOW
+    ? `m2 is ${m2}, more than ${n} values from ${low} to ${high} can have`
+    : undefined;
+}
+
+/** Far more than adding 10^8 doubles one after the other can be off by, relative to the largest of them. */
+const ROUNDING = 1e-6;
+/** Squares below it have lost digits, or all of them. */
+const UNDERFLOW = 1e-300;
 
 const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;
 

@@ -98,13 +98,96 @@ describe('batch', () => {
     ['n', 0, 'n is 0'],
     ['n', 1.5, 'n is 1.5'],
     ['m2', -1, 'm2 is -1'],
+    ['n', 9e15, 'n is 9000000000000000'],
+    ['n', 1e12 + 1, 'n is 1000000000001'],
+    ['m2', 0.501, 'more than 2 values from 0 to 1 can have'],
+    ['m2', Number.MAX_VALUE, 'more than 2 values'],
     ['min', 99, 'min 99 is above max'],
+    ['last', 20.999, 'last 20.999 lies outside 21 to 22'],
+    ['last', 22.001, 'last 22.001 lies outside 21 to 22'],
+    ['mean', 1.001, 'mean 1.001 lies outside 0 to 1'],
+    ['mean', -0.001, 'mean -0.001 lies outside 0 to 1'],
+    ['bucket', 864_000_000_000, 'not in the years 1900 to 2199'],
+    ['bucket', Number.MAX_SAFE_INTEGER, 'not in the years 1900 to 2199'],
+    ['bucket', -Number.MAX_SAFE_INTEGER, 'not in the years 1900 to 2199'],
     ['lastAt', 10_000, 'lies outside its bucket'],
     ['anomalous', 3, 'must be counts of at most n (2)'],
     ['bucket', 0.5, 'must be whole numbers'],
   ] as const)('refuses a rollup whose %s is %d', (column, value, message) => {
     const columns = { ...rollups.columns, [column]: [value, ...rollups.columns[column].slice(1)] };
     expect(faultOf({ ...batch, records: [{ ...rollups, columns }] })).toContain(message);
+  });
+
+  it('takes rollups at the edge of what can be', () => {
+    const columns = { ...rollups.columns, n: [1e12, 1], m2: [1e12 / 4, 0], mean: [0, 0] };
+    expect(faultOf({ ...batch, records: [{ ...rollups, columns }] })).toBe('none');
+  });
+
+  it.each([
+    ['constant', Array.from({ length: 1_000 }, () => 1e9 + 0.1)],
+    ['nearly constant and large', Array.from({ length: 1_000 }, (_, i) => 1e15 + (i % 2))],
+    ['as far apart as they may be', Array.from({ length: 1_000 }, (_, i) => (i % 2 === 0 ? 1e150 : -1e150))],
+    ['too small to be squared', Array.from({ length: 10 }, (_, i) => i * 3e-162)],
+    ['subnormal', [5e-324, 0, 1e-323]],
+    ['one large among small ones', [1e12, ...Array.from({ length: 5_000 }, (_, i) => Math.sin(i))]],
+  ])('takes the rollup of readings that are %s', (_what, values) => {
+    const sum = aggregateOf(values[0]!, 1_700_000_001_000, false, false);
+    for (const value of values.slice(1)) addReading(sum, value, 1_700_000_001_000, false, false);
+    const record = rollupsRecord(4, [{ sensor: 0, start: 1_700_000_000_000, aggregate: sum, moving }]);
+    expect(faultOf({ ...batch, records: [record] })).toBe('none');
+  });
+
+  const tick = batch.records[1]!;
+  const counts = { counter: '1-0123abcd', completeFrom: null, hours: [] };
+  const hour = { device: 'd', metric: 'm', hour: 1_699_999_200_000, since: 0, n: 5, hash: '0123456789abcdef' };
+  const frame = { number: 6, to: 7, readings: 3, anomalies: 0, eventTimes: null };
+  it.each<[string, object, string]>([
+    ['a tick in the year 275760', { ...tick, watermark: 8.64e15 }, 'records.0.watermark: Too big'],
+    ['a tick before 1900', { ...tick, at: -2_208_988_800_001 }, 'records.0.at: Too small'],
+    ['a tick at a time between two milliseconds', { ...tick, at: 0.5 }, 'records.0.at'],
+    ['a number that is not exact', { ...tick, number: 2 ** 53 }, 'records.0.number'],
+    ['a negative number', { ...tick, number: -1 }, 'records.0.number'],
+    ['buckets of a year', { ...rollups, bucketMs: 31_536_000_000, base: 0 }, 'records.0.bucketMs: Too big'],
+    [
+      'a count of 9·10^15 readings',
+      { ...tick, counts: { ...counts, hours: [{ ...hour, n: 9e15 }] } },
+      'hours.0.n: Too big',
+    ],
+    ['a negative count', { ...tick, counts: { ...counts, hours: [{ ...hour, n: -1 }] } }, 'hours.0.n: Too small'],
+    [
+      'a count of half an hour',
+      { ...tick, counts: { ...counts, hours: [{ ...hour, hour: 1_800_000 }] } },
+      'the start of an hour',
+    ],
+    [
+      'a gap of more numbers than a gateway gives',
+      gap(5, 10_000_005),
+      'records.0.to: must not stand for more than 10000000 numbers',
+    ],
+    ['a gap up to the last exact number', gap(5, Number.MAX_SAFE_INTEGER), 'records.0.to'],
+    [
+      'a gap with a frame outside',
+      { ...gap(5, 8), frames: [{ ...frame, to: 9 }] },
+      'records.0.frames.0: must lie within 5 to 8',
+    ],
+    [
+      'a gap with a frame that ends before it begins',
+      { ...gap(5, 8), frames: [{ ...frame, to: 5 }] },
+      'frames.0: must lie',
+    ],
+    ['a gap with 9·10^15 readings', { ...gap(5, 8), frames: [{ ...frame, readings: 9e15 }] }, 'readings: Too big'],
+    [
+      'a gap of a time that ends before it begins',
+      { ...gap(5, 8), frames: [{ ...frame, eventTimes: { from: 2, to: 1 } }] },
+      'must not be before from',
+    ],
+  ])('refuses %s', (_what, record, message) => {
+    expect(faultOf({ ...batch, records: [record] })).toContain(message);
+  });
+
+  it('takes a gap of as many numbers as a gateway gives, with frames that follow one another', () => {
+    const frames = [frame, { ...frame, number: 8, to: 8, eventTimes: { from: 1, to: 1 } }];
+    expect(faultOf({ ...batch, records: [{ ...gap(5, 10_000_004), frames }] })).toBe('none');
   });
 
   it('refuses columns of different lengths', () => {

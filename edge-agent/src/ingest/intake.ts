@@ -1,4 +1,4 @@
-import type { ClockQuality, EpochMs, Reading } from '@floorwatch/contracts';
+import { type ClockQuality, type EpochMs, limits, type Reading } from '@floorwatch/contracts';
 
 import { type CapturedSection, copied, type StateSection } from '../state-section.ts';
 import { DuplicateMemory } from './duplicate-memory.ts';
@@ -171,7 +171,11 @@ export class Intake {
       delivery.received += 1;
       delivery.released += 1;
       const { released } = message;
-      const { unit } = released;
+      const { unit, eventTime } = released;
+      if (eventTime < limits.instantMin || eventTime > limits.instantMax) {
+        reject(delivery, message, 'time-malformed', undefined);
+        return;
+      }
       // It may have been set aside when the unit had another name.
       const reading = unit === undefined ? released : { ...released, unit: this.#unitNames.nameOf(unit) };
       this.#admit(message, reading, true, delivery, undefined);

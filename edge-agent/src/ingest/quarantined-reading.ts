@@ -1,4 +1,4 @@
-import type { EpochMs, Reading } from '@floorwatch/contracts';
+import { type EpochMs, limits, type Reading } from '@floorwatch/contracts';
 
 import { YEAR_2000_MS } from './event-time.ts';
 
@@ -23,9 +23,10 @@ export interface QuarantinedReading {
  * Why an event time can't be right, if it can't.
  *
  * @param latest what lies behind this instant is in the future; infinite while the gateway's own clock is known to be wrong, for then no
- * device's can be called wrong by it. No clock that was ever set shows a time before 2000, the gateway's neither.
+ * device's can be called wrong by it. No clock that was ever set shows a time before 2000, the gateway's neither, and no record may hold one
+ * behind the year 2199.
  */
 export function faultOfTime(eventTime: number, latest: number): QuarantineReason | undefined {
   if (eventTime < YEAR_2000_MS) return 'time-before-2000';
-  return eventTime > latest ? 'time-in-future' : undefined;
+  return eventTime > Math.min(latest, limits.instantMax) ? 'time-in-future' : undefined;
 }

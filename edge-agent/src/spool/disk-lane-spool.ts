@@ -12,7 +12,7 @@ import {
 } from '@floorwatch/segment-log';
 
 import type { LanePart, LaneSpool } from '../lane-spool.ts';
-import { describeItems, type DroppedFrame } from './dropped-frames.ts';
+import { describeItems, type DroppedFrame, gapEnd } from './dropped-frames.ts';
 import type { EpochSpan } from './epoch-table.ts';
 import { EPOCHS_MAX, LaneTable } from './lane-table.ts';
 import { rebuildEpochs } from './rebuild-epochs.ts';
@@ -257,9 +257,10 @@ export class DiskLaneSpool implements LaneSpool {
   /** What stands in the place of positions of one epoch that are not there. */
   async #gap({ epoch, first, predecessor }: EpochSpan, missing: PositionRange): Promise<LanePart> {
     const absence = this.#log.absences(missing)[0] ?? { ...missing, why: 'damaged' as const };
-    const { from, to, why } = absence;
+    const { from, why } = absence;
+    const to = gapEnd(absence, (through) => this.#table.unparted(through));
     const number = from - first + 1;
-    const frames = why === 'dropped' ? this.#table.droppedIn(absence) : [];
+    const frames = why === 'dropped' ? this.#table.droppedIn({ from, to }) : [];
     const gap: GapRecord = {
       kind: 'gap',
       number,

@@ -1,4 +1,4 @@
-import { at, rollupStart } from '@floorwatch/contracts';
+import { at, limits as contractLimits, rollupStart } from '@floorwatch/contracts';
 import type { PositionRange } from '@floorwatch/segment-log';
 
 import { decodeSpooled } from '../spooled-record.ts';
@@ -53,6 +53,18 @@ export const withFrames = (
   added: readonly DroppedFrame[],
 ): DroppedFrame[] =>
   [...frames.filter(({ from, to }) => to < range.from || from > range.to), ...added].sort((a, b) => a.from - b.from);
+
+/**
+ * Where the gap ends that begins with a range of missing positions: one gap stands for `numbersAheadMax` of them, and the next begins behind it.
+ *
+ * @param unparted the last position up to a given one that does not part what is described together.
+ */
+export function gapEnd({ from, to }: PositionRange, unparted: (through: number) => number): number {
+  const furthest = from + contractLimits.numbersAheadMax - 1;
+  if (to <= furthest) return to;
+  const whole = unparted(furthest);
+  return whole < from ? furthest : whole;
+}
 
 /**
  * At most `max` frames that say the same, more coarsely: neighbours are joined, the oldest first.

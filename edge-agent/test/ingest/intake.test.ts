@@ -1,4 +1,4 @@
-import { epochMs } from '@floorwatch/contracts';
+import { epochMs, limits } from '@floorwatch/contracts';
 import { describe, expect, it } from 'vitest';
 
 import { Intake, type IntakeConfig, type Taken } from '../../src/ingest/intake.ts';
@@ -393,6 +393,25 @@ describe('a time that cannot be right', () => {
     // Not before 2000: no clock that was ever set shows that, the gateway's neither.
     expect(intakeOf().take([message({ ts: 0 })], unsure).quarantined).toHaveLength(1);
     expect(intakeOf().take([message({ at: 60_000 })], unsure).quarantined).toHaveLength(1);
+  });
+
+  it('is never one that no record may hold, whatever the clock of the gateway shows, and is not released as it is', () => {
+    const unsure = { now: NOW, quality: 'unsynchronised' } as const;
+    const intake = intakeOf();
+    const times = [limits.instantMax, limits.instantMax + 1, NOW * 1_000, 8.64e15];
+    const taken = intake.take(
+      times.map((ts) => message({ ts })),
+      unsure,
+    );
+    expect(taken.readings.map(({ reading }) => reading.eventTime)).toEqual([limits.instantMax]);
+    expect(taken.quarantined.map(({ reading }) => reading.eventTime)).toEqual(times.slice(1));
+    intake.settled(taken, true);
+    const held = { ...message({}), topic: '', payload: new Uint8Array(), released: taken.quarantined[0]!.reading };
+    const released = intake.take([held], clock);
+    expect(released.readings).toEqual([]);
+    intake.settled(released, true);
+    expect(intake.counts.rejectedByReason['time-malformed']).toBe(1);
+    expect(addsUp(intake)).toBe(true);
   });
 
   it('is a repeat when it is in quarantine already', () => {
