@@ -76,11 +76,14 @@ export class Fold {
   /** Applies what is new in a batch. */
   apply(address: IngestAddress, batch: Batch, storedAt: EpochMs): Judgement {
     const judgement = this.sequencer.accept(address, batch.epoch, batch.records, storedAt);
-    const { from, begun } = judgement;
+    const { from, begun, refutedFrom } = judgement;
     this.counts.batches++;
     this.counts.duplicates += judgement.duplicates;
     this.counts.ahead += judgement.ahead;
     if (begun !== false) this.counts.epochs++;
+    if (refutedFrom !== undefined) {
+      this.ledger.refuteGaps(address, { lane: address.lane, epoch: batch.epoch, from: refutedFrom });
+    }
     if (begun === 'after-loss' && address.lane === 'telemetry') this.windows.lose(address, null);
     if (begun === 'after-loss') {
       this.ledger.loseEpochEnd(address, { lane: address.lane, epoch: batch.epoch, run: judgement.run });

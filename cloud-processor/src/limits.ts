@@ -20,6 +20,8 @@ export const processorLimits = {
   deadLettersShown: 20,
   /** Messages asked of the server ahead of work, per partition: 16 partitions × 16 × 256 KiB = 64 MiB at worst. */
   prefetchMessages: 16,
+  /** How far ahead of the NATS server's clock a synchronised gateway's may be: further, and one of the two was never set. */
+  clockAheadMs: days(366),
   /** Gateways of one partition. */
   gatewaysPerPartitionMax: 10_000,
   /** Sensors of one gateway whose windows can be open at the same time: as many as an agent can be configured for. */
@@ -43,6 +45,8 @@ export const processorLimits = {
   lostNumbersPerGatewayMax: 200,
   /** Numbers that are missing are asked for every few seconds; after so long without a sign of the epoch, `verify` calls it wrong. */
   verifyStuckMs: minutes(15),
+  /** After so long with nothing behind numbers that were declared lost, `verify` does not believe that the gateway declared it. */
+  verifyUnconfirmedMs: seconds(10),
   /** Differences that `verify` lists; the others are counted. */
   verifyDifferencesMax: 1_000,
   /** How long `verify` waits for the checkpoints that it compares with. */

@@ -1,6 +1,7 @@
 import { crc32 } from 'node:zlib';
 
 import {
+  type BatchFault,
   decodeBatch,
   type EpochMs,
   type GatewayName,
@@ -17,6 +18,7 @@ import type { FloorObserver } from './floor-observer.ts';
 import { Fold, type FoldCounts } from './fold.ts';
 import { processorLimits } from './limits.ts';
 import type { Alarms } from './sequence/alarms.ts';
+import { impossibleClock } from './sequence/impossible-clock.ts';
 import type { Sequencer, SequencerLimits, SourceSnapshot } from './sequence/sequencer.ts';
 import type { LateGroup } from './window/late-windows.ts';
 import type { GatewayReach } from './window/reach.ts';
@@ -41,6 +43,12 @@ export interface LiveState {
   /** How far a gateway's event times reach, see `Reach`. */
   reachOf(gateway: GatewayName): GatewayReach;
 }
+
+/** Why a batch is refused; each is counted, and kept with the dead letter. */
+type BatchReason = BatchFault['reason'] | 'subject' | 'address' | 'too-many-gateways' | 'number' | 'clock';
+
+/** Those that mean that somebody sends in the name of a gateway; others mean damage on the way, an older release, or no room. */
+const IMPOSSIBLE: ReadonlySet<BatchReason> = new Set(['address', 'invalid', 'number', 'clock']);
 
 /**
  * All that one partition knows and does between the stream and the store: decode → sequence → window → outbox. A state machine without
@@ -192,12 +200,18 @@ export class Partition {
     const { subject, data, sequence } = message;
     const address = parseIngestSubject(subject);
     const decoded = decodeBatch(data);
-    const fault = this.#faultOf(address, decoded);
+    const fault = this.#faultOf(address, decoded, message.storedAt);
     if (decoded.ok && address !== undefined && fault === undefined) {
       this.#fold.apply(address, decoded.batch, message.storedAt);
       this.#observer.heard(address, now);
-    } else if (fault !== undefined)
+    } else if (fault !== undefined) {
       this.#deadLetters.addBatch({ at: now, subject, streamSequence: sequence, ...fault }, data);
+      // Whoever makes up names of gateways must not crowd out alarms of those that there are.
+      if (address !== undefined && IMPOSSIBLE.has(fault.reason) && this.#fold.sequencer.knows(address)) {
+        const epoch = decoded.ok ? decoded.batch.epoch : '';
+        this.#observer.alarm(this.alarms.raise(address, 'impossible', epoch, message.storedAt));
+      }
+    }
     this.#cursor = { created: this.#cursor.created, position: sequence, digest: null };
     this.#undigested = data;
     this.#mayStopComparing();
@@ -207,7 +221,8 @@ export class Partition {
   #faultOf(
     address: IngestAddress | undefined,
     decoded: ReturnType<typeof decodeBatch>,
-  ): { readonly reason: string; readonly message: string } | undefined {
+    storedAt: EpochMs,
+  ): { readonly reason: BatchReason; readonly message: string } | undefined {
     if (address === undefined) {
       return { reason: 'subject', message: 'the subject is not one that a gateway publishes to' };
     }
@@ -221,7 +236,11 @@ export class Partition {
       const message = `partition ${this.number} already has ${processorLimits.gatewaysPerPartitionMax} gateways`;
       return { reason: 'too-many-gateways', message };
     }
-    return undefined;
+    const { epoch, records } = decoded.batch;
+    const number = this.#fold.sequencer.impossibleNumber(address, epoch, records);
+    if (number !== undefined) return { reason: 'number', message: number };
+    const clock = impossibleClock(records, storedAt);
+    return clock === undefined ? undefined : { reason: 'clock', message: clock };
   }
 
   /** After a start: pages know how far every gateway had come. */

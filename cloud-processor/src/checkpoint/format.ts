@@ -45,7 +45,7 @@ const BYTES_PER_PIECE = 3 * 2 ** 15;
  * Its lines are one JSON value each:
  *
  * - `{"kind":"checkpoint","version":1,"codeVersion":…,"series":…,"ordinal":…,"partition":…,"cursor":{…}}`, always first
- * - `{"kind":"sources","sources":[…]}`, any number of times; an epoch is `[name, floor, highest number, has a successor, heard at]`,
+ * - `{"kind":"sources","sources":[…]}`, any number of times; an epoch is `[name, floor, highest number, has a successor, heard at, lost from, digest]`,
  *   a run is `[run, epoch, first number]`
  * - `{"kind":"alarms","alarms":[…]}`, any number of times
  * - `{"kind":"ledger","ledger":[…]}`, any number of times
@@ -121,7 +121,7 @@ const sourceSchema = z.object({
   run: count,
   takenFrom: z.string().nullable(),
   runs: z.array(z.tuple([count, z.string(), count])),
-  epochs: z.array(z.tuple([z.string(), count, count, z.boolean(), instant])),
+  epochs: z.array(z.tuple([z.string(), count, count, z.boolean(), instant, count, count])),
 });
 
 const alarmSchema = z.object({

@@ -46,7 +46,7 @@ export function planReplay(
   const epochs = live.epochs.flatMap(([epoch, floor, , , heardAt]): EpochSnapshot[] => {
     const next = segments.findIndex((segment, index) => index >= start.index && segment.epoch === epoch);
     const before = next === -1 ? floor : (next === start.index ? start.number : segments[next]!.from) - 1;
-    return before === 0 ? [] : [[epoch, before, before, false, heardAt]];
+    return before === 0 ? [] : [[epoch, before, before, false, heardAt, 0, 0]];
   });
   const isBeginning = first.run === 1 && start.number === 1;
   return {

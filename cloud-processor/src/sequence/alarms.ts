@@ -41,6 +41,27 @@ export const ALARM_CAUSES = {
     remedy:
       'let only one of them use this name; give the other a name of its own (site, gateway) and an empty data folder',
   },
+  'gap-refuted': {
+    kind: 'identity',
+    meaning:
+      'records came that a gap under this name had declared lost: somebody else sent the gap, or two machines use this name. The records were taken; windows that were open may stay marked incomplete',
+    remedy:
+      'give every gateway a NATS user of its own (runbook identity), so that nobody else can send in its name; look for a second machine of this name',
+  },
+  'other-content': {
+    kind: 'identity',
+    meaning:
+      'a record came with a number that another one had already: somebody else sent in the name of this gateway, or two machines use it. The first one counts, so records of the gateway may be missing',
+    remedy:
+      'give every gateway a NATS user of its own (runbook identity); then look at the hours since the alarm with "verify", and start the agent again so that it begins a new epoch',
+  },
+  impossible: {
+    kind: 'identity',
+    meaning:
+      'a message under this name holds what no gateway can send (a number, time or count that can not be); it was refused and changed nothing',
+    remedy:
+      'look at it with "dead-letters list"; give every gateway a NATS user of its own (runbook identity), so that nobody else can send in its name',
+  },
   trimmed: {
     kind: 'trimmed',
     meaning:

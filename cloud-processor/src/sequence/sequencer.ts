@@ -11,6 +11,7 @@ import {
 } from '@floorwatch/contracts';
 
 import type { AlarmCause } from './alarms.ts';
+import { recordDigest } from './record-digest.ts';
 
 /** Where records come from: numbers count per source and epoch. */
 export interface SourceName extends GatewayName {
@@ -28,6 +29,10 @@ export type EpochSnapshot = readonly [
   succeeded: boolean,
   /** When the stream got the last batch that told of this epoch, epoch milliseconds; 0: not known. */
   heardAt: number,
+  /** The numbers from here up to the floor were declared lost, and nothing was applied behind them; 0: the last one was applied. */
+  lostFrom: number,
+  /** Digest of the record at the floor; 0: it was declared lost, or nothing was applied. */
+  digest: number,
 ];
 
 /** A stretch of records of one epoch that were taken one after the other: its run, and the number that it began with. */
@@ -67,6 +72,8 @@ export interface Judgement {
   readonly begun: false | 'in-turn' | 'after-loss';
   /** What a person should know of. */
   readonly alarms: readonly AlarmCause[];
+  /** What is declared lost of the epoch from this number on comes after all. Absent: nothing does. */
+  readonly refutedFrom?: number;
 }
 
 export interface SequencerLimits {
@@ -82,6 +89,8 @@ interface EpochState {
   highest: number;
   succeeded: boolean;
   heardAt: number;
+  lostFrom: number;
+  digest: number;
 }
 
 interface Source {
@@ -105,6 +114,9 @@ const RUNS_MAX = 1_000;
 const NONE: readonly AlarmCause[] = [];
 const IN_TURN: Beginning = { begun: 'in-turn', alarms: NONE };
 const AFTER_LOSS: Beginning = { begun: 'after-loss', alarms: NONE };
+const NOT_CONTRADICTED = { alarms: NONE };
+
+const isTooFar = (number: number, floor: number): boolean => number - floor > contractLimits.numbersAheadMax;
 
 /**
  * Lets every number of a source through exactly once and in order. Each epoch has a floor of its own, and a record is judged by it alone,
@@ -112,9 +124,13 @@ const AFTER_LOSS: Beginning = { begun: 'after-loss', alarms: NONE };
  * tells of a hole, which {@link floor} reports, and the gateway sends everything from there again. Only gateways declare numbers lost (a
  * gap). What looks as if two gateways were one raises an alarm and is applied all the same.
  *
+ * A gateway sends every number, as a record or in a gap, so it contradicts whatever somebody else has sent in its name. A record that a gap had
+ * declared lost refutes the gap: as long as nothing behind it was applied, the floor goes back before it, and everything is taken. The record
+ * at the floor is known by its content: another one with its number raises an alarm.
+ *
  * An epoch begins with a start record, or a gap that stands in its place, when all of the epoch that it follows has been applied.
  *
- * Invariant: `floor <= highest`; the current epoch is known and has no successor.
+ * Invariant: `floor <= highest`; of `lostFrom` and `digest` at most one is set; the current epoch is known and has no successor.
  */
 export class Sequencer {
   readonly #limits: SequencerLimits;
@@ -129,7 +145,8 @@ export class Sequencer {
     for (const snapshot of from) {
       const { site, gateway, lane, current, waiting, run, takenFrom, runs, epochs } = snapshot;
       const states = epochs.map(
-        ([epoch, floor, highest, succeeded, heardAt]) => [epoch, { floor, highest, succeeded, heardAt }] as const,
+        ([epoch, floor, highest, succeeded, heardAt, lostFrom, digest]) =>
+          [epoch, { floor, highest, succeeded, heardAt, lostFrom, digest }] as const,
       );
       const name = { site, gateway, lane };
       this.#sources.set(keyOf(name), {
@@ -148,6 +165,28 @@ export class Sequencer {
   /** Whether `source` would be one gateway more than `gatewaysMax`, each with two lanes. */
   isFull(source: SourceName, gatewaysMax: number): boolean {
     return this.#sources.size >= 2 * gatewaysMax && !this.#sources.has(keyOf(source));
+  }
+
+  /** Whether anything of `source` was ever accepted. */
+  knows(source: SourceName): boolean {
+    return this.#sources.has(keyOf(source));
+  }
+
+  /**
+   * Why a batch can't be the gateway's: its numbers lie further ahead of what was applied than a gateway ever gets, and to believe that they
+   * exist would be to wait for them. Undefined: it may be. To be asked before {@link accept}.
+   */
+  impossibleNumber(name: SourceName, epoch: string, records: readonly FloorRecord[]): string | undefined {
+    const epochs = this.#sources.get(keyOf(name))?.epochs;
+    const known = epochs?.get(epoch);
+    const last = lastNumber(records.at(-1)!);
+    if (isTooFar(last, known?.floor ?? 0)) {
+      return `number ${last} of ${epoch} lies more than ${contractLimits.numbersAheadMax} behind ${known?.floor ?? 0}, the last one applied`;
+    }
+    const before = known === undefined ? predecessorOf(records[0]!) : undefined;
+    const end = epochs?.get(before?.epoch ?? '')?.floor;
+    if (!before || end === undefined || !isTooFar(before.last, end)) return undefined;
+    return `${epoch} follows number ${before.last} of ${before.epoch}, of which ${end} was applied last`;
   }
 
   /** Sources that wait for numbers to be sent again. */
@@ -183,7 +222,7 @@ export class Sequencer {
       source.waiting = true;
       return nothingNew(records, { run: source.run, floor: 0, duplicates: 0, ahead: count(records) });
     }
-    const state = { floor: 0, highest: 0, succeeded: false, heardAt: at };
+    const state = { floor: 0, highest: 0, succeeded: false, heardAt: at, lostFrom: 0, digest: 0 };
     source.epochs.set(epoch, state);
     const judgement = judge(source, epoch, state, records, at);
     this.#forget(source, at);
@@ -239,7 +278,7 @@ export class Sequencer {
 
 function snapshotOf({ name, epochs, current, waiting, run, takenFrom, runs }: Source): SourceSnapshot {
   const saved = Array.from(epochs, ([epoch, state]): EpochSnapshot => {
-    return [epoch, state.floor, state.highest, state.succeeded, state.heardAt];
+    return [epoch, state.floor, state.highest, state.succeeded, state.heardAt, state.lostFrom, state.digest];
   });
   return { ...name, current, waiting, run, takenFrom, runs: runs.slice(), epochs: saved };
 }
@@ -278,17 +317,21 @@ function judge(
 ): Judgement {
   state.heardAt = at;
   if (!state.succeeded) source.current = epoch;
+  const suspicion = contradicted(state, records);
   const { floor } = state;
   const first = records[0]!.number;
   const last = lastNumber(records.at(-1)!);
   state.highest = Math.max(state.highest, last);
   if (first > floor + 1) {
     if (state.succeeded) source.waiting = true;
-    return nothingNew(records, { run: source.run, floor, duplicates: 0, ahead: count(records) });
+    const counts = { run: source.run, floor, duplicates: 0, ahead: count(records) };
+    return { ...nothingNew(records, counts), ...suspicion };
   }
   const duplicates = Math.min(last, floor) - first + 1;
-  if (last <= floor) return nothingNew(records, { run: source.run, floor, duplicates, ahead: 0 });
-  state.floor = last;
+  if (last <= floor) {
+    return { ...nothingNew(records, { run: source.run, floor, duplicates, ahead: 0 }), ...suspicion };
+  }
+  take(state, records);
   if (source.takenFrom !== epoch) {
     source.run += 1;
     source.runs.push([source.run, epoch, floor + 1]);
@@ -297,11 +340,42 @@ function judge(
   source.takenFrom = epoch;
   source.waiting = false;
   const from = records.findIndex((record) => lastNumber(record) > floor);
-  const alarms: AlarmCause[] = state.succeeded ? ['not-current'] : [];
+  const alarms: AlarmCause[] = state.succeeded ? [...suspicion.alarms, 'not-current'] : [...suspicion.alarms];
   if (records.some((record) => record.kind === 'gap' && record.reason === 'trimmed' && record.to > floor)) {
     alarms.push('trimmed');
   }
-  return { from, run: source.run, floor, duplicates, ahead: 0, begun: false, alarms };
+  return { from, run: source.run, floor, duplicates, ahead: 0, begun: false, ...suspicion, alarms };
+}
+
+/**
+ * Whether a batch contradicts what was applied: it has a record that was declared lost, and then the floor goes back before the gap; or it has
+ * another record than was applied at the floor.
+ */
+function contradicted(state: EpochState, records: readonly FloorRecord[]): Pick<Judgement, 'alarms' | 'refutedFrom'> {
+  const { floor, lostFrom, digest } = state;
+  if (records[0]!.number > floor) return NOT_CONTRADICTED;
+  const known = records.findLast(
+    (record) => record.kind !== 'gap' && record.number <= floor && record.number >= (lostFrom || floor),
+  );
+  if (known === undefined || known.kind === 'gap') return NOT_CONTRADICTED;
+  if (lostFrom > 0) {
+    Object.assign(state, { floor: lostFrom - 1, highest: lostFrom - 1, lostFrom: 0 });
+    return { alarms: ['gap-refuted'], refutedFrom: lostFrom };
+  }
+  return digest === 0 || recordDigest(known) === digest ? NOT_CONTRADICTED : { alarms: ['other-content'] };
+}
+
+/** Moves the floor behind records that begin at or below it. */
+function take(state: EpochState, records: readonly FloorRecord[]): void {
+  const before = state.floor;
+  const newest = records.at(-1)!;
+  state.floor = lastNumber(newest);
+  state.digest = newest.kind === 'gap' ? 0 : recordDigest(newest);
+  const kept = records.findLast((record) => record.kind !== 'gap' && record.number > before);
+  // Gaps that follow one another count as one.
+  if (newest.kind !== 'gap') state.lostFrom = 0;
+  else if (kept !== undefined) state.lostFrom = kept.number + 1;
+  else if (state.lostFrom === 0) state.lostFrom = before + 1;
 }
 
 const nothingNew = (
@@ -332,7 +406,11 @@ function beginningOf(source: Source, first: FloorRecord, at: EpochMs): Beginning
     : before.floor > predecessor.last
       ? ['shorter']
       : [];
-  before.floor = Math.max(before.floor, predecessor.last);
+  if (before.floor < predecessor.last) {
+    if (before.lostFrom === 0) before.lostFrom = before.floor + 1;
+    before.floor = predecessor.last;
+    before.digest = 0;
+  }
   before.succeeded = true;
   before.heardAt = at;
   return { begun: isLost ? 'after-loss' : 'in-turn', alarms };

@@ -129,6 +129,13 @@ export class Ledger {
     this.#lose(name, { lane, epoch, run, ...lost });
   }
 
+  /** The numbers of an epoch from there on come after all: what was declared of them counts for nothing. */
+  refuteGaps(name: GatewayName, { lane, epoch, from }: Pick<LostNumbers, 'lane' | 'epoch' | 'from'>): void {
+    const { lost } = this.#entry(name);
+    const kept = lost.filter((one) => one.lane !== lane || one.epoch !== epoch || one.to < from);
+    lost.splice(0, lost.length, ...kept);
+  }
+
   #lose(name: GatewayName, lost: LostNumbers): void {
     const list = this.#entry(name).lost;
     list.push(lost);

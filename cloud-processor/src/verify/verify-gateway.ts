@@ -62,6 +62,7 @@ export async function verifyGateway(given: GatewayVerification, signal: AbortSig
   }
   const lanes = LANES.map((lane) => laneReport(cut, lane));
   for (const lane of lanes) tellStuck(given, lane);
+  for (const lane of lanes) tellUnconfirmed(given, lane);
   tellLost(given, readings.counts.lost);
   const intake = intakeOf(given);
   return {
@@ -104,6 +105,24 @@ function tellStuck({ cut, now, report }: GatewayVerification, { lane }: LaneRepo
       cause:
         'the gateway does not send them again: it is away, can not hear the processor, or does not have them any more',
       remedy: `look whether the agent runs, and run its "doctor"; docs/sequencing.md says how it goes on`,
+    });
+  }
+}
+
+/** Behind what it gave up a gateway sends more within a moment. Until then a gap may as well be somebody else's, sent in its name. */
+function tellUnconfirmed({ cut, now, report }: GatewayVerification, { lane }: LaneReport): void {
+  for (const [epoch, floor, , succeeded, heardAt, lostFrom] of cut.sources[lane]?.epochs ?? []) {
+    if (lostFrom === 0 || succeeded || now - heardAt < processorLimits.verifyUnconfirmedMs) continue;
+    const { site, gateway } = cut;
+    report({
+      kind: 'lost',
+      site,
+      gateway,
+      ...OF_THE_GATEWAY,
+      finding: `numbers ${lostFrom} to ${floor} of epoch ${epoch} in the ${lane} lane were declared lost, and the gateway has sent nothing behind them`,
+      cause: 'somebody else declared them lost in the name of the gateway, or it went away at that moment',
+      remedy:
+        'bring the gateway back: it sends what it has, and that settles it; runbook identity says how to keep others from sending in its name',
     });
   }
 }

@@ -53,8 +53,8 @@ const state = (ordinal: number, more: Partial<CheckpointState> = {}): Checkpoint
         [3, '1-00000001', 7],
       ],
       epochs: [
-        ['1-00000001', 7, 7, true, BASE],
-        ['2-00000002', 1, 4, false, BASE + 1],
+        ['1-00000001', 7, 7, true, BASE, 6, 0],
+        ['2-00000002', 1, 4, false, BASE + 1, 0, 5],
       ],
     },
   ],

@@ -16,8 +16,8 @@ const source = (more: Partial<SourceSnapshot>): SourceSnapshot => ({
   runs: [],
   waiting: false,
   epochs: [
-    [E1, 40, 40, true, BASE],
-    [E2, 7, 9, false, BASE],
+    [E1, 40, 40, true, BASE, 0, 5],
+    [E2, 7, 9, false, BASE, 0, 5],
   ],
   ...more,
 });
@@ -54,7 +54,7 @@ describe('floor messages', () => {
     ['of a hole', {}, { epoch: E2, floor: 7, highest: 9, others: [{ epoch: E1, floor: 40 }] }],
     [
       'of something that waits behind the current epoch',
-      { waiting: true, epochs: [[E2, 7, 7, false, 0]] },
+      { waiting: true, epochs: [[E2, 7, 7, false, 0, 0, 5]] },
       { epoch: E2, floor: 7, highest: 8 },
     ],
     ['of both as one', { waiting: true }, { epoch: E2, floor: 7, highest: 9, others: [{ epoch: E1, floor: 40 }] }],
@@ -62,11 +62,11 @@ describe('floor messages', () => {
       'of the three other epochs that were heard last',
       {
         epochs: [
-          ['1-a', 1, 1, true, 10],
-          ['2-b', 2, 2, true, 40],
-          [E2, 7, 7, false, 50],
-          ['3-c', 3, 3, true, 30],
-          ['4-d', 4, 9, true, 20],
+          ['1-a', 1, 1, true, 10, 0, 5],
+          ['2-b', 2, 2, true, 40, 0, 5],
+          [E2, 7, 7, false, 50, 0, 5],
+          ['3-c', 3, 3, true, 30, 0, 5],
+          ['4-d', 4, 9, true, 20, 0, 5],
         ],
       },
       {

@@ -22,7 +22,7 @@ const cut = (ordinal: number, floors: Readonly<Record<string, number>>): FloorCu
     takenFrom: EPOCH,
     runs: [],
     waiting: false,
-    epochs: [[EPOCH, floor, floor, false, 0]],
+    epochs: [[EPOCH, floor, floor, false, 0, 0, 5]],
   })),
 });
 

@@ -304,6 +304,16 @@ describe('what is stored in a file', () => {
     expect(report.differences[0]!.finding).toContain('6 readings are missing');
   });
 
+  it('does not add up while nothing has come behind numbers that were declared lost: anybody may have declared that', async () => {
+    await filled((gateway) => gateway.loseTick(BASE + HOURS * COUNT_MS + 1));
+    const { ok, differences } = await floor.verify();
+    expect([ok, shown(differences)]).toEqual([false, ['lost gateway -: - told, - stored']]);
+    expect(differences[0]!.finding).toContain('the gateway has sent nothing behind them');
+    floor.gateway.tick(BASE + HOURS * COUNT_MS + 2);
+    floor.apply();
+    expect((await floor.verify()).differences).toEqual([]);
+  });
+
   it('does not add up when a reading was accepted of which nothing was sent', async () => {
     await filled((gateway) => {
       gateway.count({ sensor: 0, at: BASE + 5, value: 1 });
