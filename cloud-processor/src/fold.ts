@@ -13,8 +13,9 @@ import type { CheckpointState } from './checkpoint/format.ts';
 import type { FloorObserver } from './floor-observer.ts';
 import { processorLimits } from './limits.ts';
 import { anomalyRow, countedRows, gatewayRow } from './rows.ts';
-import { Alarms } from './sequence/alarms.ts';
+import { ALARM_CAUSES, Alarms } from './sequence/alarms.ts';
 import { type Judgement, Sequencer, type SequencerLimits } from './sequence/sequencer.ts';
+import { Evidence } from './verify/evidence.ts';
 import { Ledger } from './verify/ledger.ts';
 import type { WindowConfig } from './window/window-config.ts';
 import { WindowOperator } from './window/window-operator.ts';
@@ -52,6 +53,7 @@ export class Fold {
   readonly windows: WindowOperator;
   readonly alarms: Alarms;
   readonly ledger: Ledger;
+  readonly evidence: Evidence;
   readonly #observer: FloorObserver;
   readonly #out: Collector<Row>;
 
@@ -61,7 +63,8 @@ export class Fold {
     readonly observer: FloorObserver;
     readonly out: Collector<Row>;
     readonly from:
-      | (Pick<CheckpointState, 'sources' | 'alarms' | 'windows'> & Partial<Pick<CheckpointState, 'ledger'>>)
+      | (Pick<CheckpointState, 'sources' | 'alarms' | 'windows'> &
+          Partial<Pick<CheckpointState, 'ledger' | 'evidence'>>)
       | undefined;
   }) {
     const { from } = options;
@@ -71,6 +74,7 @@ export class Fold {
     this.alarms = new Alarms(processorLimits.alarmsPerPartitionMax, from?.alarms);
     this.windows = new WindowOperator(options.windows, from?.windows);
     this.ledger = new Ledger(from?.ledger);
+    this.evidence = new Evidence(from?.evidence);
   }
 
   /** Applies what is new in a batch. */
@@ -87,8 +91,11 @@ export class Fold {
     if (begun === 'after-loss' && address.lane === 'telemetry') this.windows.lose(address, null);
     if (begun === 'after-loss') {
       this.ledger.loseEpochEnd(address, { lane: address.lane, epoch: batch.epoch, run: judgement.run });
+      this.evidence.beginAgain(address);
     }
     for (const cause of judgement.alarms) {
+      // A copy of the gateway may have sent some episodes twice.
+      if (ALARM_CAUSES[cause].kind === 'identity' && cause !== 'no-predecessor') this.evidence.beginAgain(address);
       this.#observer.alarm(this.alarms.raise(address, cause, batch.epoch, storedAt));
     }
     for (let index = from; index < batch.records.length; index++) {
@@ -102,6 +109,7 @@ export class Fold {
     switch (record.kind) {
       case 'rollups':
         this.windows.merge(address, batch.sensors, record, run, this.#out);
+        this.evidence.rollups(address, record);
         this.#observer.rollups(address, batch.sensors, record);
         this.counts.rollups += record.columns.n.length;
         for (const n of record.columns.n) this.counts.readings += n;
@@ -109,17 +117,20 @@ export class Fold {
       case 'tick':
         this.windows.advance(address, record.watermark, this.#out);
         this.#observer.watermark(address, record.watermark);
+        this.evidence.tick(address, record.watermark);
         this.#applyCounts(address, record, run);
         break;
       case 'anomaly': {
         const row = anomalyRow(address, record, batch.epoch);
         this.#out.emit(row);
+        this.evidence.episode(address, record);
         this.#observer.anomaly(row);
         break;
       }
       case 'status': {
         const row = gatewayRow(address, record);
         this.#out.emit(row);
+        this.evidence.report(address, record);
         this.#observer.gateway(row);
         break;
       }
@@ -128,6 +139,8 @@ export class Fold {
       case 'gap':
         this.counts.gaps += record.to - Math.max(floor, record.number - 1);
         this.ledger.gap(address, { lane: address.lane, epoch: batch.epoch, run, floor }, record);
+        // An earlier series of checkpoints has taken these, so the store has more than is known here.
+        if (record.reason === 'trimmed') this.evidence.beginAgain(address);
         if (address.lane === 'telemetry') this.#loseFrames(address, record, floor);
         break;
     }

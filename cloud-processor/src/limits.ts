@@ -43,6 +43,10 @@ export const processorLimits = {
   lostSealedMsMax: days(1),
   /** Stretches of numbers that one gateway declared lost, for `verify`; the two oldest are told as one beyond it. */
   lostNumbersPerGatewayMax: 200,
+  /** Event hours of one gateway whose sums the checkpoint keeps for `verify`: the seven days that it compares, and the hour in hand. */
+  evidenceHoursMax: 7 * 24 + 1,
+  /** Bytes of a checkpoint that they may take per gateway; 40 MB for as many as a partition may have. Scattered hours take more each. */
+  evidenceBytesMax: 4_000,
   /** Numbers that are missing are asked for every few seconds; after so long without a sign of the epoch, `verify` calls it wrong. */
   verifyStuckMs: minutes(15),
   /** After so long with nothing behind numbers that were declared lost, `verify` does not believe that the gateway declared it. */

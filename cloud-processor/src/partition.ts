@@ -251,7 +251,7 @@ export class Partition {
   }
 
   /**
-   * The stream ended at this sequence when reading began: whatever a process before this one has made of it, it made of messages up to
+   * The partition's newest message had this sequence when reading began: whatever a process before this one has made of it, it made of messages up to
    * there.
    */
   streamEnds(sequence: number): void {
@@ -277,6 +277,7 @@ export class Partition {
       alarms: this.alarms.all(),
       windows: this.windows.snapshot(),
       ledger: this.#fold.ledger.snapshot(),
+      evidence: this.#fold.evidence.snapshot(),
       unsent: rows,
       clean,
       comparing: this.outbox.comparing,

@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
 
-import { type DurationMs, partitionOf } from '@floorwatch/contracts';
+import { type DurationMs, epochMs, partitionOf } from '@floorwatch/contracts';
 import {
   Condition,
   connectNats,
@@ -149,7 +149,12 @@ export class Pipeline implements OpenWindows {
     return {
       store: this.#store,
       sizes: windows.sizes,
-      keptMs: retentionOf(store).main,
+      now: () => epochMs(Date.now()),
+      keptFrom: () => {
+        const kept = retentionOf(store).main;
+        // What is about to be dropped may be gone already.
+        return kept === 0 ? -Infinity : Date.now() - kept + 3_600_000;
+      },
       ready: () => this.#storeConnected && this.#tenure.taken,
       cut: async (signal) => {
         // Every partition listens to it.

@@ -5,6 +5,7 @@ import type { StreamCursor } from '../consume/generation.ts';
 import { ALARM_CAUSES, type AlarmCause, type AlarmSnapshot } from '../sequence/alarms.ts';
 import type { SourceSnapshot } from '../sequence/sequencer.ts';
 import { CELLS } from '../window/cells.ts';
+import { EVIDENCE_WORDS, type EvidenceSnapshot, hoursOf, spansOf } from '../verify/evidence.ts';
 import type { LedgerSnapshot } from '../verify/ledger.ts';
 import type { LateWindowSnapshot } from '../window/late-windows.ts';
 import type { PaneSnapshot } from '../window/pane.ts';
@@ -23,6 +24,7 @@ export interface CheckpointState {
   readonly windows: WindowSnapshot;
   /** What `verify` holds the stored rows against. */
   readonly ledger: readonly LedgerSnapshot[];
+  readonly evidence: readonly EvidenceSnapshot[];
   /** Output that the store has not confirmed, one row per key. */
   readonly unsent: readonly Row[];
   /** The processor stopped cleanly: no request to the store is under way that could still land. */
@@ -49,6 +51,7 @@ const BYTES_PER_PIECE = 3 * 2 ** 15;
  *   a run is `[run, epoch, first number]`
  * - `{"kind":"alarms","alarms":[…]}`, any number of times
  * - `{"kind":"ledger","ledger":[…]}`, any number of times
+ * - `{"kind":"evidence",…}`: the sums of a gateway's event hours; `hours` as in `spansOf`, `words` little-endian 32-bit integers in base64
  * - `{"kind":"gateway",…}`: watermark, reach and sensors of a gateway; its windows follow
  * - `{"kind":"pane","size":…,"start":…,"slots":…,"cells":…}`: open windows of the gateway before it. `slots` are indices into the gateway's
  *   sensors as little-endian 32-bit integers, `cells` 18 little-endian doubles per window (see `window/cells.ts`), both in base64: every
@@ -64,6 +67,9 @@ export function* encodeCheckpoint(state: CheckpointState, codeVersion: string): 
   for (const sources of chunks(state.sources)) yield line({ kind: 'sources', sources });
   for (const alarms of chunks(state.alarms)) yield line({ kind: 'alarms', alarms });
   for (const ledger of chunks(state.ledger)) yield line({ kind: 'ledger', ledger });
+  for (const { hours, words, ...evidence } of state.evidence) {
+    yield line({ kind: 'evidence', ...evidence, hours: spansOf(hours), words: toBase64(words) });
+  }
   for (const { panes, sensors, ...gateway } of state.windows.gateways) {
     yield `${JSON.stringify({ kind: 'gateway', ...gateway }).slice(0, -1)},"sensors":[`;
     let comma = '';
@@ -102,7 +108,7 @@ function* base64Pieces(array: Int32Array | Float64Array): Generator<string> {
   }
 }
 
-const toBase64 = (array: Int32Array | Float64Array): string =>
+const toBase64 = (array: Int32Array | Uint32Array | Float64Array): string =>
   Buffer.from(array.buffer, array.byteOffset, array.byteLength).toString('base64');
 
 const base64 = z.string().transform((text) => Buffer.from(text, 'base64'));
@@ -174,6 +180,16 @@ const lineSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('alarms'), alarms: z.array(alarmSchema) }),
   z.object({ kind: z.literal('ledger'), ledger: z.array(ledgerSchema) }),
   z.object({
+    kind: z.literal('evidence'),
+    site: z.string(),
+    gateway: z.string(),
+    from: instant.nullable(),
+    pending: z.boolean(),
+    reportedAt: instant.nullable(),
+    hours: z.array(z.number().int()),
+    words: base64,
+  }),
+  z.object({
     kind: z.literal('gateway'),
     site: z.string(),
     gateway: z.string(),
@@ -235,6 +251,7 @@ export function decodeCheckpoint(lines: readonly string[]): CheckpointState {
   const sources: SourceSnapshot[] = [];
   const alarms: AlarmSnapshot[] = [];
   const ledger: LedgerSnapshot[] = [];
+  const evidence: EvidenceSnapshot[] = [];
   const late: (readonly [string, number])[] = [];
   const lateWindows: LateWindowSnapshot[] = [];
   const unsent: Row[] = [];
@@ -251,6 +268,9 @@ export function decodeCheckpoint(lines: readonly string[]): CheckpointState {
         break;
       case 'ledger':
         ledger.push(...value.ledger);
+        break;
+      case 'evidence':
+        evidence.push(evidenceOf(value));
         break;
       case 'gateway': {
         const { kind: _kind, ...gateway } = value;
@@ -272,7 +292,7 @@ export function decodeCheckpoint(lines: readonly string[]): CheckpointState {
     }
   }
   const { kind: _kind, codeVersion: _codeVersion, ...head } = first;
-  return { ...head, sources, alarms, ledger, windows: { gateways, late, lateWindows }, unsent };
+  return { ...head, sources, alarms, ledger, evidence, windows: { gateways, late, lateWindows }, unsent };
 }
 
 function parseLine(text: string): Line {
@@ -290,6 +310,13 @@ function parseLine(text: string): Line {
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   throw new CheckpointError('damaged', `${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'invalid'}`);
+}
+
+function evidenceOf({ kind: _kind, ...evidence }: Extract<Line, { kind: 'evidence' }>): EvidenceSnapshot {
+  const hours = hoursOf(evidence.hours);
+  const words = new Uint32Array(aligned(evidence.words));
+  if (words.length === hours.length * EVIDENCE_WORDS) return { ...evidence, hours, words };
+  throw new CheckpointError('damaged', `the evidence of ${evidence.site}/${evidence.gateway} does not fit its hours`);
 }
 
 function addPane(

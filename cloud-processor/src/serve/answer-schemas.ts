@@ -223,6 +223,10 @@ const verifiedGateway = z.strictObject({
       retainedCopies: count,
     })
     .nullable(),
+  evidence: z.strictObject({
+    since: instant.nullable().describe('Event hours from here on are summed in the checkpoint; null: all, or none'),
+    isWhole: z.boolean().describe('All hours that were compared are'),
+  }),
   readings: z.strictObject({
     told: count,
     hours: count.describe('Hours of sensors that were compared'),
@@ -237,7 +241,19 @@ const verifiedGateway = z.strictObject({
   episodes: z.strictObject({ opened: count, closed: count, hours: count, inFlight: count, uncounted: count }),
 });
 const difference: z.ZodType<Difference> = z.strictObject({
-  kind: z.enum(['readings', 'values', 'untold', 'opened', 'closed', 'numbers', 'lost', 'intake']),
+  kind: z.enum([
+    'readings',
+    'values',
+    'untold',
+    'opened',
+    'closed',
+    'numbers',
+    'lost',
+    'intake',
+    'taken',
+    'report',
+    'alarm',
+  ]),
   ...named,
   sensor: text.nullable(),
   size: text.nullable(),
@@ -264,6 +280,10 @@ const verify: z.ZodType<VerifyStatus> = z.strictObject({
     .strictObject({
       ok: z.boolean().describe('Everything that could be compared adds up'),
       gateways: z.array(verifiedGateway),
+      unknown: z
+        .array(z.strictObject(named))
+        .describe('Gateways with reports in the store that the checkpoint does not know'),
+      isProven: z.boolean().describe('The checkpoint has sums of all that was compared'),
       differences: z.array(difference).describe('The first ones'),
       differencesTotal: count,
       deadLetters: count,

@@ -3,7 +3,7 @@ import { EXIT, httpToken, messageOf, pause, StartError } from '@floorwatch/runti
 import type { ProcessorConfig } from '../config.ts';
 import { processorAddress } from '../serve/address.ts';
 import { QueryError, QueryReader } from '../serve/query-reader.ts';
-import { addsUp, describeReport } from './describe-report.ts';
+import { addsUp, describeReport, isProven } from './describe-report.ts';
 import type { VerifyStatus } from './report.ts';
 
 /** What a person gives on the command line. */
@@ -19,7 +19,8 @@ Asks the running processor, which goes on working. Compared is, as of one checkp
 accepted readings that each gateway counted, per sensor and event hour, with the windows of every size; its episodes with the stored anomalies.
 What is on its way is named and not judged. docs/verify.md explains every line.
 
-Exit code: 0 everything adds up; 1 something does not (the list says what), or it could not be compared; 2 it could not begin.`;
+Exit code: 0 everything adds up; 1 something does not (the list says what), or it could not be compared; 2 it could not begin; 3 nothing differs, but the processor has no evidence of its own of all of it (the
+list says since when it has).`;
 
 /** `verify`. */
 export async function verify(config: ProcessorConfig, options: VerifyOptions, signal: AbortSignal): Promise<number> {
@@ -39,8 +40,12 @@ export async function verify(config: ProcessorConfig, options: VerifyOptions, si
   const status = await follow(ask, query, signal);
   if (options.json) print(JSON.stringify(status));
   else for (const line of describeReport(status)) print(line);
-  return status.state === 'done' && addsUp(status) ? EXIT.ok : EXIT.failed;
+  if (status.state !== 'done' || !addsUp(status)) return EXIT.failed;
+  return isProven(status) ? EXIT.ok : EXIT_UNPROVEN;
 }
+
+/** Nothing differs, but there is no evidence of all that was compared. */
+const EXIT_UNPROVEN = 3;
 
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 

@@ -12,6 +12,7 @@ import { aggregateAt, CELLS, hashAt } from '../window/cells.ts';
 import { orderOf } from '../window/record-order.ts';
 import { rowKey } from '../write/row-key.ts';
 import type { Store } from '../write/store.ts';
+import { EvidenceComparer, type Explained } from './compare-evidence.ts';
 import { type GatewayCut, lostBehind } from './cut.ts';
 import type { Counted, Difference } from './report.ts';
 import {
@@ -41,20 +42,28 @@ export class ReadingComparer {
   readonly #cut: GatewayCut;
   readonly #store: Pick<Store, 'scan'>;
   readonly #report: (difference: Difference) => void;
+  readonly #evidence: EvidenceComparer;
 
   constructor(cut: GatewayCut, store: Pick<Store, 'scan'>, report: (difference: Difference) => void) {
     this.#cut = cut;
     this.#store = store;
     this.#report = report;
+    this.#evidence = new EvidenceComparer(cut, report);
   }
 
   /** Compares the stretches in [from, to). In memory is held something for every sensor and stretch. */
   async compare(group: SizeGroup, from: number, to: number, signal: AbortSignal): Promise<void> {
     const tallies = await this.#tally(group, from, to, signal);
-    for (const [start, tally] of tallies) {
-      tally.finish();
-      const sizes = group.sizes.filter((size) => this.#isMade(size, start));
-      for (const sensor of tally.sensors.values()) this.#judge(sensor, sizes, start, start + group.length);
+    // Also those of which nothing is stored: the processor may have taken something.
+    for (let start = from; start < to; start += group.length) {
+      const tally = tallies.get(start);
+      tally?.finish();
+      const explained = new Map(
+        group.sizes.filter((size) => this.#isMade(size, start)).map((size) => [size, { n: 0, hash: 0 }]),
+      );
+      const end = start + group.length;
+      for (const sensor of tally?.sensors.values() ?? []) this.#judge(sensor, explained, start, end);
+      for (const [size, missing] of explained) this.#evidence.compare(tally, size, start, end, missing);
     }
   }
 
@@ -112,9 +121,7 @@ export class ReadingComparer {
       (row) => {
         if (!isIn(row.size, row.start) || known.has(windowKey(row.sensor, row.size, row.start))) return;
         const through = throughOfRow(row);
-        const tally = tallyAt(row.start);
-        if (through > cutThrough) tally.sensor(row.sensor).moved = true;
-        tally.window({ ...row, hash: row.hash, through });
+        tallyAt(row.start).window({ ...row, hash: row.hash, through, isNewer: through > cutThrough });
       },
       signal,
     );
@@ -130,7 +137,7 @@ export class ReadingComparer {
         if (told.has(rowKey(row))) return;
         told.add(rowKey(row));
         const tally = tallyAt(row.hour);
-        if (orderOf(row.through) > cutThrough) tally.sensor(row.sensor).moved = true;
+        if (orderOf(row.through) > cutThrough) tally.sensor(row.sensor).toldLater = true;
         tally.told(row);
       },
       signal,
@@ -138,44 +145,56 @@ export class ReadingComparer {
     return tallies;
   }
 
-  #judge(sensor: SensorTally, sizes: readonly number[], start: number, end: number): void {
+  /** @param explained by size, what is reported of single sensors. */
+  #judge(sensor: SensorTally, explained: ReadonlyMap<number, Explained>, start: number, end: number): void {
     const { counts } = this;
+    const { told } = sensor;
     const tick = this.#cut.ledger?.tick;
     const tickOrder = tick === null || tick === undefined ? 0 : orderOf(tick);
+    const sizes = [...explained.keys()];
     const held = sizes.flatMap((size) => sensor.sizes.get(size) ?? []);
-    if (sensor.moved || held.some(({ through }) => through > tickOrder)) {
-      counts.inFlight += 1;
-      return;
-    }
-    if (!this.#isCounted(start)) {
-      counts.uncounted += 1;
-      return;
-    }
-    if (sensor.told === undefined) {
-      this.#untold(sensor, held, start, end);
-      return;
-    }
+    // Something has come that the gateway has not told yet. It can only be more than was told: what is less is missing.
+    const isUntold = held.some(({ through }) => through > tickOrder);
+    const isLess = told !== undefined && sizes.some((size) => (sensor.sizes.get(size)?.n ?? 0) < told.n);
+    if (sensor.toldLater || (isUntold && !isLess)) counts.inFlight += 1;
+    else if (!this.#isCounted(start)) counts.uncounted += 1;
+    else if (told === undefined) this.#untold(sensor, held, start, end);
     // More than was told, and what was told may be out of date.
-    const { told } = sensor;
-    if (held.some(({ n }) => n > told.n) && lostBehind(this.#cut, told.through)) {
+    else if (!isUntold && held.some(({ n }) => n > told.n) && lostBehind(this.#cut, told.through))
       counts.uncounted += 1;
-      return;
-    }
+    else this.#compare({ ...sensor, told }, explained, isUntold, start, end);
+  }
+
+  /** Compares what was told of one sensor; where something came behind it, windows may have more. */
+  #compare(
+    sensor: SensorTally & { readonly told: NonNullable<SensorTally['told']> },
+    explained: ReadonlyMap<number, Explained>,
+    mayBeMore: boolean,
+    start: number,
+    end: number,
+  ): void {
+    const { counts } = this;
+    const { told } = sensor;
     counts.hours += 1;
     counts.told += told.n;
     let isEqual = true;
     let missing = 0;
-    for (const size of sizes) {
+    for (const [size, reported] of explained) {
       const windows = sensor.sizes.get(size);
       const n = windows?.n ?? 0;
       counts.windows += windows?.windows ?? 0;
-      if (windows !== undefined && n === sensor.told.n && isSame(windows.hash, sensor.told.hash)) continue;
+      if (windows !== undefined && n === told.n && isSame(windows.hash, told.hash)) continue;
       isEqual = false;
-      if (n < sensor.told.n && this.#isLost(start, end)) missing = Math.max(missing, sensor.told.n - n);
-      else this.#differ(sensor, size, windows, start, end);
+      if (n < told.n && this.#isLost(start, end)) missing = Math.max(missing, told.n - n);
+      else if (n < told.n || !mayBeMore) {
+        this.#differ(sensor, size, windows, start, end);
+        reported.n += told.n - n;
+        reported.hash += told.hash.low - (windows?.hash.low ?? 0);
+      }
     }
     counts.lost += missing;
-    if (held.some(({ hash }) => Number.isNaN(hash.low))) counts.unhashed += 1;
+    const sizes = [...explained.keys()];
+    if (sizes.some((size) => Number.isNaN(sensor.sizes.get(size)?.hash.low ?? 0))) counts.unhashed += 1;
     if (isEqual) this.#compareValues(sensor, sizes, start, end);
   }
 

@@ -9,10 +9,12 @@ import {
 } from '@floorwatch/contracts';
 
 import type { CheckpointState } from '../checkpoint/format.ts';
+import type { AlarmSnapshot } from '../sequence/alarms.ts';
 import type { SourceSnapshot } from '../sequence/sequencer.ts';
 import type { GatewaySnapshot } from '../window/gateway-windows.ts';
 import type { LateWindowSnapshot } from '../window/late-windows.ts';
 import { orderOf } from '../window/record-order.ts';
+import type { EvidenceSnapshot } from './evidence.ts';
 import type { LedgerSnapshot } from './ledger.ts';
 
 /** What one checkpoint says of a gateway. */
@@ -21,6 +23,9 @@ export interface GatewayCut extends GatewayName {
   /** Its open windows; absent: it never sent a rollup or tick. */
   readonly windows: GatewaySnapshot | undefined;
   readonly ledger: LedgerSnapshot | undefined;
+  /** Absent: no reading, episode or tick of it was taken. */
+  readonly evidence: EvidenceSnapshot | undefined;
+  readonly alarms: readonly AlarmSnapshot[];
   /** The place of the last telemetry record applied; rows of later ones are newer than the cut. */
   readonly through: number;
   readonly late: readonly LateWindowSnapshot[];
@@ -32,6 +37,8 @@ export interface GatewayCut extends GatewayName {
     readonly anomalies: readonly AnomalyRow[];
     readonly counted: readonly CountedRow[];
     readonly episodes: readonly CountedEpisodesRow[];
+    /** The newest report that it made of itself among them, by its clock; −Infinity: there is none. */
+    readonly reportedAt: number;
   };
 }
 
@@ -39,9 +46,17 @@ interface Gathered extends GatewayName {
   sources: Partial<Record<Lane, SourceSnapshot>>;
   windows: GatewaySnapshot | undefined;
   ledger: LedgerSnapshot | undefined;
+  evidence: EvidenceSnapshot | undefined;
+  alarms: AlarmSnapshot[];
   late: LateWindowSnapshot[];
   lateReadings: number;
-  unsent: { windows: WindowRow[]; anomalies: AnomalyRow[]; counted: CountedRow[]; episodes: CountedEpisodesRow[] };
+  unsent: {
+    windows: WindowRow[];
+    anomalies: AnomalyRow[];
+    counted: CountedRow[];
+    episodes: CountedEpisodesRow[];
+    reportedAt: number;
+  };
 }
 
 /** The gateways of a partition as its checkpoint has them. */
@@ -51,8 +66,9 @@ export function cutsOf(state: CheckpointState): GatewayCut[] {
     const key = gatewayKey({ site, gateway });
     let cut = found.get(key);
     if (cut === undefined) {
-      const unsent = { windows: [], anomalies: [], counted: [], episodes: [] };
-      cut = { site, gateway, sources: {}, windows: undefined, ledger: undefined, late: [], lateReadings: 0, unsent };
+      const unsent = { windows: [], anomalies: [], counted: [], episodes: [], reportedAt: -Infinity };
+      const nothing = { windows: undefined, ledger: undefined, evidence: undefined, alarms: [], late: [] };
+      cut = { site, gateway, sources: {}, ...nothing, lateReadings: 0, unsent };
       found.set(key, cut);
     }
     return cut;
@@ -60,6 +76,8 @@ export function cutsOf(state: CheckpointState): GatewayCut[] {
   for (const source of state.sources) of(source).sources[source.lane] = source;
   for (const windows of state.windows.gateways) of(windows).windows = windows;
   for (const ledger of state.ledger) of(ledger).ledger = ledger;
+  for (const evidence of state.evidence) of(evidence).evidence = evidence;
+  for (const alarm of state.alarms) of(alarm).alarms.push(alarm);
   for (const late of state.windows.lateWindows) of(late.sensor).late.push(late);
   const smallest = Math.min(
     ...state.windows.gateways.flatMap(({ completeFrom }) => completeFrom.map(([size]) => size)),
@@ -77,6 +95,10 @@ export function cutsOf(state: CheckpointState): GatewayCut[] {
     else if (row.table === 'anomaly') of(row.sensor).unsent.anomalies.push(row);
     else if (row.table === 'counted') of(row.sensor).unsent.counted.push(row);
     else if (row.table === 'counted_episodes') of(row).unsent.episodes.push(row);
+    else if (row.table === 'gateway') {
+      const { unsent } = of(row);
+      unsent.reportedAt = Math.max(unsent.reportedAt, row.at);
+    }
   }
   return Array.from(found.values(), (cut) => ({ ...cut, through: throughOf(cut.sources.telemetry) }));
 }

@@ -1,5 +1,7 @@
+import type { GatewayName } from '@floorwatch/contracts';
+
 import type { LostNumbers } from './ledger.ts';
-import type { Difference, GatewayReport, VerifyReport, VerifyRequest, VerifyStatus } from './report.ts';
+import type { Difference, EvidenceReport, GatewayReport, VerifyReport, VerifyRequest, VerifyStatus } from './report.ts';
 
 /** Lost stretches that are told one by one. */
 const LOST_SHOWN = 20;
@@ -10,6 +12,9 @@ const many = (n: number, one: string): string => `${n.toLocaleString('en')} ${on
 /** Whether everything adds up. It does not where a gateway was asked for by name that nobody knows, or hours of which there are none. */
 export const addsUp = ({ report, request }: VerifyStatus): boolean =>
   report?.ok === true && (report.gateways.length > 0 || !isNamed(request)) && !(isDated(request) && isEmpty(report));
+
+/** Whether the checkpoint has sums of all that was compared, so that rows which are gone together with their counts would be missed. */
+export const isProven = ({ report }: VerifyStatus): boolean => report?.isProven === true;
 
 const isDated = ({ from, to }: VerifyRequest): boolean => from !== undefined || to !== undefined;
 
@@ -41,25 +46,36 @@ export function describeReport({ state, request, report, problem }: VerifyStatus
     ...(report.differencesTotal > report.differences.length
       ? [`and ${many(report.differencesTotal - report.differences.length, 'further difference')}`]
       : []),
-    verdictOf(report.gateways, report.differencesTotal, request),
+    ...report.unknown.map(describeUnknown),
+    verdictOf(report, request),
   ];
 }
 
-function verdictOf(gateways: readonly GatewayReport[], differences: number, request: VerifyRequest): string {
+function describeUnknown({ site, gateway }: GatewayName): string {
+  return `${site}/${gateway}  the store has reports of it, the processor has no evidence: its checkpoint was lost or begun anew, and nothing has come since`;
+}
+
+function verdictOf(report: VerifyReport, request: VerifyRequest): string {
+  const { gateways, unknown, differencesTotal: differences } = report;
   if (differences > 0) return `DOES NOT ADD UP: ${many(differences, 'difference')}`;
   const hours = gateways.reduce((sum, { readings }) => sum + readings.hours, 0);
   const told = gateways.reduce((sum, { readings }) => sum + readings.told, 0);
+  if (gateways.length === 0 && unknown.length > 0) return NOT_PROVEN;
   if (gateways.length === 0)
     return `nothing to compare: no gateway${isNamed(request) ? ' of that name' : ''} has sent anything`;
   if (isDated(request) && isEmpty({ gateways }))
     return 'nothing to compare: between --from and --to lies no whole hour in which a gateway has accepted a reading and that the store still keeps';
+  if (!report.isProven) return NOT_PROVEN;
   if (hours === 0)
     return 'nothing differs, but no hour of readings could be compared yet: hours are compared when they are over';
   return `EVERYTHING ADDS UP: ${many(told, 'reading')} in ${many(hours, 'sensor hour')}`;
 }
 
+const NOT_PROVEN =
+  'NOT PROVEN: nothing differs, but rows that are gone together with their counts would not be missed where there is no evidence';
+
 function describeGateway(gateway: GatewayReport): string[] {
-  const { readings, episodes, lanes, lost, intake, watermark } = gateway;
+  const { readings, episodes, lanes, lost, intake, watermark, evidence } = gateway;
   const notes = [
     ...(readings.inFlight === 0 ? [] : [`${many(readings.inFlight, 'sensor hour')} in flight`]),
     ...(readings.uncounted === 0 ? [] : [`${many(readings.uncounted, 'sensor hour')} not counted by the gateway`]),
@@ -85,6 +101,7 @@ function describeGateway(gateway: GatewayReport): string[] {
         ]),
     `  readings: ${many(readings.told, 'reading')} in ${many(readings.hours, 'sensor hour')} compared with ${many(readings.windows, 'window')}` +
       notes.map((note) => `; ${note}`).join(''),
+    ...(evidence.isWhole ? [] : [describeEvidence(evidence)]),
     `  anomalies: ${episodes.opened} opened and ${episodes.closed} closed in ${many(episodes.hours, 'hour')} compared` +
       (episodes.inFlight === 0 ? '' : `; ${many(episodes.inFlight, 'hour')} in flight`) +
       (episodes.uncounted === 0
@@ -92,6 +109,11 @@ function describeGateway(gateway: GatewayReport): string[] {
         : `; ${many(episodes.uncounted, 'hour')} not told, or lost, with the numbers above`),
   ];
 }
+
+const describeEvidence = ({ since }: EvidenceReport): string =>
+  since === null
+    ? '  evidence: none yet, the processor has just begun to keep it'
+    : `  evidence: since ${time(since)}; before that the rows were compared with each other alone`;
 
 function describeLost({
   lane,

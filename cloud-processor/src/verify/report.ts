@@ -24,9 +24,22 @@ export interface Difference extends GatewayName {
   /**
    * `readings`: windows hold others than the gateway accepted. `values`: windows of two sizes over the same readings say different things.
    * `untold`: there are windows of which the gateway told nothing. `opened`, `closed`: episodes. `numbers`: records are missing for long.
-   * `lost`: the numbers that a gateway declared lost do not account for what is missing. `intake`: the gateway's own counters.
+   * `lost`: the numbers that a gateway declared lost do not account for what is missing. `intake`: the gateway's own counters. `taken`: the
+   * store holds others than the processor took, by the sums in its checkpoint. `report`: the newest report of the gateway that the processor
+   * took is not stored. `alarm`: an alarm stands.
    */
-  readonly kind: 'readings' | 'values' | 'untold' | 'opened' | 'closed' | 'numbers' | 'lost' | 'intake';
+  readonly kind:
+    | 'readings'
+    | 'values'
+    | 'untold'
+    | 'opened'
+    | 'closed'
+    | 'numbers'
+    | 'lost'
+    | 'intake'
+    | 'taken'
+    | 'report'
+    | 'alarm';
   /** `device/metric`; null: of the whole gateway. */
   readonly sensor: string | null;
   /** Such as `1m`; null: of no size. */
@@ -64,12 +77,21 @@ export interface IntakeReport {
   readonly retainedCopies: number;
 }
 
+/** How far the sums in the checkpoint reach, which alone show what is missing together with its counts. */
+export interface EvidenceReport {
+  /** Event hours from here on are summed; null: all, or none if it is not `isWhole`. */
+  readonly since: EpochMs | null;
+  /** All hours that were compared are summed. */
+  readonly isWhole: boolean;
+}
+
 export interface GatewayReport extends GatewayName {
   readonly watermark: EpochMs | null;
   readonly lanes: readonly LaneReport[];
   /** Numbers that it declared lost, the newest last. */
   readonly lost: readonly LostNumbers[];
   readonly intake: IntakeReport | null;
+  readonly evidence: EvidenceReport;
   readonly readings: {
     /** Accepted readings in the hours that were compared, and sensor hours of them. */
     readonly told: number;
@@ -101,6 +123,10 @@ export interface VerifyReport {
   /** Everything that could be compared adds up. */
   readonly ok: boolean;
   readonly gateways: readonly GatewayReport[];
+  /** Gateways that the store has reports of, and the checkpoint does not know: there is no evidence of them. */
+  readonly unknown: readonly GatewayName[];
+  /** There is evidence of all that was compared, and something of which there is. */
+  readonly isProven: boolean;
   readonly differences: readonly Difference[];
   /** How many there are; `differences` holds the first ones. */
   readonly differencesTotal: number;

@@ -22,6 +22,8 @@ export interface SizeTally {
   n: number;
   readonly hash: HashSum;
   windows: number;
+  /** Readings of those windows that are newer than the cut: how many of them came after it is not known. */
+  newer: number;
   /** The newest record in one of them. */
   through: number;
   incomplete: boolean;
@@ -33,8 +35,8 @@ export interface SizeTally {
 export interface SensorTally {
   readonly name: SensorName;
   told: { n: number; readonly hash: HashSum; through: number } | undefined;
-  /** Rows that are newer than the cut were met: nothing can be said. */
-  moved: boolean;
+  /** What the gateway told after the cut was met: what it had told before is not known. */
+  toldLater: boolean;
   readonly sizes: Map<number, SizeTally>;
 }
 
@@ -47,6 +49,8 @@ export type TalliedWindow = Pick<WindowRow, 'aggregate'> & {
   /** Of the last record in it. */
   readonly through: number;
   readonly incomplete: boolean;
+  /** It is newer than the cut. */
+  readonly isNewer?: boolean;
 };
 
 /** Which window: the gateway is known. */
@@ -69,7 +73,7 @@ export class StretchTally {
     let tally = this.sensors.get(key);
     if (tally === undefined) {
       const { device, metric } = name;
-      tally = { name: { device, metric }, told: undefined, moved: false, sizes: new Map() };
+      tally = { name: { device, metric }, told: undefined, toldLater: false, sizes: new Map() };
       this.sensors.set(key, tally);
     }
     return tally;
@@ -83,10 +87,11 @@ export class StretchTally {
     addHash(tally.told.hash, hashOf(hash));
   }
 
-  window({ sensor, size, start, aggregate, hash, through, incomplete }: TalliedWindow): void {
+  window({ sensor, size, start, aggregate, hash, through, incomplete, isNewer }: TalliedWindow): void {
     const tally = this.#size(sensor, size);
     this.#add(tally, aggregate, hash, through);
     tally.windows += 1;
+    if (isNewer === true) tally.newer += aggregate.n;
     tally.incomplete ||= incomplete;
     const key = windowKey(sensor, size, start);
     const late = this.#late.get(key);
@@ -109,7 +114,7 @@ export class StretchTally {
     const { sizes } = this.sensor(sensor);
     let tally = sizes.get(size);
     if (tally === undefined) {
-      tally = { n: 0, hash: noHashes(), windows: 0, through: 0, incomplete: false, aggregate: undefined };
+      tally = { n: 0, hash: noHashes(), windows: 0, newer: 0, through: 0, incomplete: false, aggregate: undefined };
       sizes.set(size, tally);
     }
     return tally;

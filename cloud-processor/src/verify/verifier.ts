@@ -1,4 +1,11 @@
-import { epochMs, type GatewayRow, gatewayKey } from '@floorwatch/contracts';
+import {
+  type EpochMs,
+  epochMs,
+  type GatewayName,
+  type GatewayRow,
+  gatewayKey,
+  partitionOf,
+} from '@floorwatch/contracts';
 import { type Logger, messageOf } from '@floorwatch/runtime';
 
 import type { CheckpointState } from '../checkpoint/format.ts';
@@ -13,8 +20,10 @@ export interface VerifyTarget {
   readonly store: Pick<Store, 'scan' | 'gateways'>;
   /** Sizes of the windows that are made. */
   readonly sizes: readonly number[];
-  /** How long rows are kept, in milliseconds; 0: for ever. */
-  readonly keptMs: number;
+  /** The processor's clock. */
+  now(): EpochMs;
+  /** Rows of an event time before that may have been deleted for their age; −Infinity: none. */
+  keptFrom(): number;
   /** Whether the store can be asked. */
   ready(): boolean;
   /** The next checkpoint of every partition. @throws the reason of `signal` */
@@ -84,11 +93,13 @@ export class Verifier {
   }
 
   async #verify(request: VerifyRequest, signal: AbortSignal): Promise<VerifyReport> {
-    const { store, sizes, keptMs } = this.#target;
+    const { store, sizes } = this.#target;
     const states = await this.#cut(signal);
-    const cuts = states.flatMap(cutsOf).filter((cut) => isWanted(cut, request));
+    const known = states.flatMap(cutsOf);
+    const cuts = known.filter((cut) => isWanted(cut, request));
     const reports = new Map<string, GatewayRow>();
     for (const row of await store.gateways(0)) reports.set(gatewayKey(row), row);
+    const unknown = unknownOf(reports, known, states).filter((name) => isWanted(name, request));
     const differences: Difference[] = [];
     let differencesTotal = 0;
     const report = (difference: Difference): void => {
@@ -97,15 +108,15 @@ export class Verifier {
     };
     const gateways: GatewayReport[] = [];
     for (const [done, cut] of cuts.entries()) {
-      const now = epochMs(Date.now());
+      const now = this.#target.now();
       const given = { cut, store, request, sizes, now, report, reported: reports.get(gatewayKey(cut)) };
-      // What is about to be dropped may be gone already.
-      const keptFrom = keptMs === 0 ? -Infinity : now - keptMs + 3_600_000;
+      const keptFrom = this.#target.keptFrom();
       const progress = (at: string): void => this.#progress(done, cuts.length, at);
       gateways.push(await verifyGateway({ ...given, keptFrom, progress }, signal));
     }
     const unsent = states.reduce((sum, state) => sum + state.unsent.length, 0);
-    const found = { differences, differencesTotal, unsent, ...this.#target.figures() };
+    const isProven = gateways.length > 0 && unknown.length === 0 && gateways.every(({ evidence }) => evidence.isWhole);
+    const found = { unknown, isProven, differences, differencesTotal, unsent, ...this.#target.figures() };
     return { ok: differencesTotal === 0, gateways, ...found };
   }
 
@@ -115,18 +126,26 @@ export class Verifier {
       if (tooLong.aborted) throw new NoCutError('no checkpoint could be saved; /healthz says why');
       throw error;
     });
-    if (states.some(({ comparing }) => comparing)) {
-      throw new NoCutError(
-        'the processor has begun from an earlier checkpoint and is comparing it with the store; try again in a minute or two',
-      );
-    }
     return states;
   }
 }
 
 class NoCutError extends Error {}
 
-const isWanted = ({ site, gateway }: GatewayCut, request: VerifyRequest): boolean =>
+/** Gateways of these partitions that have reports in the store, and of which the checkpoints know nothing: those were lost, or begun anew. */
+function unknownOf(
+  reports: ReadonlyMap<string, GatewayName>,
+  known: readonly GatewayCut[],
+  states: readonly CheckpointState[],
+): readonly GatewayName[] {
+  const partitions = new Set(states.map(({ partition }) => partition));
+  const keys = new Set(known.map(gatewayKey));
+  return [...reports]
+    .filter(([key, name]) => !keys.has(key) && partitions.has(partitionOf(name)))
+    .map(([, { site, gateway }]) => ({ site, gateway }));
+}
+
+const isWanted = ({ site, gateway }: GatewayName, request: VerifyRequest): boolean =>
   (request.site ?? site) === site && (request.gateway ?? gateway) === gateway;
 
 const problemOf = (error: unknown): string =>

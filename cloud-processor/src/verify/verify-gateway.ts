@@ -1,11 +1,13 @@
 import { COUNT_MS, days, type EpochMs, epochMs, type GatewayRow, LANES } from '@floorwatch/contracts';
 
 import { processorLimits } from '../limits.ts';
+import { ALARM_CAUSES } from '../sequence/alarms.ts';
 import type { Store } from '../write/store.ts';
 import { EpisodeComparer } from './compare-episodes.ts';
 import { ReadingComparer } from './compare-readings.ts';
 import { floorOf, type GatewayCut } from './cut.ts';
-import type { Difference, GatewayReport, IntakeReport, LaneReport, VerifyRequest } from './report.ts';
+import { evidenceFrom } from './evidence.ts';
+import type { Difference, EvidenceReport, GatewayReport, IntakeReport, LaneReport, VerifyRequest } from './report.ts';
 import { groupSizes } from './stretches.ts';
 
 /** How far back hours are compared if nobody says: what a stream keeps, so what can still be made again. */
@@ -36,10 +38,10 @@ export async function verifyGateway(given: GatewayVerification, signal: AbortSig
   const watermark = cut.windows?.watermark ?? null;
   const readings = new ReadingComparer(cut, store, report);
   const episodes = new EpisodeComparer(cut, store, report);
+  const to = Math.min(request.to ?? Infinity, watermark ?? -Infinity);
+  const from = Math.max(request.from ?? to - RANGE_DEFAULT_MS, given.keptFrom);
   if (watermark !== null) {
-    const to = Math.min(request.to ?? Infinity, watermark);
     const sensors = cut.windows?.sensors.length ?? 0;
-    const from = Math.max(request.from ?? to - RANGE_DEFAULT_MS, given.keptFrom);
     const say = (at: number): void => progress(`${site}/${gateway} ${new Date(at).toISOString()}`);
     for (const group of groupSizes(given.sizes)) {
       const end = Math.floor(to / group.length) * group.length;
@@ -64,7 +66,9 @@ export async function verifyGateway(given: GatewayVerification, signal: AbortSig
   for (const lane of lanes) tellStuck(given, lane);
   for (const lane of lanes) tellUnconfirmed(given, lane);
   tellLost(given, readings.counts.lost);
+  tellAlarms(given);
   const intake = intakeOf(given);
+  tellReport(given);
   return {
     site,
     gateway,
@@ -72,6 +76,7 @@ export async function verifyGateway(given: GatewayVerification, signal: AbortSig
     lanes,
     lost: ledger?.lost ?? [],
     intake,
+    evidence: evidenceReport(given, from, to),
     readings: {
       ...readings.counts,
       late: cut.lateReadings,
@@ -142,6 +147,57 @@ function tellLost({ cut, request, report }: GatewayVerification, missing: number
     cause: 'windows were removed or changed there as well',
     remedy: 'look at the windows that are marked incomplete',
   });
+}
+
+/** The newest report is stored, or was: a store that was emptied, or an older copy of it, lacks it, also where no reading came. */
+function tellReport({ cut, reported, keptFrom, report }: GatewayVerification): void {
+  const taken = cut.evidence?.reportedAt ?? null;
+  const stored = Math.max(reported?.at ?? -Infinity, cut.unsent.reportedAt);
+  if (taken === null || taken < keptFrom || stored >= taken) return;
+  const { site, gateway } = cut;
+  const newest = new Date(taken).toISOString();
+  report({
+    kind: 'report',
+    site,
+    gateway,
+    ...OF_THE_GATEWAY,
+    finding:
+      stored === -Infinity
+        ? `no report of the gateway is stored, the processor took one of ${newest}`
+        : `the newest report of the gateway that is stored is of ${new Date(stored).toISOString()}, the processor took one of ${newest}`,
+    cause: 'the store was emptied, or an older copy of it put back; or it has refused the report (dead letters)',
+    remedy:
+      'find out what happened to the store; "reprocess" makes again what the stream holds, and a newer copy of the store has the rest',
+  });
+}
+
+/** What an alarm means for the rows is for a person to say: until then nothing is proven. */
+function tellAlarms({ cut, now, report }: GatewayVerification): void {
+  for (const { site, gateway, lane, cause, firstAt, lastAt } of cut.alarms) {
+    if (now - lastAt >= processorLimits.alarmShownMs) continue;
+    const { kind, meaning, remedy } = ALARM_CAUSES[cause];
+    report({
+      kind: 'alarm',
+      site,
+      gateway,
+      ...OF_THE_GATEWAY,
+      from: epochMs(firstAt),
+      to: epochMs(lastAt),
+      finding: `the alarm "${kind}" stands, raised last at ${new Date(lastAt).toISOString()} in the ${lane} lane`,
+      cause: meaning,
+      remedy,
+    });
+  }
+}
+
+/** Whether the sums in the checkpoint reach back to where the comparison began. */
+function evidenceReport({ cut }: GatewayVerification, from: number, to: number): EvidenceReport {
+  // A gateway of which nothing was applied has left nothing to prove.
+  const isNew = cut.evidence === undefined && LANES.every((lane) => laneReport(cut, lane).floor === 0);
+  const since = evidenceFrom(cut.evidence);
+  const first = Math.ceil(from / COUNT_MS) * COUNT_MS;
+  const isWhole = isNew || since <= first || (to <= from && since < Infinity);
+  return { since: Number.isFinite(since) ? epochMs(since) : null, isWhole };
 }
 
 /** received = accepted + rejected + duplicates + quarantined + retained copies, by the gateway's own counters. */

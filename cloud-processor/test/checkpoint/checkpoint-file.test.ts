@@ -87,6 +87,18 @@ const state = (ordinal: number, more: Partial<CheckpointState> = {}): Checkpoint
       ],
     },
   ],
+  evidence: [
+    { ...GATEWAY, from: null, pending: true, reportedAt: null, hours: [], words: new Uint32Array() },
+    {
+      site: 'plant-2',
+      gateway: 'gw-1',
+      from: BASE,
+      pending: false,
+      reportedAt: BASE + 1,
+      hours: [-1, 0, 492_343, 492_344, 492_350],
+      words: Uint32Array.from({ length: 20 }, (_, i) => 2 ** 32 - 1 - i),
+    },
+  ],
   clean: false,
   comparing: false,
   unsent: [windowRow(), anomalyRow({ phase: 'closed', closeReason: 'recovered' })],

@@ -93,6 +93,11 @@ export class MemoryStore implements Store {
     this.#rows.delete(key);
   }
 
+  /** Rows are gone, as after somebody deleted them. */
+  remove(which: (row: Row) => boolean): void {
+    for (const [key, { table, text }] of this.#rows) if (which(decodeRow(table, text))) this.#rows.delete(key);
+  }
+
   /** Every row of some tables, by key, as text: for comparing whole stores. */
   contents(...tables: readonly Row['table'][]): Record<string, string> {
     const wanted = [...this.#rows].filter(([, { table }]) => tables.includes(table));

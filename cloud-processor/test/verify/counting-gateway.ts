@@ -9,11 +9,23 @@ import {
   type FloorRecord,
   type HashSum,
   hashText,
+  type Lane,
   noHashes,
   textHash,
 } from '@floorwatch/contracts';
 
-import { anomaly, BASE, batchOf, hashOfReading, rollups, SENSORS, start, type TestReading } from '../support/floor.ts';
+import {
+  anomaly,
+  BASE,
+  batchOf,
+  GATEWAY,
+  hashOfReading,
+  report,
+  rollups,
+  SENSORS,
+  start,
+  type TestReading,
+} from '../support/floor.ts';
 
 const EPOCH = '1-00000001';
 const BATCH_RECORDS = 50;
@@ -26,6 +38,7 @@ interface Count {
 
 /** Makes the batches of a gateway that counts what it accepts. */
 export class CountingGateway {
+  readonly #name: string;
   readonly #telemetry: FloorRecord[] = [start()];
   readonly #anomalies: FloorRecord[] = [start()];
   #sent = { telemetry: 0, anomaly: 0 };
@@ -36,6 +49,10 @@ export class CountingGateway {
   readings = 0;
   /** Set: ticks tell nothing, as an older release's. */
   silent = false;
+
+  constructor(name: string = GATEWAY.gateway) {
+    this.#name = name;
+  }
 
   get #number(): number {
     const last = this.#telemetry.at(-1);
@@ -74,7 +91,9 @@ export class CountingGateway {
 
   /** An episode opens, or closes. */
   episode(id: number, phase: 'opened' | 'closed'): void {
-    const record = anomaly(this.#anomalies.length + 1, id, phase, phase === 'closed' ? 2 : 1);
+    const made = anomaly(this.#anomalies.length + 1, id, phase, phase === 'closed' ? 2 : 1);
+    // No two gateways give one id.
+    const record = this.#name === GATEWAY.gateway ? made : { ...made, id: `e${made.id.slice(1)}` };
     this.#anomalies.push(record);
     const hour = Math.floor(record.openedAt / COUNT_MS) * COUNT_MS;
     const none = (): Count => ({ n: 0, hash: noHashes(), news: true });
@@ -94,6 +113,17 @@ export class CountingGateway {
     const counts = this.silent ? undefined : this.#told(watermark);
     const tick = { kind: 'tick', number: this.#number, watermark: at, at, clock: 'synchronised' } as const;
     this.#telemetry.push(counts === undefined ? tick : { ...tick, counts });
+  }
+
+  /** A report of itself. */
+  report(): void {
+    this.#telemetry.push(report(this.#number));
+  }
+
+  /** The processor asks for numbers again that it had called safe, and they are gone. */
+  trim(count: number): void {
+    const number = this.#number;
+    this.#telemetry.push({ kind: 'gap', number, to: number + count - 1, reason: 'trimmed', frames: [] });
   }
 
   /** A tick that tells what is over, and is lost. */
@@ -131,16 +161,17 @@ export class CountingGateway {
     return { counter: EPOCH, completeFrom: null, hours, episodes: { epoch: EPOCH, number, hours: episodes } };
   }
 
-  /** What has not been taken yet. */
-  batches(): Batch[] {
+  /** What has not been taken yet, of one lane or both. */
+  batches(only?: Lane): Batch[] {
     const parts = [
       ['anomaly', this.#anomalies],
       ['telemetry', this.#telemetry],
     ] as const;
     return parts.flatMap(([lane, records]) => {
+      if (only !== undefined && lane !== only) return [];
       const batches: Batch[] = [];
       for (let from = this.#sent[lane]; from < records.length; from += BATCH_RECORDS) {
-        batches.push(batchOf(records.slice(from, from + BATCH_RECORDS), { lane, epoch: EPOCH }));
+        batches.push(batchOf(records.slice(from, from + BATCH_RECORDS), { lane, epoch: EPOCH, gateway: this.#name }));
       }
       this.#sent[lane] = records.length;
       return batches;
@@ -148,9 +179,12 @@ export class CountingGateway {
   }
 }
 
-/** So many hours of two sensors, a reading every ten seconds, with an episode in every hour; ends with the tick that completes them. */
-export function hoursOf(gateway: CountingGateway, hours: number): void {
-  for (let minute = 0; minute < hours * 60; minute++) {
+/**
+ * The hours from `first` until before `end`, counted from BASE, of two sensors: a reading every ten seconds, with an episode in every hour;
+ * ends with the tick that completes them.
+ */
+export function hoursOf(gateway: CountingGateway, end: number, first = 0): void {
+  for (let minute = first * 60; minute < end * 60; minute++) {
     const at = BASE + minute * 60_000;
     const readings = Array.from({ length: 12 }, (_, i): TestReading => {
       return { sensor: i % 2, at: at + (i >> 1) * 10_000, value: Math.sin(minute + i) };

@@ -3,105 +3,20 @@ import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { InfluxDB } from '@influxdata/influxdb-client';
 import { COUNT_MS, days, epochMs, type GatewayRow } from '@floorwatch/contracts';
-import { createLogger } from '@floorwatch/runtime';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { resourcesPerTest, waitFor } from '../../../tests/support/index.ts';
-import { Partition } from '../../src/partition.ts';
+import { resourcesPerTest } from '../../../tests/support/index.ts';
 import { addsUp, describeReport } from '../../src/verify/describe-report.ts';
-import type { Difference, VerifyReport, VerifyRequest, VerifyStatus } from '../../src/verify/report.ts';
-import { Verifier } from '../../src/verify/verifier.ts';
-import { createStore } from '../../src/write/create-store.ts';
-import { type DuckdbStoreConfig, type StoreConfig, storeConfigSchema } from '../../src/write/store-config.ts';
-import type { Store } from '../../src/write/store.ts';
-import { BASE, deaf, messageOf, MINUTE, partitionBasics } from '../support/floor.ts';
+import { type DuckdbStoreConfig, storeConfigSchema } from '../../src/write/store-config.ts';
+import { BASE, MINUTE } from '../support/floor.ts';
 import { noInflux, startTestInflux, type TestInflux } from '../write/influx-server.ts';
 import { gatewayRow } from '../write/sample-rows.ts';
-import { CountingGateway, hoursOf } from './counting-gateway.ts';
+import { type CountingGateway, hoursOf } from './counting-gateway.ts';
+import { Floor, shown } from './stored-floor.ts';
 
 const HOURS = 3;
 const never = new AbortController().signal;
-const logger = createLogger('test', 'silent');
 const resources = resourcesPerTest();
-
-/** A partition and a store, without a stream between the gateway and them. */
-class Floor {
-  readonly gateway = new CountingGateway();
-  readonly store: Store;
-  readonly partition = new Partition({
-    ...partitionBasics,
-    number: 0,
-    observer: deaf,
-    deadLetters: {
-      addBatch: ({ message }) => {
-        throw new Error(message);
-      },
-    },
-    from: undefined,
-  });
-  #sequence = 0;
-  keptMs = 0;
-
-  constructor(store: Store) {
-    this.store = store;
-  }
-
-  static async open(config: StoreConfig): Promise<Floor> {
-    const store = createStore(config, logger);
-    await store.connect(never);
-    resources.defer(async () => store.close());
-    return new Floor(store);
-  }
-
-  /** The processor takes what the gateway has sent. */
-  apply(): void {
-    for (const batch of this.gateway.batches()) {
-      this.partition.apply(messageOf(batch, ++this.#sequence), epochMs(BASE));
-    }
-  }
-
-  /** Everything that may go into the store does. */
-  async write(): Promise<void> {
-    const { outbox } = this.partition;
-    outbox.saved(outbox.capture().ordinal);
-    for (let rows = outbox.take(1_000, 0); rows.length > 0; rows = outbox.take(1_000, 0)) {
-      const outcome = await this.store.write(rows, never);
-      if (outcome.kind !== 'written') throw new Error(JSON.stringify(outcome.refused));
-      outbox.settle();
-    }
-  }
-
-  async verify(request: VerifyRequest = {}): Promise<VerifyReport> {
-    const status = await this.verified(request);
-    if (status.report === null) throw new Error(`${status.state}: ${status.problem}`);
-    const verdict = status.report.ok ? /adds? up|differs|nothing to compare/i : /^DOES NOT ADD UP/;
-    const last = describeReport(status).at(-1) ?? '';
-    if (!verdict.test(last)) throw new Error(`the report says: ${last}`);
-    return status.report;
-  }
-
-  async verified(request: VerifyRequest): Promise<VerifyStatus> {
-    const target = {
-      store: this.store,
-      sizes: partitionBasics.windows.sizes,
-      keptMs: this.keptMs,
-      ready: () => true,
-      cut: async () => [this.partition.capture()],
-      figures: () => ({ deadLetters: 0, expired: 0, refusedReadings: {} }),
-    };
-    const verifier = new Verifier(target, logger);
-    verifier.start(request);
-    await waitFor('the verification ends', () => verifier.status?.state !== 'running');
-    return verifier.status!;
-  }
-}
-
-/** What the differences say, without figures and advice. */
-const shown = (differences: readonly Difference[]): string[] =>
-  differences.map(({ kind, sensor, size, from, told, stored }) => {
-    const hour = from === null ? '' : ` hour ${(from - BASE) / COUNT_MS}`;
-    return `${kind} ${sensor ?? 'gateway'} ${size ?? '-'}${hour}: ${told?.n ?? '-'} told, ${stored?.n ?? '-'} stored`;
-  });
 
 describe('what is stored in a file', () => {
   let file: string;
@@ -109,7 +24,7 @@ describe('what is stored in a file', () => {
 
   async function filled(more: (gateway: CountingGateway) => void = () => undefined): Promise<void> {
     file = join(await resources.directory(), 'store.duckdb');
-    floor = await Floor.open(storeConfigSchema.parse({ kind: 'duckdb', file, retentionDays: 0 }));
+    floor = await Floor.open(storeConfigSchema.parse({ kind: 'duckdb', file, retentionDays: 0 }), resources);
     hoursOf(floor.gateway, HOURS);
     more(floor.gateway);
     floor.apply();
@@ -154,7 +69,7 @@ describe('what is stored in a file', () => {
 
   it('adds up while windows are open and nothing has been written', async () => {
     file = join(await resources.directory(), 'store.duckdb');
-    floor = await Floor.open(storeConfigSchema.parse({ kind: 'duckdb', file, retentionDays: 0 }));
+    floor = await Floor.open(storeConfigSchema.parse({ kind: 'duckdb', file, retentionDays: 0 }), resources);
     hoursOf(floor.gateway, HOURS);
     floor.apply();
     const report = await floor.verify();
@@ -176,7 +91,7 @@ describe('what is stored in a file', () => {
     const old = await floor.verified({ to: epochMs(BASE - COUNT_MS) });
     expect([old.report?.ok, addsUp(old)]).toEqual([true, false]);
     expect(describeReport(old).at(-1)).toMatch(/^nothing to compare: between --from and --to/);
-    floor.keptMs = Date.now() - to;
+    floor.keptFrom = to + 3_600_000;
     expect((await floor.verify()).gateways[0]!.readings.hours).toBe(0);
   });
 
@@ -264,7 +179,7 @@ describe('what is stored in a file', () => {
 
   it('adds up with what the gateway declared lost, and says how much that was', async () => {
     file = join(await resources.directory(), 'store.duckdb');
-    floor = await Floor.open(storeConfigSchema.parse({ kind: 'duckdb', file, retentionDays: 0 }));
+    floor = await Floor.open(storeConfigSchema.parse({ kind: 'duckdb', file, retentionDays: 0 }), resources);
     floor.gateway.lose(lost);
     hoursOf(floor.gateway, HOURS);
     floor.apply();
@@ -295,7 +210,7 @@ describe('what is stored in a file', () => {
 
   it('does not add up when more is missing than the gateway declared lost', async () => {
     file = join(await resources.directory(), 'store.duckdb');
-    floor = await Floor.open(storeConfigSchema.parse({ kind: 'duckdb', file, retentionDays: 0 }));
+    floor = await Floor.open(storeConfigSchema.parse({ kind: 'duckdb', file, retentionDays: 0 }), resources);
     floor.gateway.lose(lost, 5);
     hoursOf(floor.gateway, HOURS);
     floor.apply();
@@ -365,7 +280,7 @@ describe('what is stored in a file', () => {
 
   it('does not add up while a gateway tells nothing of what it accepts', async () => {
     file = join(await resources.directory(), 'store.duckdb');
-    floor = await Floor.open(storeConfigSchema.parse({ kind: 'duckdb', file, retentionDays: 0 }));
+    floor = await Floor.open(storeConfigSchema.parse({ kind: 'duckdb', file, retentionDays: 0 }), resources);
     floor.gateway.silent = true;
     hoursOf(floor.gateway, 1);
     floor.gateway.accept(nextHour);
@@ -400,7 +315,7 @@ describe.skipIf(noInflux !== undefined)(
 
     it('adds up, and no more when a window or an anomaly is removed or changed', async () => {
       const config = await influx.freshConfig(0);
-      const floor = await Floor.open(config);
+      const floor = await Floor.open(config, resources);
       hoursOf(floor.gateway, HOURS);
       floor.apply();
       await floor.write();
