@@ -26,6 +26,7 @@ export function viewAgent(parts: AgentParts): AgentView {
     clock: clock.quality,
     sensors: intake.sensors,
     sensorsMax,
+    shareReached: intake.shareReached ?? null,
     episodes: { ...writer.episodes },
     readings: countReadings(parts),
     broker: parts.broker.state(),

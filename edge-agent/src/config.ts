@@ -6,6 +6,7 @@ import { z } from 'zod';
 
 import { type Codec, CODECS } from './ingest/payload-codec.ts';
 import { readingsConfigSchema } from './ingest/readings-config.ts';
+import { sensorSharesSchema } from './ingest/sensor-shares.ts';
 import { findWrongTemplate, type MetricInTopic } from './ingest/topic-template.ts';
 import { unitsConfigSchema } from './ingest/units-config.ts';
 import { limits } from './limits.ts';
@@ -76,6 +77,7 @@ export const agentConfigSchema = z
     readings: readingsConfigSchema.prefault({}),
     units: unitsConfigSchema.prefault({}),
     sensorsMax: z.number().int().min(1).max(200_000).default(20_000),
+    sensorShares: sensorSharesSchema.prefault({}),
     engine: engineConfigSchema.prefault({}),
     storage: storageConfigSchema,
     nats: natsConfigSchema,

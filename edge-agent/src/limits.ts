@@ -182,6 +182,10 @@ export const limits = {
   doctorGraceMs: seconds(1),
   /** How long the doctor waits for one answer: a healthy server on a slow line needs a second. */
   doctorAskMsMax: seconds(4),
+  /** Sensors that a device, a client or an hour may add whatever its share is: no machine has many more, and no small gateway feels the shares. */
+  sensorsUnsharedMax: 100,
+  /** How long a person is told that somebody had a share of the places for sensors. */
+  shareToldMs: minutes(10),
   /** Sensors on one page of `/sensors`. */
   sensorsPageMax: 1_000,
 } as const;

@@ -9,6 +9,7 @@ import { messageOf, StartError } from '@floorwatch/runtime';
 import { parse } from 'csv-parse';
 import { z } from 'zod';
 
+import { SENSOR_SHARES_DEFAULT } from '../ingest/sensor-shares.ts';
 import { SensorRegistry } from '../ingest/sensor-registry.ts';
 import { SensorUnits } from '../ingest/sensor-units.ts';
 import { UnitNames } from '../ingest/unit-names.ts';
@@ -36,7 +37,7 @@ export const openRecording = (file: string, config: UnitsConfig): BacktestInput 
   async *items(counts) {
     const names = new UnitNames(config.aliases);
     const units = new SensorUnits(config.rules.map((rule) => ({ ...rule, unit: names.nameOf(rule.unit) })));
-    const sensors = new SensorRegistry(Infinity);
+    const sensors = new SensorRegistry(Infinity, SENSOR_SHARES_DEFAULT);
     for await (const { unit, ...reading } of readRecording(file, counts)) {
       const named: Reading = unit === undefined ? reading : { ...reading, unit: names.nameOf(unit) };
       yield { kind: 'reading', reading: units.sort(sensors.readmit(reading.device, reading.metric), named) };

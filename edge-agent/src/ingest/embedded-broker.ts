@@ -262,7 +262,8 @@ export class EmbeddedBroker implements Source<RawMessage> {
     // Many devices set the flag on everything. To keep a copy per topic would be memory without a limit.
     packet.retain = false;
     const payload = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload;
-    const message = { topic: packet.topic, payload, receivedAt: epochMs(Date.now()), retained: false };
+    const receivedAt = epochMs(Date.now());
+    const message = { topic: packet.topic, payload, receivedAt, retained: false, client: client?.id };
     // A last will has no identifier: nobody repeats it.
     const connection = packet.qos > 0 && packet.messageId === undefined ? undefined : this.#connectionOf(client);
     if (packet.qos === 0) {

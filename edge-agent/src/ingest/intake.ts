@@ -8,7 +8,8 @@ import { type DecodedParts, type DecodedReading, ReadingDecoder, type TopicConfi
 import { key, makeKey } from './reading-key.ts';
 import { RejectLog, type RejectView } from './reject-log.ts';
 import type { RejectReason } from './reject.ts';
-import { SensorRegistry } from './sensor-registry.ts';
+import { type Namer, SensorRegistry, type ShareReached } from './sensor-registry.ts';
+import { SENSOR_SHARES_DEFAULT, type SensorShares } from './sensor-shares.ts';
 import { SensorUnits } from './sensor-units.ts';
 import { UnitNames } from './unit-names.ts';
 import type { UnitsConfig } from './units-config.ts';
@@ -16,6 +17,8 @@ import type { UnitsConfig } from './units-config.ts';
 export interface IntakeConfig {
   readonly topics: readonly TopicConfig[];
   readonly sensorsMax: number;
+  /** Absent: what the configuration has by default. */
+  readonly sensorShares?: SensorShares;
   readonly readings: {
     /** How far ahead of the gateway's clock an event time may be, in milliseconds. */
     readonly futureMsMax: number;
@@ -136,7 +139,7 @@ export class Intake {
     this.#decoder = new ReadingDecoder(config.topics, config.readings.perMessageMax, names);
     const rules = config.units.rules.map((rule) => ({ ...rule, unit: names.nameOf(rule.unit) }));
     this.#units = new SensorUnits(rules, (unit) => names.nameOf(unit));
-    this.#registry = new SensorRegistry(config.sensorsMax);
+    this.#registry = new SensorRegistry(config.sensorsMax, config.sensorShares ?? SENSOR_SHARES_DEFAULT);
     const { duplicatesRemembered, duplicatesShared } = config.readings;
     this.#memory = new DuplicateMemory(duplicatesRemembered, duplicatesShared);
   }
@@ -149,6 +152,11 @@ export class Intake {
   /** Sensors seen. */
   get sensors(): number {
     return this.#registry.size;
+  }
+
+  /** When somebody had a share of the places for sensors, and got no more; undefined: never. */
+  get shareReached(): ShareReached | undefined {
+    return this.#registry.reached;
   }
 
   /** What lies behind it is in the future; infinite while the gateway's own clock is known to be wrong. */
@@ -193,15 +201,15 @@ export class Intake {
 
   #sortParts(message: RawMessage, { parts, perSensor }: DecodedParts, latest: number, delivery: OpenDelivery): void {
     for (const { at, decoded } of parts) {
-      if (typeof decoded !== 'string' && perSensor > 1) this.#expectMany(decoded.reading, perSensor);
+      if (typeof decoded !== 'string' && perSensor > 1) this.#expectMany(decoded.reading, perSensor, message);
       this.#sortReading(message, decoded, latest, delivery, at);
     }
   }
 
   /** A repeat of the whole message must be recognised, and of the one before it whose acknowledgement was on its way. */
-  #expectMany({ device, metric }: Reading, readings: number): void {
-    const sensor = this.#registry.admit(device, metric);
-    if (sensor !== undefined) this.#memory.keep(sensor, 2 * readings);
+  #expectMany({ device, metric }: Reading, readings: number, message: RawMessage): void {
+    const sensor = this.#registry.admit(device, metric, namerOf(message));
+    if (typeof sensor === 'number') this.#memory.keep(sensor, 2 * readings);
   }
 
   #sortReading(
@@ -239,9 +247,10 @@ export class Intake {
     delivery: OpenDelivery,
     part: string | undefined,
   ): void {
-    const sensor = this.#registry.admit(reading.device, reading.metric);
-    if (sensor === undefined) {
-      reject(delivery, message, 'too-many-sensors', part);
+    const namer = namerOf(message);
+    const sensor = this.#registry.admit(reading.device, reading.metric, namer);
+    if (typeof sensor === 'string') {
+      reject(delivery, message, sensor, part);
       return;
     }
     const tellsRepeats = timed || reading.seq !== undefined;
@@ -252,8 +261,9 @@ export class Intake {
       return;
     }
     const kept = this.#units.sort(sensor, reading);
-    if (kept.apartFrom !== undefined && this.#registry.admit(kept.device, kept.metric) === undefined) {
-      reject(delivery, message, 'too-many-sensors', part);
+    const place = kept.apartFrom === undefined ? sensor : this.#registry.admit(kept.device, kept.metric, namer);
+    if (typeof place === 'string') {
+      reject(delivery, message, place, part);
       return;
     }
     if (tellsRepeats) this.#memory.add(sensor, time, key);
@@ -372,6 +382,8 @@ export class Intake {
     return this.#rejects.last();
   }
 }
+
+const namerOf = ({ client, receivedAt }: RawMessage): Namer => ({ client, at: receivedAt });
 
 function reject({ rejects }: OpenDelivery, message: RawMessage, reason: RejectReason, part: string | undefined): void {
   const known = part === undefined ? undefined : rejects.findLast((one) => one.reason === reason);

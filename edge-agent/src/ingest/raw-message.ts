@@ -8,6 +8,8 @@ export interface RawMessage {
   readonly receivedAt: EpochMs;
   /** A copy that an external broker kept from earlier: counted, and not read. Always false on the embedded broker. */
   readonly retained: boolean;
+  /** The client id of the device that sent it; undefined: not known, as behind an external broker. */
+  readonly client?: string | undefined;
   /** A reading that a person released from quarantine. There is no topic and no payload then, and its time is not judged again. */
   readonly released?: Reading;
 }

@@ -24,6 +24,12 @@ export const REJECT_REASONS = {
   'seq-invalid': '"seq" is not a whole number from 0; the reading is taken without it',
   'quality-bad': 'the device says that its value is bad',
   'quality-unknown': '"quality" is not good, uncertain or bad; the reading is taken as uncertain',
+  'device-share':
+    'the device has its share ("sensorShares.device") of the places for sensors; give it fewer metrics, or raise "sensorsMax"',
+  'client-share':
+    'the client has its share ("sensorShares.client") of the places for sensors; see why it names so many, or raise "sensorsMax"',
+  'hour-share':
+    'this hour has its share ("sensorShares.hour") of the places for sensors; it is taken in the next one, or raise "sensorsMax"',
   'too-many-sensors': 'the gateway already has as many sensors as "sensorsMax" allows',
 } as const;
 

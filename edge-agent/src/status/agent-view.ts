@@ -3,6 +3,7 @@ import type { SegmentLogCounts } from '@floorwatch/segment-log';
 
 import type { BrokerState } from '../ingest/broker-state.ts';
 import type { IntakeCounts } from '../ingest/intake.ts';
+import type { ShareReached } from '../ingest/sensor-registry.ts';
 import type { RejectView } from '../ingest/reject-log.ts';
 import type { SensorState } from '../sensor-engine.ts';
 import type { NatsState } from '../uplink/nats-link.ts';
@@ -45,6 +46,8 @@ export interface AgentView extends GatewayName, DurableViews {
   readonly clock: ClockQuality;
   readonly sensors: number;
   readonly sensorsMax: number;
+  /** Who was refused new sensors last, because of its share of their places; null: nobody since the start. */
+  readonly shareReached: ShareReached | null;
   readonly episodes: { readonly opened: number; readonly closed: number };
   readonly readings: ReadingCounts;
   readonly broker: BrokerState;

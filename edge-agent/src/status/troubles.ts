@@ -1,6 +1,8 @@
 import { type EpochMs, LANES, type Lane } from '@floorwatch/contracts';
 
 import { limits } from '../limits.ts';
+import { quoted } from '../ingest/door-log.ts';
+import type { ShareReached } from '../ingest/sensor-registry.ts';
 import { durationInWords } from '../score/duration-words.ts';
 import type { SenderAlarm } from '../uplink/spool-sender.ts';
 import type { AgentView, LaneView } from './agent-view.ts';
@@ -69,7 +71,8 @@ function* ofReplay({ journal }: View): Generator<Trouble> {
   };
 }
 
-function* ofInput({ broker, refusing, sensors, sensorsMax, at }: View): Generator<Trouble> {
+function* ofInput(view: View): Generator<Trouble> {
+  const { broker, refusing, sensors, sensorsMax, at } = view;
   if (!broker.ready) {
     yield {
       code: 'broker',
@@ -92,6 +95,7 @@ function* ofInput({ broker, refusing, sensors, sensorsMax, at }: View): Generato
       runbook: 'disk-full',
     };
   }
+  yield* ofShares(view);
   if (sensors >= sensorsMax) {
     yield {
       code: 'sensors',
@@ -101,6 +105,27 @@ function* ofInput({ broker, refusing, sensors, sensorsMax, at }: View): Generato
       runbook: 'readings-rejected',
     };
   }
+}
+
+const SHARES: Readonly<Record<ShareReached['reason'], (who: string) => string>> = {
+  'device-share': (who) => `device ${who} has`,
+  'client-share': (who) => `client ${who} has`,
+  'hour-share': () => 'this hour has',
+};
+
+/** While there is room, but not for everybody. */
+function ofShares({ shareReached, sensors, sensorsMax, at }: View): Trouble[] {
+  if (shareReached === null || sensors >= sensorsMax || at - shareReached.at >= limits.shareToldMs) return [];
+  const { reason, who } = shareReached;
+  return [
+    {
+      code: reason,
+      severity: 'critical',
+      what: `${SHARES[reason](quoted(who ?? ''))} its share of the places for sensors (${sensors} of ${sensorsMax} are taken); its readings of new ones are rejected`,
+      remedy: 'find out why it makes up names; if they are real, raise sensorsMax',
+      runbook: 'readings-rejected',
+    },
+  ];
 }
 
 function* ofJournal({ journal }: View): Generator<Trouble> {

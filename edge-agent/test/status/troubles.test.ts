@@ -37,6 +37,24 @@ const CASES: readonly (readonly [code: string, severity: string, changes: Change
     { refusing: { log: 'journal', why: 'no space left', since: epochMs(at - 120_000) } },
     /no readings are taken.*for 2 min.*journal: no space left/,
   ],
+  [
+    'device-share',
+    'critical',
+    { sensors: 10_000, shareReached: { reason: 'device-share', who: 'oven', at: epochMs(at - 60_000) } },
+    /device "oven" has its share of the places for sensors \(10000 of 20000 are taken\).*raise sensorsMax/,
+  ],
+  [
+    'client-share',
+    'critical',
+    { shareReached: { reason: 'client-share', who: 'made\nup', at: epochMs(at) } },
+    /client "made\\nup" has its share/,
+  ],
+  [
+    'hour-share',
+    'critical',
+    { shareReached: { reason: 'hour-share', who: null, at: epochMs(at) } },
+    /this hour has its/,
+  ],
   ['sensors', 'critical', { sensors: 20_000 }, /20000 sensors.*raise sensorsMax/],
   [
     'sync-failed',

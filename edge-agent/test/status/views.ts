@@ -51,6 +51,7 @@ export function healthyView(changes: Partial<AgentView> = {}): AgentView {
     clock: 'synchronised',
     sensors: 12,
     sensorsMax: 20_000,
+    shareReached: null,
     episodes: { opened: 1, closed: 1 },
     readings: {
       received: 1_000,
