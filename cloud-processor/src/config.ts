@@ -39,6 +39,17 @@ const unique = (list: readonly unknown[]): boolean => new Set(list).size === lis
 
 const everyPartition = Array.from({ length: limits.partitions }, (_, partition) => partition);
 
+const address = z.url({ protocol: /^[a-z]+$/, error: 'must be an address such as mqtt://gateway:1883' }).max(200);
+
+/** What the page tells people who see no sensor yet. */
+const gatewayHintSchema = z.strictObject({
+  /** Where devices publish. */
+  mqttUrl: address.exactOptional(),
+  /** The agent's status page. */
+  statusUrl: address.exactOptional(),
+});
+export type GatewayHint = z.output<typeof gatewayHintSchema>;
+
 /**
  * What `config.example.yaml` explains field by field. Fields name the unit that a person writes; {@link ProcessorConfig} holds
  * durations.
@@ -122,6 +133,7 @@ export const processorConfigSchema = z
       .prefault({}),
     store: storeConfigSchema,
     http: httpConfigSchema(8080),
+    gateway: gatewayHintSchema.prefault({}),
     logLevel: logLevelSchema,
   })
   .superRefine(({ stream, windows }, context) => {

@@ -155,6 +155,7 @@ async function run(configFile: string, signal: AbortSignal): Promise<void> {
       ...(pipeline.reprocessor === undefined ? {} : { reprocessor: pipeline.reprocessor }),
       ...(pipeline.verifier === undefined ? {} : { verifier: pipeline.verifier }),
       windowSizes: config.windows.sizes,
+      gateway: config.gateway,
       exportDir: path.join(config.dataDir, 'exports'),
       logger,
     });

@@ -81,6 +81,7 @@ describe('configuration', () => {
     ['a partition that does not exist', { partitions: [16] }, 'partitions.0: '],
     ['a partition given twice', { partitions: [1, 1] }, 'partitions: must not name a partition twice'],
     ['another kind of store', { store: { kind: 'sqlite' } }, 'store.kind: must have a kind: duckdb or influxdb'],
+    ['an address that is none', { gateway: { mqttUrl: 'nowhere' } }, 'gateway.mqttUrl: must be an address'],
     ['a port that does not exist', { http: { port: 70_000 } }, 'http.port: '],
   ])('refuses %s and names it', async (_what, more, message) => {
     await expect(load(more)).rejects.toMatchObject({

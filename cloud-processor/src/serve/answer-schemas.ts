@@ -164,6 +164,9 @@ const about = z.strictObject({
   silentAfterMs: count,
   historyMs: count,
   counts: z.strictObject({ sensors: count, gateways: count, openAnomalies: count, leftOut: count }),
+  gateway: z
+    .strictObject({ mqttUrl: text.exactOptional(), statusUrl: text.exactOptional() })
+    .describe('Where devices publish and where the agent reports, if the configuration says so'),
   health,
 });
 

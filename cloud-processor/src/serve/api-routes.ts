@@ -16,6 +16,7 @@ import { type Context, Hono } from 'hono';
 
 import type { OpenWindows } from '../floor-observer.ts';
 import { type Store, StoreError } from '../write/store.ts';
+import type { GatewayHint } from '../config.ts';
 import type { FloorView } from './floor-view.ts';
 import { BusyError } from './failures.ts';
 import { serveLimits } from './limits.ts';
@@ -37,10 +38,12 @@ export interface ApiOptions {
   readonly health: () => HealthReport;
   /** The sizes that the processor makes. */
   readonly windowSizes: readonly DurationMs[];
+  /** What the page tells people who see no sensor yet. */
+  readonly gateway?: GatewayHint;
 }
 
 /** The read-only JSON API. See docs/api.md for its addresses. */
-export function apiRoutes({ store, view, openWindows, health, windowSizes }: ApiOptions): Hono {
+export function apiRoutes({ store, view, openWindows, health, windowSizes, gateway = {} }: ApiOptions): Hono {
   const api = new Hono();
   const ask = limitConcurrency(serveLimits.storeQueriesMax);
 
@@ -54,6 +57,7 @@ export function apiRoutes({ store, view, openWindows, health, windowSizes }: Api
       silentAfterMs: view.silentAfterMs,
       historyMs: serveLimits.historyMs,
       counts: view.counts(),
+      gateway,
       health: health(),
     });
   });

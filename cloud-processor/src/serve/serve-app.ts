@@ -8,6 +8,7 @@ import type { Registry } from 'prom-client';
 
 import type { OpenWindows } from '../floor-observer.ts';
 import { type Store, StoreError } from '../write/store.ts';
+import type { GatewayHint } from '../config.ts';
 import { apiRoutes, type HealthReport, readQuery } from './api-routes.ts';
 import { connectionOf } from './connection.ts';
 import { ConsoleFiles } from './console-files.ts';
@@ -46,6 +47,8 @@ export interface ServeOptions {
   readonly logger: Logger;
   /** The sizes that the processor makes. */
   readonly windowSizes?: readonly DurationMs[];
+  /** What the page tells people who see no sensor yet. */
+  readonly gateway?: GatewayHint;
   /** Folder of the processor's own for files that are being exported. What is in it is removed. */
   readonly exportDir: string;
   /** Other limits of exports, for tests. */

@@ -7,6 +7,8 @@ export interface About {
   readonly windowSizes: readonly string[];
   readonly silentAfterMs: number;
   readonly historyMs: number;
+  /** Where devices publish and where the agent's status page is, if the processor was told. */
+  readonly gateway?: { readonly mqttUrl?: string; readonly statusUrl?: string };
   readonly health: { readonly ok: boolean; readonly parts: Readonly<Record<string, string>> };
 }
 

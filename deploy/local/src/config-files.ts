@@ -85,6 +85,7 @@ export function processorConfig(options: LocalOptions, ports: LocalPorts): objec
     nats: { servers: [`nats://127.0.0.1:${ports.nats}`] },
     dataDir: join(dataDirectory, `processor-${store}`),
     http: { port: ports.page },
+    gateway: { mqttUrl: `mqtt://127.0.0.1:${ports.mqtt}`, statusUrl: `http://127.0.0.1:${ports.agent}/status` },
     store:
       store === 'duckdb'
         ? { kind: 'duckdb', file: join(dataDirectory, 'store.duckdb'), retentionDays }

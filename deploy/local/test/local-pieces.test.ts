@@ -181,7 +181,10 @@ describe('configuration', () => {
   it('a recording with its own times is a gateway of its own, and a later start does not drop it', async () => {
     const options = read('--replay', 'a.csv', '--times', 'file');
     expect(await agentConfig(options, ports, now)).toMatchObject({ gateway: 'recording 2026-03-01 06:00:00' });
-    expect(processorConfig(options, ports)).toMatchObject({ store: { retentionDays: 0 } });
+    expect(processorConfig(options, ports)).toMatchObject({
+      store: { retentionDays: 0 },
+      gateway: { mqttUrl: 'mqtt://127.0.0.1:2', statusUrl: 'http://127.0.0.1:3/status' },
+    });
     expect(await agentConfig(read(), ports, now)).toMatchObject({ gateway: 'floor' });
     expect(processorConfig(read(), ports)).toMatchObject({ store: { retentionDays: 0 } });
     expect(processorConfig(read('--influx'), ports)).toMatchObject({ store: { retentionDays: 0 } });

@@ -24,7 +24,7 @@ export interface ColumnPlan {
   readonly decimalComma: boolean;
   /** Columns whose texts, joined by a blank, are the time; undefined: the file has no times. */
   readonly time: { readonly columns: readonly number[]; readonly format: TimestampFormat } | undefined;
-  readonly values: readonly { readonly column: number; readonly metric: string }[];
+  readonly values: readonly { readonly column: number; readonly metric: string; readonly unit?: string }[];
   /** Columns that are not published, because they hold text or were not asked for. */
   readonly skipped: readonly string[];
   readonly width: number;
@@ -60,13 +60,14 @@ export function planColumns(file: string, rows: readonly (readonly string[])[], 
   const cells = names.map((_, column) => body.map((row) => row[column] ?? '').filter((cell) => !isMissing(cell)));
   const time = findTime(file, names, cells, options);
   const wanted = options.columns?.map((name) => columnCalled(file, '--columns', name, names));
-  const values: { column: number; metric: string }[] = [];
+  const values: { column: number; metric: string; unit?: string }[] = [];
   const skipped: string[] = [];
   const taken = new Set<string>();
   const numeric = (column: number): boolean => isNumeric(cells[column] ?? [], decimalComma);
   const candidates = names.map((_, column) => column).filter((column) => !(time?.columns.includes(column) ?? false));
   for (const column of candidates) {
-    const name = metricName(names[column] ?? '', column, candidates.length);
+    const { header: title, unit } = unitOf(names[column] ?? '');
+    const name = metricName(title, column, candidates.length);
     if (!(wanted?.includes(column) ?? numeric(column))) {
       skipped.push(name);
       continue;
@@ -74,7 +75,7 @@ export function planColumns(file: string, rows: readonly (readonly string[])[], 
     let metric = name;
     for (let again = 2; taken.has(metric); again++) metric = `${name}-${again}`;
     taken.add(metric);
-    values.push({ column, metric });
+    values.push({ column, metric, ...(unit === undefined ? {} : { unit }) });
   }
   if (values.length === 0) {
     throw new StartError('usage', `${file}: has no column of numbers; its columns are ${list(names)}`);
@@ -156,6 +157,12 @@ function columnCalled(file: string, option: string, asked: string, names: readon
   const number = /^\d+$/.test(asked) ? Number(asked) : 0;
   if (number >= 1 && number <= names.length) return number - 1;
   throw new StartError('usage', `${file}: ${option} ${asked}: there is no such column; there are ${list(names)}`);
+}
+
+/** A unit in square brackets behind the name, as in `Water flow [l/s]`, goes into the messages, which keep its characters. */
+function unitOf(header: string): { readonly header: string; readonly unit?: string } {
+  const [, name, unit] = /^(.*\S)\s*\[([^[\]]{1,32})\]$/.exec(header.trim()) ?? [];
+  return name === undefined || unit === undefined ? { header } : { header: name, unit: unit.trim() };
 }
 
 /** A header as a metric: without the characters that MQTT or the contracts reserve. */

@@ -109,7 +109,9 @@ export class Recording {
    * @throws Error that names the file if it turns out to be damaged; what came before it has been given out.
    */
   async *batches(): AsyncGenerator<SourceReading[], void> {
-    const sensors = this.plan.values.map(({ metric }): PublishedSensor => ({ device: this.device, metric }));
+    const sensors = this.plan.values.map(({ metric, unit }): PublishedSensor =>
+      unit === undefined ? { device: this.device, metric } : { device: this.device, metric, unit },
+    );
     const rows = this.#openRows();
     let batch: SourceReading[] = [];
     let first = true;

@@ -65,6 +65,12 @@ describe('a recording', () => {
     ]);
   });
 
+  test('a unit in the header keeps its characters, and leaves the name', async () => {
+    const { readings, lines } = await read('time,Water flow [l/s],a/b [x] c\n2026-01-01,3.5,1\n', {}, 'water.csv');
+    expect(readings.map(({ sensor }) => sensor.unit)).toEqual(['l/s', undefined]);
+    expect(lines).toEqual(['Water flow@2026-01-01T00:00:00=3.5', 'a-b [x] c@2026-01-01T00:00:00=1']);
+  });
+
   test('rows out of order and with the same time stay as they are', async () => {
     const { lines } = await read('time,v\n2020-01-01 00:02:00,1\n2020-01-01 00:01:00,2\n2020-01-01 00:01:00,2\n');
     expect(lines).toEqual(['v@2020-01-01T00:02:00=1', 'v@2020-01-01T00:01:00=2', 'v@2020-01-01T00:01:00=2']);

@@ -1,4 +1,4 @@
-import type { AnomalyRow } from '@floorwatch/contracts';
+import type { AnomalyRow, SensorView } from '@floorwatch/contracts';
 
 import { anomalySensorId, isOpen, lengthOf } from '../anomaly-list.ts';
 import { h, setText, svg } from '../dom.ts';
@@ -16,9 +16,10 @@ export class AnomalyCard {
   readonly #duration = h('span', { class: 'duration' });
   readonly #worst = h('span');
   readonly #score = h('span');
+  readonly #newest = h('span');
 
   /** @param level of its heading, below that of the list it stands in. */
-  constructor(row: AnomalyRow, now: number, level: 'h2' | 'h3') {
+  constructor(row: AnomalyRow, now: number, level: 'h2' | 'h3', sensor: SensorView | undefined) {
     this.#row = row;
     const { device, metric, site, gateway } = row.sensor;
     const id = anomalySensorId(row);
@@ -46,7 +47,7 @@ export class AnomalyCard {
       h('div', { class: hasBand(row) ? 'evidence' : 'evidence valueless' }, before(row), versus(row), this.#facts(now)),
       meaning(row),
     );
-    this.update(row, now);
+    this.update(row, now, sensor);
   }
 
   /**
@@ -54,15 +55,19 @@ export class AnomalyCard {
    *
    * @returns false, and nothing is done, if another card is needed: another episode, or one that reads differently now.
    */
-  update(row: AnomalyRow, now: number): boolean {
+  update(row: AnomalyRow, now: number, sensor: SensorView | undefined): boolean {
     const shown = this.#row;
     const same = row.id === shown.id && row.severity === shown.severity && row.explanation === shown.explanation;
     if (!same || isOpen(row) !== isOpen(shown)) return false;
     this.#row = row;
     setText(this.#worst, formatQuantity(row.worst.value, row.unit, 4));
     setText(this.#score, formatValue(row.worst.score, 3));
-    this.tick(now);
+    this.tick(now, sensor);
     return true;
+  }
+
+  get sensorId(): string {
+    return anomalySensorId(this.#row);
   }
 
   #facts(now: number): HTMLElement {
@@ -78,6 +83,7 @@ export class AnomalyCard {
       'dl',
       { class: 'facts' },
       fact('Opened', formatInstant(row.openedAt, now)),
+      isOpen(row) ? fact('Newest reading', this.#newest) : h('div', { hidden: true }),
       fact('Lasted', this.#duration),
       hasBand(row) ? fact('Worst', this.#worst) : h('div', { hidden: true }),
       fact('Score', this.#score),
@@ -86,15 +92,26 @@ export class AnomalyCard {
     );
   }
 
-  tick(now: number): void {
+  /**
+   * Brings up to date what changes while the card is looked at.
+   *
+   * @param sensor as the floor shows it, so that the card and the floor never seem to contradict each other.
+   */
+  tick(now: number, sensor: SensorView | undefined): void {
     const { openedAt } = this.#row;
     // A recording that is played back has times of its own; its open episodes are as long as what has been read.
     const age = now - openedAt;
     const open = isOpen(this.#row);
     const length = open && age < 86_400_000 ? Math.max(age, 0) : lengthOf(this.#row);
+    setText(this.#newest, newestText(sensor, now));
     setText(this.#duration, open ? `${formatDuration(length)} so far` : formatDuration(length));
   }
 }
+
+const newestText = (sensor: SensorView | undefined, now: number): string =>
+  sensor === undefined || sensor.last === null
+    ? 'none'
+    : `${formatQuantity(sensor.last, sensor.unit, 4)} at ${formatInstant(sensor.lastAt, now)}`;
 
 const fact = (name: string, ...value: readonly (Node | string)[]): HTMLElement =>
   h('div', {}, h('dt', {}, name), h('dd', {}, ...value));

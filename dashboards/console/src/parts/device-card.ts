@@ -2,7 +2,7 @@ import type { SensorView } from '@floorwatch/contracts';
 
 import { h, setAttribute, setText } from '../dom.ts';
 import type { DeviceGroup } from '../floor-model.ts';
-import { formatQuantity } from '../format.ts';
+import { formatQuantity, formatTime } from '../format.ts';
 import { sensorHash } from '../routes.ts';
 import { Sparkline, SPARKLINE_POINTS } from './sparkline.ts';
 import { STATE_LABELS, stateIcon } from './state-icon.ts';
@@ -40,6 +40,8 @@ class SensorRow {
 
   show(view: SensorView, recent: Recent | undefined): void {
     setText(this.#value, formatQuantity(view.last, view.unit, 4));
+    // Of which moment it is, so that it can be compared with what an anomaly says.
+    setAttribute(this.#value, 'title', view.last === null ? '' : `read at ${formatTime(view.lastAt)}`);
     setText(this.#label, `, ${STATE_LABELS[view.state].toLowerCase()}`);
     if (this.#state !== view.state) {
       this.#state = view.state;

@@ -41,7 +41,7 @@ export class TokenDialog {
       this.#why,
       this.#asked
         ? 'The processor did not accept that token. It is the one in the file that http.tokenFile names, or in FLOORWATCH_HTTP_TOKEN.'
-        : 'This processor can be reached from other machines, so it asks for its token once per tab. Whoever runs it has it.',
+        : 'This processor asks for its access token once per tab. Whoever runs it has the token.',
     );
     this.#asked = true;
     this.element.showModal();

@@ -1,6 +1,6 @@
 import type { AnomalyRow, Severity } from '@floorwatch/contracts';
 
-import { type AnomalyFilter, isOpen, matchesFilter, mergeAnomalies } from '../anomaly-list.ts';
+import { anomalySensorId, type AnomalyFilter, isOpen, matchesFilter, mergeAnomalies } from '../anomaly-list.ts';
 import { h, place, setAttribute, setText } from '../dom.ts';
 import { formatCount, formatDate } from '../format.ts';
 import { AnomalyCard } from '../parts/anomaly-card.ts';
@@ -91,7 +91,7 @@ export class AnomaliesPage implements View {
   rollups(): void {}
 
   tick(): void {
-    for (const card of this.#cards.values()) card.tick(this.#context.now());
+    for (const card of this.#cards.values()) card.tick(this.#context.now(), this.#context.floor.get(card.sensorId));
   }
 
   recolour(): void {}
@@ -170,11 +170,11 @@ export class AnomaliesPage implements View {
       const title = filtered ? 'No anomaly matches' : 'No anomaly so far';
       const text = filtered
         ? 'Nothing that is kept fits these choices.'
-        : 'Every reading has been inside its expected band. When one falls out, it is listed here with what was expected and why it fired.';
+        : 'Nothing anomalous is among what is stored. An anomaly is listed here with what was expected and why it was raised.';
       this.#list.replaceChildren(emptyState(title, h('p', {}, text)));
     } else {
       const again = h('button', { type: 'button', onclick: () => this.refresh() }, 'Try again');
-      const text = h('p', {}, explainError(this.#state.failed), ' New anomalies still appear here as they happen.');
+      const text = h('p', {}, explainError(this.#state.failed));
       this.#list.replaceChildren(emptyState('The anomalies cannot be read now', text, again));
     }
   }
@@ -191,7 +191,8 @@ export class AnomaliesPage implements View {
         children.push(this.#heading(date, formatDate(now)));
       }
       const known = this.#cards.get(row.id);
-      const card = known?.update(row, now) === true ? known : new AnomalyCard(row, now, 'h3');
+      const sensor = this.#context.floor.get(anomalySensorId(row));
+      const card = known?.update(row, now, sensor) === true ? known : new AnomalyCard(row, now, 'h3', sensor);
       if (card !== known && known?.element.contains(document.activeElement) === true) this.#focusNext = card;
       cards.set(row.id, card);
       children.push(card.element);

@@ -1,5 +1,6 @@
 import type { AnomalyRow, GatewayView, SensorState, SensorView } from '@floorwatch/contracts';
 
+import { anomalySensorId } from '../anomaly-list.ts';
 import { h, place, setAttribute, setText } from '../dom.ts';
 import type { FloorFilter, GatewayGroup } from '../floor-model.ts';
 import { formatCount } from '../format.ts';
@@ -8,6 +9,7 @@ import { AlarmList } from '../parts/alarm-list.ts';
 import { AnomalyCard } from '../parts/anomaly-card.ts';
 import { appendRecent, DeviceCard, type Recent } from '../parts/device-card.ts';
 import { emptyState } from '../parts/notice.ts';
+import { nothingYet } from '../parts/nothing-yet.ts';
 import { SPARKLINE_POINTS } from '../parts/sparkline.ts';
 import { STATE_LABELS, stateIcon } from '../parts/state-icon.ts';
 import { withQuery } from '../routes.ts';
@@ -127,7 +129,9 @@ export class FloorPage implements View {
     this.#seconds += 1;
     if (this.#seconds % SITES_EVERY_S === 0) void this.#readSites();
     this.#showGatewayNotes();
-    for (const card of this.#attentionCards) card.tick(this.#context.now());
+    for (const card of this.#attentionCards) {
+      card.tick(this.#context.now(), this.#context.floor.get(card.sensorId));
+    }
   }
 
   recolour(): void {}
@@ -200,7 +204,7 @@ export class FloorPage implements View {
     this.#forget();
     const { floor } = this.#context;
     if (!this.#context.loaded()) this.#groups.replaceChildren(h('p', { class: 'loading' }, 'Reading the floor…'));
-    else if (floor.size === 0) this.#groups.replaceChildren(nothingYet());
+    else if (floor.size === 0) this.#groups.replaceChildren(nothingYet(this.#context.about()));
     else {
       const clear = h('button', { type: 'button', onclick: () => this.#clearFilter() }, 'Show all sensors');
       const state = this.#filter.state;
@@ -335,9 +339,11 @@ export class FloorPage implements View {
   #showAttention(): void {
     const open = [...this.#context.openAnomalies()].sort(bySeverity);
     const now = this.#context.now();
-    this.#attentionCards = open
-      .slice(0, ATTENTION_MAX)
-      .map((row) => this.#attentionCards.find((card) => card.update(row, now)) ?? new AnomalyCard(row, now, 'h3'));
+    this.#attentionCards = open.slice(0, ATTENTION_MAX).map((row) => {
+      const sensor = this.#context.floor.get(anomalySensorId(row));
+      const known = this.#attentionCards.find((card) => card.update(row, now, sensor));
+      return known ?? new AnomalyCard(row, now, 'h3', sensor);
+    });
     this.#attention.hidden = open.length === 0;
     const rest = open.length - this.#attentionCards.length;
     setText(this.#attentionTitle, open.length === 1 ? '1 open anomaly' : `${formatCount(open.length)} open anomalies`);
@@ -351,39 +357,3 @@ export class FloorPage implements View {
 
 const bySeverity = (a: AnomalyRow, b: AnomalyRow): number =>
   Number(b.severity === 'critical') - Number(a.severity === 'critical') || b.openedAt - a.openedAt;
-
-function nothingYet(): HTMLElement {
-  return emptyState(
-    'No sensor has reported yet',
-    h(
-      'p',
-      {},
-      'The processor is running and waits for a gateway. A sensor appears here about twenty seconds after its first reading.',
-    ),
-    h(
-      'ol',
-      {},
-      h(
-        'li',
-        {},
-        'Check that an agent runs on the gateway and that it reaches the same NATS server as this processor.',
-      ),
-      h(
-        'li',
-        {},
-        'Publish a reading over MQTT to the agent: topic ',
-        h('code', {}, 'sensors/press-1/temperature'),
-        ', payload ',
-        h('code', {}, '{"value": 71.3, "unit": "°C"}'),
-        '.',
-      ),
-      h(
-        'li',
-        {},
-        'If nothing comes, the agent’s status page tells which readings it rejected, and why: ',
-        h('code', {}, 'http://127.0.0.1:9464/status'),
-        ' on the gateway.',
-      ),
-    ),
-  );
-}
