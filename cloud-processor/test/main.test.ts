@@ -127,14 +127,10 @@ describe('floorwatch-processor', () => {
     const mean = values.reduce((a, b) => a + b, 0) / values.length;
     expect(hour).toMatchObject({ n: values.length, min: 1, open: false });
     expect(hour!.mean).toBeCloseTo(mean, 6);
-    const episodes = await waitFor(
-      'all episodes are closed',
-      async () => {
-        const page = await get<{ items: { phase: string }[] }>(address, `/api/v1/anomalies?${range}`);
-        return page.items.length === minutes && page.items.every(({ phase }) => phase === 'closed') && page.items;
-      },
-      { timeoutMs: 10_000 },
-    );
+    const episodes = await waitFor('all episodes are closed', async () => {
+      const page = await get<{ items: { phase: string }[] }>(address, `/api/v1/anomalies?${range}`);
+      return page.items.length === minutes && page.items.every(({ phase }) => phase === 'closed') && page.items;
+    });
     expect(episodes).toHaveLength(minutes);
     const status = await get<{ ok: boolean; deadLetters: { newest: unknown[] } }>(address, '/api/v1/processor');
     expect(status).toMatchObject({ ok: true, deadLetters: { open: 0, newest: [] } });

@@ -156,7 +156,7 @@ describe('a partition', () => {
     expect(one.partition.windows.openWindows).toBe(0);
   });
 
-  it('killed at any single step and started again gives exactly the same rows', async () => {
+  it('killed at any single step and started again gives exactly the same rows', { tags: ['long'] }, async () => {
     const expected = await (await bench()).finish();
     // A rhythm in which checkpoints, requests and messages fall on one another in every way.
     const rhythm = Array.from({ length: 120 }, (_, i) => STEPS[(i * 5 + Math.floor(i / 7)) % STEPS.length]!);

@@ -1,5 +1,5 @@
-// The first step of `npm start`, `npm test` and `npm run bench`, `chaos` or `simulate`, in plain JavaScript without packages: it makes sure
-// that Node is new enough, that packages are installed and that everything is built, and then does the job.
+// The first step of `npm start`, `npm test` and `npm run test:unit`, `bench`, `chaos` or `simulate`, in plain JavaScript without packages:
+// it makes sure that Node is new enough, that packages are installed and that what the job needs is built, and then does it.
 import { spawnSync } from 'node:child_process';
 import {
   accessSync,
@@ -33,6 +33,11 @@ const jobs = {
     build('test');
     run('nats-server', process.execPath, ['deploy/servers/dist/main.js', 'find', 'nats-server'], 'ignore');
     await runAll('the tests', ['node_modules/vitest/vitest.mjs', 'run', ...parameters]);
+  },
+  // They run the sources, so nothing has to be built.
+  'test-unit': async () => {
+    const unit = ['--project', 'unit', '--tags-filter', '!long'];
+    await runAll('the tests', ['node_modules/vitest/vitest.mjs', 'run', ...unit, ...parameters]);
   },
   bench: async () => {
     build('test');

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
+import { loopTime } from '../../tests/support/index.ts';
 import type { Summary } from '../src/report.ts';
 import { CountingBroker } from './support/counting-broker.ts';
 
@@ -67,7 +68,7 @@ function received(): Map<string, { value: number; ts: number }[]> {
 describe('floorwatch-simulator run', () => {
   test('Ctrl-C ends an endless floor well, with a summary that is true', async () => {
     const { child, ended } = start('run', '--url', broker.url, '--rate', '2000', '--json');
-    await expect.poll(() => broker.total, { timeout: 10_000 }).toBeGreaterThan(500);
+    await expect.poll(() => broker.total, { timeout: 60_000 }).toBeGreaterThan(500);
     child.kill('SIGINT');
     const { code, stdout } = await ended;
     expect(code).toBe(0);
@@ -79,12 +80,12 @@ describe('floorwatch-simulator run', () => {
 
   test('Ctrl-C before the end of a duration is told apart, also while waiting for the broker', async () => {
     const { child, ended } = start('run', '--url', broker.url, '--duration', '1h');
-    await expect.poll(() => broker.total, { timeout: 10_000 }).toBeGreaterThan(0);
+    await expect.poll(() => broker.total, { timeout: 60_000 }).toBeGreaterThan(0);
     child.kill('SIGINT');
     expect((await ended).code).toBe(130);
     await broker.kill();
     const waiting = start('run', '--url', broker.url, '--duration', '1h');
-    await expect.poll(waiting.stderr, { timeout: 10_000 }).toContain('waiting for the MQTT broker');
+    await expect.poll(waiting.stderr, { timeout: 60_000 }).toContain('waiting for the MQTT broker');
     waiting.child.kill('SIGINT');
     expect(await waiting.ended).toMatchObject({
       code: 130,
@@ -98,7 +99,7 @@ describe('floorwatch-simulator run', () => {
   ])('with QoS %d at most %d messages are on the way unless it is told otherwise', async (qos, most) => {
     broker.freeze();
     const { child, ended } = start('run', '--url', broker.url, '--rate', '5000', '--qos', `${qos}`, '--json');
-    await expect.poll(() => broker.held, { timeout: 10_000 }).toBeGreaterThan(0);
+    await expect.poll(() => broker.held, { timeout: 60_000 }).toBeGreaterThan(0);
     // How many of them a broker reads that answers none is its own affair; at 5,000 a second they are all on the way by then.
     await setTimeout(1_000);
     child.kill('SIGINT');
@@ -107,13 +108,13 @@ describe('floorwatch-simulator run', () => {
 
   test('what can no longer be acknowledged makes it fail, soon', async () => {
     const { child, ended } = start('run', '--url', broker.url, '--rate', '5000', '--json');
-    await expect.poll(() => broker.total, { timeout: 10_000 }).toBeGreaterThan(500);
+    await expect.poll(() => broker.total, { timeout: 60_000 }).toBeGreaterThan(500);
     broker.freeze();
     await expect.poll(() => broker.held).toBeGreaterThan(0);
-    const asked = Date.now();
+    const took = loopTime();
     child.kill('SIGINT');
     const { code, stdout } = await ended;
-    expect(Date.now() - asked).toBeLessThan(5_000);
+    expect(took()).toBeLessThan(5_000);
     expect(code).toBe(1);
     // How many of the 64 that may be on the way the broker had read when it froze is its own affair.
     const { published, acknowledged, failed, unacknowledged } = JSON.parse(stdout) as Summary;

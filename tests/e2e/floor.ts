@@ -5,7 +5,7 @@ import type { AnomalyRow, GatewayName, Page, SensorRef, WindowView } from '@floo
 import { freePort, type LoopbackServer } from '@floorwatch/servers';
 import { stringify } from 'yaml';
 
-import { type ChildProgram, programs, type Resources, waitFor } from '../support/index.ts';
+import { type ChildProgram, fetchAgain, programs, type Resources, waitFor } from '../support/index.ts';
 
 export const GATEWAY: GatewayName = { site: 'Werk Süd', gateway: 'gateway 1' };
 const PAGE_ROWS = 5_000;
@@ -125,7 +125,7 @@ export class Floor {
         limit: String(PAGE_ROWS),
         ...(after === null ? {} : { after }),
       });
-      const response = await fetch(`${this.apiUrl}/api/v1/${address}?${String(parameters)}`);
+      const response = await fetchAgain(`${this.apiUrl}/api/v1/${address}?${String(parameters)}`);
       if (!response.ok)
         throw new Error(`${address}?${String(parameters)} was answered ${response.status}: ${await response.text()}`);
       const page = (await response.json()) as Page<T>;
@@ -145,7 +145,7 @@ export class Floor {
 
   /** The value of a metric without labels, such as `readings_total`. */
   async processorMetric(name: string): Promise<number> {
-    const metrics = await (await fetch(`${this.apiUrl}/metrics`)).text();
+    const metrics = await (await fetchAgain(`${this.apiUrl}/metrics`)).text();
     return Number(new RegExp(`^floorwatch_processor_${name} (\\S+)$`, 'm').exec(metrics)?.[1] ?? Number.NaN);
   }
 

@@ -4,12 +4,12 @@ import { setTimeout as wait } from 'node:timers/promises';
  * Waits until `probe` gives something other than undefined and false, and returns it. An error that it throws counts as "not yet".
  *
  * @param what what is waited for, for the message: "the page answers".
- * @throws Error after `timeoutMs` (default 15 s), with the last error or value of the probe.
+ * @throws Error after `timeoutMs` (default 60 s: a busy machine is slow, not wrong), with the last error or value of the probe.
  */
 export async function waitFor<T>(
   what: string,
   probe: () => T | undefined | false | Promise<T | undefined | false>,
-  { timeoutMs = 15_000, intervalMs = 50 }: { readonly timeoutMs?: number; readonly intervalMs?: number } = {},
+  { timeoutMs = 60_000, intervalMs = 50 }: { readonly timeoutMs?: number; readonly intervalMs?: number } = {},
 ): Promise<T> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {

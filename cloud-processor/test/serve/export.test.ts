@@ -262,12 +262,12 @@ describe('a client', () => {
         const head = await fetch(address, { method: 'HEAD' });
         expect(head.status).toBe(200);
       },
-      { timeout: 10_000 },
+      { timeout: 60_000 },
     );
     const slow = await begin({ store: list.store, ...limits({ exportsMax: 1, exportIdleMs: 100 }) });
     const cut = new Promise((resolve) => slow.response.once('close', resolve));
     await vi.waitFor(async () => expect((await fetch(slow.address, { method: 'HEAD' })).status).toBe(200), {
-      timeout: 10_000,
+      timeout: 60_000,
     });
     slow.response.resume();
     await cut;
@@ -300,9 +300,9 @@ describe('a client', () => {
     const call = request(`http://127.0.0.1:${server.port}/api/v1/export/windows?${RANGE}&format=parquet`);
     call.on('error', () => undefined);
     call.end();
-    await vi.waitFor(() => expect(waiting).toBeDefined(), { timeout: 10_000 });
+    await vi.waitFor(() => expect(waiting).toBeDefined(), { timeout: 60_000 });
     call.destroy();
-    await vi.waitFor(() => expect(waiting?.aborted).toBe(true), { timeout: 10_000 });
+    await vi.waitFor(() => expect(waiting?.aborted).toBe(true), { timeout: 60_000 });
   });
 });
 

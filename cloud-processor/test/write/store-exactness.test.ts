@@ -277,21 +277,25 @@ function goneBackwards({ log }: MemoryStore): string[] {
 }
 
 describe('the store', () => {
-  it('ends as if nothing had happened, and never goes backwards, whatever is saved, sent or lost in between', async () => {
-    await fc.assert(
-      fc.asyncProperty(records, fc.array(step, { maxLength: 80, size: 'max' }), async (list, steps) => {
-        const batches = batchesOf(list);
-        const disturbed = await new Steps(batches).open();
-        for (const what of steps) await STEPS[what](disturbed);
-        const undisturbed = await new Steps(batches).open();
-        const contents = await disturbed.finish();
-        expect(contents).toEqual(await undisturbed.finish());
-        expect(goneBackwards(disturbed.store)).toEqual([]);
-        expect(summaries(contents)).toEqual(oracle(list));
-      }),
-      { numRuns: 1_000 },
-    );
-  }, 120_000);
+  it(
+    'ends as if nothing had happened, and never goes backwards, whatever is saved, sent or lost in between',
+    { tags: ['long'], timeout: 120_000 },
+    async () => {
+      await fc.assert(
+        fc.asyncProperty(records, fc.array(step, { maxLength: 80, size: 'max' }), async (list, steps) => {
+          const batches = batchesOf(list);
+          const disturbed = await new Steps(batches).open();
+          for (const what of steps) await STEPS[what](disturbed);
+          const undisturbed = await new Steps(batches).open();
+          const contents = await disturbed.finish();
+          expect(contents).toEqual(await undisturbed.finish());
+          expect(goneBackwards(disturbed.store)).toEqual([]);
+          expect(summaries(contents)).toEqual(oracle(list));
+        }),
+        { numRuns: 1_000 },
+      );
+    },
+  );
 });
 
 describe('windows of which readings are lost after they were sealed', () => {
@@ -377,7 +381,7 @@ describe('late readings', () => {
     expect(row).toMatchObject({ aggregate: { n: 2 }, revision: 1, through: { run: 1, number: 3 } });
   });
 
-  it('of a device that was away for a week read and write each window once', async () => {
+  it('of a device that was away for a week read and write each window once', { tags: ['long'] }, async () => {
     const weekMinutes = 7 * 24 * 60;
     const late: TestReading[] = Array.from({ length: weekMinutes * 6 }, (_, i) => ({
       sensor: 0,

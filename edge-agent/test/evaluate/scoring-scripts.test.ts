@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 
 import { findScripts, KNOWN_COLLECTIONS, scoreResults, type ScoringRun } from '../../src/evaluate/scoring-scripts.ts';
 
+// The scripts are programs, which the tested code starts with node:child_process.
 let scripts = '';
 beforeEach(() => {
   scripts = mkdtempSync(path.join(tmpdir(), 'scoring-scripts-'));

@@ -6,7 +6,7 @@ import type { GatewayName } from '@floorwatch/contracts';
 import { freePort } from '@floorwatch/servers';
 import { stringify } from 'yaml';
 
-import { type ChildProgram, programs, type Resources, waitFor } from '../../support/index.ts';
+import { type ChildProgram, fetchAgain, programs, type Resources, waitFor } from '../../support/index.ts';
 
 export const GATEWAY: GatewayName = { site: 'Werk Süd', gateway: 'gateway 1' };
 
@@ -110,7 +110,7 @@ export class AgentProcess {
 
   /** What `/status` says. */
   async status(): Promise<AgentStatus> {
-    return (await (await fetch(`${this.url}/status`)).json()) as AgentStatus;
+    return (await (await fetchAgain(`${this.url}/status`)).json()) as AgentStatus;
   }
 
   /** Processor time that it has used so far, in milliseconds: what does not depend on what else the machine does. */

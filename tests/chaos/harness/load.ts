@@ -74,7 +74,7 @@ export class Load {
   }
 
   /** Waits until everything that was made is acknowledged. */
-  async acknowledged(timeoutMs = 30_000): Promise<void> {
+  async acknowledged(timeoutMs = 120_000): Promise<void> {
     await waitFor('every reading is acknowledged', () => this.pending === 0, { timeoutMs, intervalMs: 10 });
   }
 

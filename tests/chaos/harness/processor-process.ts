@@ -5,7 +5,7 @@ import type { AnomalyRow, Page, WindowView } from '@floorwatch/contracts';
 import { freePort } from '@floorwatch/servers';
 import { stringify } from 'yaml';
 
-import { type ChildProgram, programs, type Resources, waitFor } from '../../support/index.ts';
+import { type ChildProgram, fetchAgain, programs, type Resources, waitFor } from '../../support/index.ts';
 import { GATEWAY } from './agent-process.ts';
 import { type ChaosStore, DuckdbFile } from './chaos-store.ts';
 import { addToWindow, windowKey, type WindowSums } from './ledger.ts';
@@ -123,7 +123,9 @@ export class ProcessorProcess {
 
   /** @throws Error if it does not answer. */
   async progress(): Promise<ProcessorProgress> {
-    const { partitions, deadLetters } = (await (await fetch(`${this.url}/api/v1/processor`)).json()) as ProcessorStatus;
+    const { partitions, deadLetters } = (await (
+      await fetchAgain(`${this.url}/api/v1/processor`)
+    ).json()) as ProcessorStatus;
     const sum = (of: (partition: ProcessorStatus['partitions'][number]) => number): number =>
       partitions.reduce((total, partition) => total + of(partition), 0);
     return {
@@ -168,7 +170,7 @@ export class ProcessorProcess {
 
   /** The values of a metric such as `alarms_total`, by their labels. */
   async metric(name: string): Promise<Map<string, number>> {
-    const metrics = await (await fetch(`${this.url}/metrics`)).text();
+    const metrics = await (await fetchAgain(`${this.url}/metrics`)).text();
     const lines = metrics.matchAll(new RegExp(`^floorwatch_processor_${name}(?:\\{(.*)\\})? (\\S+)$`, 'gm'));
     return new Map([...lines].map(([, labels = '', value]) => [labels, Number(value)]));
   }
@@ -183,7 +185,7 @@ export class ProcessorProcess {
     do {
       const page: Readonly<Record<string, string>> = after === null ? {} : { after };
       const parameters = String(new URLSearchParams({ ...query, limit: String(PAGE_ROWS), ...page }));
-      const response = await fetch(`${this.url}/api/v1/${address}?${parameters}`);
+      const response = await fetchAgain(`${this.url}/api/v1/${address}?${parameters}`);
       if (!response.ok)
         throw new Error(`${address}?${parameters} was answered ${response.status}: ${await response.text()}`);
       const answer = (await response.json()) as Page<T>;

@@ -1,3 +1,5 @@
+import { isDeepStrictEqual } from 'node:util';
+
 import { type AnomalyRow, INGEST_STREAM, type Reading, sensorKey } from '@floorwatch/contracts';
 import { engineConfigSchema } from '@floorwatch/edge-agent';
 import { connectAsync } from 'mqtt';
@@ -28,7 +30,9 @@ const CLOCK_SENSOR = { device: 'clock', metric: 'now' } as const;
 export const IGNORED_SENSORS = [sensorKey(CLOCK_SENSOR)];
 
 /** How long the agent may take to bring everything into the stream after the load has ended. */
-const DRAIN_MS_MAX = 60_000;
+const DRAIN_MS_MAX = 180_000;
+/** How long what a processor has must stay the same before what is missing counts as lost. */
+const QUIET_MS_MAX = 60_000;
 /** How long an incomplete stream is watched after its watermark has passed the load. */
 const LATE_MS_MAX = 20_000;
 /** The agent lets rollups out with every tick; the second one from now is behind the reading that moves the clock, whatever happens. */
@@ -96,6 +100,7 @@ export async function judge(
  * The same at the end of the whole path: what the processor has in its store and in its open windows, with the anomalies. Several ledgers
  * must have no sensor in common.
  *
+ * @param options.timeoutMs for so long nothing changes before what is missing counts as lost. Default: a minute.
  * @param options.sealed whether to wait until every window is sealed. Default: true.
  */
 export async function judgeProcessor(
@@ -104,7 +109,7 @@ export async function judgeProcessor(
   processor: ProcessorProcess,
   options: { readonly engine?: unknown; readonly sealed?: boolean; readonly timeoutMs?: number } = {},
 ): Promise<Verdict> {
-  const { engine = ENGINE, sealed: mustSeal = true, timeoutMs = DRAIN_MS_MAX } = options;
+  const { engine = ENGINE, sealed: mustSeal = true, timeoutMs = QUIET_MS_MAX } = options;
   await moveClock(agent.mqttPort);
   const all = [ledgers].flat();
   const readings = all.flatMap((ledger) => [...ledger.readings()]);
@@ -127,11 +132,14 @@ export async function judgeProcessor(
       episodeDifferences: episodes === undefined ? [] : compareEpisodes(episodes, stored),
     };
   };
-  const deadline = Date.now() + timeoutMs;
   let verdict = await look();
+  let deadline = Date.now() + timeoutMs;
   while (!isClean(verdict) && Date.now() < deadline) {
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    const before = verdict;
     verdict = await look();
+    // As long as more comes, it is slow and not wrong.
+    if (!isDeepStrictEqual(verdict, before)) deadline = Date.now() + timeoutMs;
   }
   return verdict;
 }
