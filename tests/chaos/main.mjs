@@ -3,8 +3,8 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { CommandLine, readLines, root, runTests, SEED_MAX, withFolder } from '../support/scenario-command.mjs';
-import { plantedBugs } from './planted-bugs/bugs.mjs';
-import { plant } from './planted-bugs/plant.mjs';
+import { plantedBugs } from './planted-bugs.mjs';
+import { plant } from '../planted-bugs/plant.mjs';
 
 const scenarios = readdirSync(join(root, 'tests/chaos'))
   .filter((name) => name.endsWith('.test.ts'))
@@ -52,7 +52,7 @@ async function run() {
 }
 
 function runPlanted() {
-  const outcomes = plant(bug, (text) => process.stderr.write(`  ${text}\n`));
+  const outcomes = plant(bug, (text) => process.stderr.write(`  ${text}\n`), plantedBugs);
   if (json) process.stdout.write(`${JSON.stringify({ planted: outcomes })}\n`);
   else for (const one of outcomes) process.stdout.write(`${one.outcome}: ${one.bug} (${one.file}: ${one.test})\n`);
   return outcomes.every(({ outcome }) => outcome === 'caught') ? 0 : 1;

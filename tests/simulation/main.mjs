@@ -1,7 +1,7 @@
 // `npm run simulate`: runs as many seeds as asked. The same test runs the first 500 in `npm test`.
 import { join } from 'node:path';
 
-import { plant } from '../chaos/planted-bugs/plant.mjs';
+import { plant } from '../planted-bugs/plant.mjs';
 import { CommandLine, readLines, runTests, SEED_MAX, withFolder } from '../support/scenario-command.mjs';
 import { plantedBugs } from './planted-bugs.mjs';
 

@@ -14,6 +14,7 @@ const FOLDERS = [
   'deploy/local/test',
   'deploy/compose/test',
   'tests/docs',
+  'tests/planted-bugs',
   'tests/support',
 ];
 

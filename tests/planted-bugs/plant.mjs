@@ -1,4 +1,4 @@
-// `npm run chaos -- --plant <bug>|all`: puts a bug into a copy of the repository and runs the test that must notice it there.
+// Puts bugs into a copy of the repository and runs the tests that must notice them there.
 import { spawnSync } from 'node:child_process';
 import {
   cpSync,
@@ -15,9 +15,9 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { plantedBugs } from './bugs.mjs';
+import { planted } from './place.mjs';
 
-const root = fileURLToPath(new URL('../../..', import.meta.url));
+const root = fileURLToPath(new URL('../..', import.meta.url));
 /** So much of a failure is told. */
 const FAILURE_LINES_MAX = 8;
 const BUILT = ['edge-agent', 'cloud-processor', 'deploy/servers'];
@@ -26,10 +26,10 @@ const BUILT = ['edge-agent', 'cloud-processor', 'deploy/servers'];
  * Plants bugs one after the other.
  *
  * @param name of one bug, or `all`.
- * @param from the bugs to choose from; those of the chaos scenarios if nothing else is said.
+ * @param from the bugs to choose from.
  * @returns what became of each: `caught` if the named test passes without it and fails with it, `missed` if it passes with it too.
  */
-export function plant(name, say, from = plantedBugs) {
+export function plant(name, say, from) {
   const bugs = from.filter((bug) => name === 'all' || bug.name === name);
   const copy = mkdtempSync(join(tmpdir(), 'floorwatch-planted-'));
   try {
@@ -71,19 +71,18 @@ function tryBug(copy, say, bug, sound) {
   // A test that fails anyway notices nothing.
   if (!sound.has(key)) sound.set(key, buildAndTest(copy, say, { ...bug, environment: soundEnvironment }));
   if (sound.get(key) !== 'passed') return `without the bug: ${sound.get(key)}`;
-  const originals = new Map();
+  const changed = new Map();
   try {
-    for (const { path, find, replace } of bug.edits) {
-      const source = join(copy, path);
-      const text = readFileSync(source, 'utf8');
-      if (!originals.has(source)) originals.set(source, text);
-      const places = text.split(find).length - 1;
-      if (places !== 1) return `not planted: ${path} has ${places} places instead of one that read\n${find}`;
-      writeFileSync(
-        source,
-        text.replace(find, () => replace),
-      );
+    for (const edit of bug.edits) {
+      const { file, text } = planted(copy, edit, (source) => changed.get(source) ?? readFileSync(source, 'utf8'));
+      changed.set(file, text);
     }
+  } catch (error) {
+    return `not planted: ${error.message}`;
+  }
+  const originals = [...changed.keys()].map((source) => [source, readFileSync(source, 'utf8')]);
+  try {
+    for (const [source, text] of changed) writeFileSync(source, text);
     const result = buildAndTest(copy, say, bug);
     return { failed: 'caught', passed: 'missed' }[result] ?? result;
   } finally {

@@ -1,0 +1,3 @@
+import type { PlantedBug } from '../planted-bugs/place.mjs';
+
+export const plantedBugs: readonly PlantedBug[];
