@@ -8,6 +8,7 @@ import type { BrokerState } from './ingest/broker-state.ts';
 import { Intake } from './ingest/intake.ts';
 import type { RawMessage } from './ingest/raw-message.ts';
 import { inFlightMax } from './ingest/readings-config.ts';
+import { overlapsOf } from './ingest/topic-template.ts';
 import { InputLoop } from './input-loop.ts';
 import { ItemProcessor } from './item-processor.ts';
 import { limits } from './limits.ts';
@@ -116,8 +117,8 @@ function assemble(
   const sender = (lane: Lane): SpoolSender =>
     new SpoolSender({ site, gateway, trimGraceMs }, storage.lanes[lane], link, logger);
   const senders = { anomaly: sender('anomaly'), telemetry: sender('telemetry') };
-  const floors = new FloorListener(config, logger, (message, isOutdated) => {
-    for (const lane of LANES) senders[lane].hearFloor(message, isOutdated);
+  const floors = new FloorListener(config, logger, (message) => {
+    for (const lane of LANES) senders[lane].hearFloor(message);
   });
   const input = new InputLoop({ intake, journal, quarantine, queue, refusals, clock });
   const parts = {
@@ -186,6 +187,12 @@ async function createBroker(config: AgentConfig, filters: readonly string[], log
   if (broker.kind === 'embedded') {
     const { EmbeddedBroker } = await import('./ingest/embedded-broker.ts');
     return new EmbeddedBroker(broker, logger);
+  }
+  for (const [one, other] of overlapsOf(filters)) {
+    logger.warn(
+      { topics: [one, other] },
+      'templates overlap: some brokers hand over twice what fits both; readings without time and sequence number then count twice',
+    );
   }
   const { ExternalBroker } = await import('./ingest/external-broker.ts');
   return new ExternalBroker({ clientId: `floorwatch-${site}-${gateway}`, ...broker }, filters, logger);

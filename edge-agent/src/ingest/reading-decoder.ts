@@ -7,7 +7,7 @@ import type { Payload } from './payload-object.ts';
 import type { ManyOptions } from './payload-parts.ts';
 import type { RawMessage } from './raw-message.ts';
 import type { OrReject } from './reject.ts';
-import { TopicTemplate } from './topic-template.ts';
+import { TopicTemplate, withoutCovered } from './topic-template.ts';
 import type { UnitNames } from './unit-names.ts';
 
 /** One way in which devices publish. */
@@ -52,7 +52,7 @@ interface Way {
 
 /** Turns messages into readings, or says why one is none. Never throws. */
 export class ReadingDecoder {
-  /** Subscriptions that cover every template. */
+  /** Subscriptions that cover every template, none of them covered by another. */
   readonly filters: readonly string[];
   readonly #templates: readonly { readonly template: TopicTemplate; readonly way: Way }[];
   readonly #units: UnitNames;
@@ -70,7 +70,7 @@ export class ReadingDecoder {
       template: new TopicTemplate(topic),
       way: { codec, many: { readingsMax, ignore: new Set(ignore) } },
     }));
-    this.filters = [...new Set(this.#templates.map(({ template }) => template.filter))];
+    this.filters = withoutCovered(this.#templates.map(({ template }) => template.filter));
   }
 
   /** Reads one message. Whether its times can be right is not judged. */

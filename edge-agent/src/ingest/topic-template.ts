@@ -43,6 +43,34 @@ export class TopicTemplate {
   }
 }
 
+/**
+ * The filters that cover every topic of all, in their order: without those whose topics another one covers. Some brokers deliver a message once for
+ * each subscription that it fits (MQTT 3.1.1, 3.3.5), and it would count as often.
+ */
+export function withoutCovered(filters: readonly string[]): string[] {
+  const different = [...new Set(filters)];
+  return different.filter((one) => !different.some((other) => other !== one && pairs(other, one, isCovered)));
+}
+
+/** Filters of which none covers another, and that have topics in common all the same: two and two. */
+export function overlapsOf(filters: readonly string[]): [string, string][] {
+  return filters.flatMap((one, index) =>
+    filters
+      .slice(index + 1)
+      .flatMap((other): [string, string][] => (pairs(one, other, isShared) ? [[one, other]] : [])),
+  );
+}
+
+type Levels = (level: string, other: string) => boolean;
+const isCovered: Levels = (level, other) => level === '+' || level === other;
+const isShared: Levels = (level, other) => isCovered(level, other) || other === '+';
+
+/** Whether two filters have as many levels, and `holds` holds for each. */
+function pairs(one: string, other: string, holds: Levels): boolean {
+  const [levels, others] = [one.split('/'), other.split('/')];
+  return levels.length === others.length && levels.every((level, index) => holds(level, others[index]!));
+}
+
 /** What keeps `text` from being a template, as the end of a sentence that begins with its name; undefined if nothing does. */
 export function findWrongTemplate(text: string, metric: MetricInTopic = 'needed'): string | undefined {
   const levels = text.split('/');

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { findWrongTemplate, TopicTemplate } from '../../src/ingest/topic-template.ts';
+import { findWrongTemplate, overlapsOf, TopicTemplate, withoutCovered } from '../../src/ingest/topic-template.ts';
 
 describe('a topic template', () => {
   const sensors = new TopicTemplate('sensors/{device}/{metric}');
@@ -64,6 +64,52 @@ describe('a topic template', () => {
     fc.assert(
       fc.property(name, name, (device, metric) => {
         expect(sensors.match(`sensors/${device}/${metric}`)).toEqual({ device, metric });
+      }),
+    );
+  });
+});
+
+describe('the subscriptions of several templates', () => {
+  it.each([
+    [['a/+/+', 'a/b/+', 'a/b/c', 'a/+/+'], ['a/+/+']],
+    [
+      ['a/b/c', '+/b/+', 'a/+/c'],
+      ['+/b/+', 'a/+/c'],
+    ],
+    [
+      ['a/+', 'a/+/+', 'b/+/+'],
+      ['a/+', 'a/+/+', 'b/+/+'],
+    ],
+    [
+      ['a/+/+', 'a/+/+/+', 'a'],
+      ['a/+/+', 'a/+/+/+', 'a'],
+    ],
+    [[], []],
+  ])('%j: what another one covers is left out', (filters, expected) => {
+    expect(withoutCovered(filters)).toEqual(expected);
+  });
+
+  it('overlap where none covers the other', () => {
+    expect(overlapsOf(['a/+/+', '+/b/+', 'b/+/c', 'c/c/c', 'a/+'])).toEqual([
+      ['a/+/+', '+/b/+'],
+      ['+/b/+', 'b/+/c'],
+    ]);
+  });
+
+  it('cover what all of them cover', () => {
+    const level = fc.constantFrom('+', 'a', 'b');
+    const filter = fc.array(level, { minLength: 1, maxLength: 3 }).map((levels) => levels.join('/'));
+    const topic = fc.array(fc.constantFrom('a', 'b', 'c'), { minLength: 1, maxLength: 3 });
+    const fits = (one: string, words: readonly string[]): boolean =>
+      one.split('/').length === words.length &&
+      one.split('/').every((word, index) => word === '+' || word === words[index]);
+    fc.assert(
+      fc.property(fc.array(filter, { maxLength: 6 }), topic, (filters, words) => {
+        const kept = withoutCovered(filters);
+        expect(kept.some((one) => fits(one, words))).toBe(filters.some((one) => fits(one, words)));
+        // A broker that delivers for each subscription delivers once, where no two overlap.
+        const deliveries = kept.filter((one) => fits(one, words)).length;
+        expect(deliveries > 1 && overlapsOf(kept).length === 0).toBe(false);
       }),
     );
   });
