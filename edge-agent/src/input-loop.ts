@@ -2,18 +2,18 @@ import { type Delivery, durationMs, LANES } from '@floorwatch/contracts';
 import { Condition, messageOf, pause } from '@floorwatch/runtime';
 
 import type { AcceptedReading, Intake, IntakeClock } from './ingest/intake.ts';
-import type { QuarantinedReading } from './ingest/quarantined-reading.ts';
 import type { RawMessage } from './ingest/raw-message.ts';
 import type { TickItem } from './journal/journal-item.ts';
 import type { Journal } from './journal/journal.ts';
 import { limits } from './limits.ts';
 import type { ProcessingQueue } from './processing-queue.ts';
+import type { Quarantine } from './quarantine/quarantine.ts';
 import { refusalLabel, type Refusals } from './refusals.ts';
 
 export interface InputParts {
   readonly intake: Intake;
   readonly journal: Pick<Journal, 'appendReadings' | 'appendTick'>;
-  readonly quarantine: { append(readings: readonly QuarantinedReading[]): Promise<unknown>; probe(): Promise<unknown> };
+  readonly quarantine: Pick<Quarantine, 'append' | 'probe'>;
   readonly queue: ProcessingQueue;
   readonly refusals: Refusals;
   readonly clock: IntakeClock;
@@ -100,11 +100,12 @@ export class InputLoop {
     const { items, ...settlement } = delivery;
     const taken = intake.take(items, clock);
     const number = ++this.#taken;
-    const { readings, quarantined } = taken;
+    const { readings, quarantined, senders } = taken;
     this.#open.deliveries += 1;
     this.#open.readings += readings.length;
     // Before its readings, and with nothing taken meanwhile, so that they are not safe alone if this fails.
-    const kept = quarantined.length === 0 || (await this.#setAside(async () => quarantine.append(quarantined)));
+    const kept =
+      quarantined.length === 0 || (await this.#setAside(async () => quarantine.append(quarantined, senders)));
     this.#inOrder(kept === true ? this.#journaled(readings) : Promise.reject(kept), async (first) => {
       this.#open.deliveries -= 1;
       this.#open.readings -= readings.length;
@@ -116,7 +117,10 @@ export class InputLoop {
         return this.#nack(settlement);
       }
       intake.settled(taken, true);
-      if (readings.length > 0) queue.push({ first, readings });
+      if (readings.length > 0) {
+        intake.position = first + readings.length - 1;
+        queue.push({ first, readings });
+      }
       return number > this.#refusedThrough ? settlement.ack() : this.#nack(settlement);
     });
     // What is refused comes again at once.

@@ -1,4 +1,4 @@
-import { hours, limits as contractLimits, minutes, seconds } from '@floorwatch/contracts';
+import { limits as contractLimits, minutes, seconds } from '@floorwatch/contracts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -88,10 +88,22 @@ export const limits = {
   topicRememberedLengthMax: 512,
   /**
    * Readings among which repeats of an external broker are recognised, of all sensors together. It repeats what it had sent and not seen
-   * acknowledged when the agent was killed, which can be seconds of readings (docs/chaos.md). 8 bytes each; what the first sensors keep of
+   * acknowledged when the agent was killed, which can be seconds of readings (docs/chaos.md). 12 bytes each; what the first sensors keep of
    * their larger shares makes it four times as many at most.
    */
   duplicatesShared: 200_000,
+  /**
+   * Clients of the embedded broker whose last messages are remembered, to know their repeats: twice those that can be connected. Beyond it the one
+   * that has been away the longest is forgotten.
+   */
+  clientsRememberedMax: 4_096,
+  /**
+   * Messages of a client that are remembered: what clients share evenly, within bounds. 12 bytes each; what the first clients keep of their
+   * larger shares makes it four times as many at most, 12 MB. The least is two flights of a full topic.
+   */
+  messagesRememberedShared: 262_144,
+  messagesRememberedMin: 64,
+  messagesRememberedMax: 1_024,
   /** Silence of an external broker after which it is asked to confirm the subscriptions. Most floors report more often than that. */
   brokerSilenceMs: seconds(60),
   /** How long an external broker may take to confirm them, before the connection is given up. */
@@ -175,8 +187,6 @@ export const limits = {
   futureMsMax: minutes(60 * 24 * 366),
   /** Share of a log's limit from which a person is told that it fills up. */
   fullShareWarned: 0.8,
-  /** How long it is told that a floor message came that can't be true. */
-  forgedShownMs: hours(24),
   /** Silence of the processor from which a person is told: two dozen floor messages in a row have not come. */
   floorSilentMsMax: minutes(2),
   /** How long one check of the doctor may take unless it says otherwise, and how much longer it has to say what it found by then. */

@@ -75,11 +75,11 @@ export class Recovery {
    */
   async replay(signal: AbortSignal): Promise<boolean> {
     const { journal, lanes } = this.#parts.storage;
-    const { writer, processor, logger } = this.#parts;
+    const { writer, processor, intake, logger } = this.#parts;
     for (const lane of LANES) this.#ordinal = Math.max(this.#ordinal, ordinalOf(lanes[lane].epoch));
     const from = processor.position + 1;
     // With `durability: process` a power cut can take more of the journal than of the lanes.
-    await journal.advanceTo(Math.max(from, ...LANES.map((lane) => writer.through(lane) + 1)));
+    await journal.advanceTo(Math.max(from, intake.position + 1, ...LANES.map((lane) => writer.through(lane) + 1)));
     this.#itemsTotal = Math.max(0, journal.next - Math.max(from, journal.first));
     let next = from;
     for await (const { first, items } of journal.read(from)) {
@@ -109,7 +109,11 @@ export class Recovery {
     const { processor, intake } = this.#parts;
     switch (item.kind) {
       case 'reading':
-        intake.replay(item);
+        // The intake is ahead of what was processed when a snapshot is taken.
+        if (position > intake.position) {
+          intake.replay(item);
+          intake.position = position;
+        }
         processor.reading(item, position);
         break;
       case 'tick':

@@ -80,6 +80,18 @@ export function requireSection(sections: readonly StateSection[], name: string, 
   return section;
 }
 
+/** The section of that name, if it is there. @throws TypeError if it is of another version. */
+export function findSection(
+  sections: readonly StateSection[],
+  name: string,
+  version: number,
+): StateSection | undefined {
+  const section = sections.find((other) => other.name === name);
+  if (section !== undefined && section.version !== version)
+    throw new TypeError(`section ${name} is of version ${section.version}, and not ${version}`);
+  return section;
+}
+
 /** An array of numbers of a section. @throws StateError unless it is there and as long as `length`, if that is given */
 export function numbersOf({ name, arrays }: StateSection, array: string, length?: number): Float64Array {
   const numbers = arrays[array];

@@ -16,14 +16,14 @@ it('messages with several readings are answered when all that are taken are safe
       { topic: 'wave/{device}/{metric}', codec: 'series' },
     ],
   });
-  const device = await connectDevice(resources, agent.mqttPort);
   const start = hourAgo();
-  const publish = async (topic: string, payload: unknown): Promise<void> =>
-    void (await device.publishAsync(topic, JSON.stringify(payload), { qos: 1 }));
   const list = Array.from({ length: 200 }, (_, i) => ({ value: i, ts: start + 100 * i }));
   const wave = { t0: start, dtMs: 100, values: [...list.map(({ value }) => value), null], unit: 'mm/s' };
-  // Each of them twice, as a device does that has not heard the answer.
-  for (const _ of [1, 2]) {
+  // Each of them twice, as a device does that has not heard the answer, and that comes back under another name.
+  for (const clientId of ['press-1', 'press-2']) {
+    const device = await connectDevice(resources, agent.mqttPort, { clientId });
+    const publish = async (topic: string, payload: unknown): Promise<void> =>
+      void (await device.publishAsync(topic, JSON.stringify(payload), { qos: 1 }));
     await publish('sensors/press/listed', [...list, { value: 'x', ts: start }]);
     await publish('wave/press/vibration', wave);
     await publish('state/press', {

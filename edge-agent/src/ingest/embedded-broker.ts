@@ -16,6 +16,7 @@ import { BrokerUsers } from './broker-users.ts';
 import { addressOf, clientInWords } from './client-address.ts';
 import { DoorLog, quoted } from './door-log.ts';
 import { CONNECTION_ENDED, InFlight } from './in-flight.ts';
+import type { Sender, Transmission } from './message-identity.ts';
 import { MessageQueue, type Settle } from './message-queue.ts';
 import { Logins } from './logins.ts';
 import { limitPackets } from './packet-limiter.ts';
@@ -42,6 +43,8 @@ interface Connection {
   readonly socket: Socket;
   readonly inFlight: InFlight;
   readonly acknowledgements: Acknowledgements;
+  /** Known since its CONNECT. */
+  sender: Sender | undefined;
 }
 
 const IGNORED: Settle = () => undefined;
@@ -73,8 +76,6 @@ export class EmbeddedBroker implements Source<RawMessage> {
   readonly #connections = new WeakMap<Socket, Connection>();
   /** Connections that devices have ended, and that are not read to their end yet. */
   readonly #ended = new WeakSet<Socket>();
-  /** Messages of QoS 2 on their way into the pipeline, by device and packet identifier, with all who wait to hear of them. */
-  readonly #exactlyOnce = new Map<string, Settle[]>();
   #aedes: QuietAedes | undefined;
   #server: Server | undefined;
   #port = 0;
@@ -225,7 +226,12 @@ export class EmbeddedBroker implements Source<RawMessage> {
       () => this.#resume(),
     );
     this.#sockets.add(socket);
-    this.#connections.set(socket, { socket, inFlight, acknowledgements: new Acknowledgements(socket) });
+    this.#connections.set(socket, {
+      socket,
+      inFlight,
+      acknowledgements: new Acknowledgements(socket),
+      sender: undefined,
+    });
     limitPackets(socket, limits.packetBytesMax, () => {
       this.#ended.add(socket);
       this.#giveUp(socket, inFlight);
@@ -263,9 +269,10 @@ export class EmbeddedBroker implements Source<RawMessage> {
     packet.retain = false;
     const payload = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload;
     const receivedAt = epochMs(Date.now());
-    const message = { topic: packet.topic, payload, receivedAt, retained: false, client: client?.id };
     // A last will has no identifier: nobody repeats it.
     const connection = packet.qos > 0 && packet.messageId === undefined ? undefined : this.#connectionOf(client);
+    const sent = connection === undefined || client === null ? undefined : transmissionOf(connection, client, packet);
+    const message = { topic: packet.topic, payload, receivedAt, retained: false, client: client?.id, sent };
     if (packet.qos === 0) {
       // Nobody waits to hear of it, so aedes can let go of it at once.
       this.#push(connection, message, false, IGNORED);
@@ -283,11 +290,9 @@ export class EmbeddedBroker implements Source<RawMessage> {
       done(null);
       return;
     }
-    const settle: Settle = (error) => {
+    this.#push(connection, message, true, (error) => {
       if (error !== CONNECTION_ENDED) done(error ?? null);
-    };
-    if (packet.qos === 2 && client !== null && !client.clean) this.#acceptOnce(client, packet, message, settle);
-    else this.#push(connection, message, true, settle);
+    });
   }
 
   /** Topics that begin with `$` are the broker's own (4.7.2). A bridge publishes its state there, and waits for the answer. */
@@ -322,33 +327,6 @@ export class EmbeddedBroker implements Source<RawMessage> {
     socket.destroy();
   }
 
-  /**
-   * QoS 2 within a session that outlives connections: a repeat by the protocol (flag DUP, 4.3.3) of what is on its way waits for that, and of
-   * what is safe is answered at once. Without the flag it is new: a device that has forgotten its session begins again at the same identifiers.
-   */
-  #acceptOnce(client: Client, packet: PublishPacket, message: RawMessage, settle: Settle): void {
-    const id = `${client.id} ${String(packet.messageId)}`;
-    const waiting = this.#exactlyOnce.get(id);
-    if (packet.dup && waiting !== undefined) {
-      waiting.push(settle);
-      return;
-    }
-    if (packet.dup && this.#sessions.isUnfinished(client, packet.messageId ?? 0)) {
-      settle();
-      return;
-    }
-    const all = [settle];
-    this.#exactlyOnce.set(id, all);
-    this.#push(this.#connectionOf(client), message, true, (error) => {
-      if (this.#exactlyOnce.get(id) === all) this.#exactlyOnce.delete(id);
-      const [first, ...repeats] = all;
-      first?.(error);
-      // A repeat came in on another connection, and must be told to come again.
-      for (const repeat of repeats)
-        repeat(error === CONNECTION_ENDED ? new Error('the first one was not taken') : error);
-    });
-  }
-
   #noteTakeOver({ clients }: QuietAedes, { id, conn }: Client): void {
     const before = clients[id];
     if (before === undefined || before.closed) return;
@@ -364,4 +342,16 @@ export class EmbeddedBroker implements Source<RawMessage> {
     this.#lastError = what.slice(0, 300);
     this.#logger.debug({ error: this.#lastError }, 'MQTT connection ended with an error');
   }
+}
+
+/** How a device sent a message. */
+function transmissionOf(connection: Connection, { id }: Client, { messageId, dup }: PublishPacket): Transmission {
+  const { socket } = connection;
+  connection.sender ??= {
+    clientId: id,
+    get isOpen(): boolean {
+      return !socket.destroyed;
+    },
+  };
+  return { sender: connection.sender, packetId: messageId ?? 0, isDup: dup };
 }

@@ -1,11 +1,13 @@
 import { type ClockQuality, type EpochMs, limits, type Reading } from '@floorwatch/contracts';
 
-import { type CapturedSection, copied, type StateSection } from '../state-section.ts';
-import { DuplicateMemory } from './duplicate-memory.ts';
+import { type CapturedSection, copied, findSection, type StateSection } from '../state-section.ts';
+import { ClientMemory, type KnownMessage } from './client-memory.ts';
+import { ANYONE, DuplicateMemory } from './duplicate-memory.ts';
+import type { MessageIdentity, Sender } from './message-identity.ts';
 import { faultOfTime, type QuarantinedReading, type QuarantineReason } from './quarantined-reading.ts';
 import type { RawMessage } from './raw-message.ts';
 import { type DecodedParts, type DecodedReading, ReadingDecoder, type TopicConfig } from './reading-decoder.ts';
-import { key, makeKey } from './reading-key.ts';
+import { hashMessage, key, makeKey } from './reading-key.ts';
 import { RejectLog, type RejectView } from './reject-log.ts';
 import type { RejectReason } from './reject.ts';
 import { type Namer, SensorRegistry, type ShareReached } from './sensor-registry.ts';
@@ -34,6 +36,9 @@ export interface IntakeConfig {
   readonly valueAbsMax: number;
 }
 
+const SECTION = 'intake';
+const VERSION = 1;
+
 /** The gateway's clock, and how far it can be trusted. */
 export interface IntakeClock {
   readonly now: EpochMs;
@@ -45,6 +50,12 @@ export interface AcceptedReading {
   readonly reading: Reading;
   /** The gateway's clock when it arrived. */
   readonly receivedAt: EpochMs;
+  /** Whether its device sent no time: its event time is when it arrived. */
+  readonly isUntimed?: boolean;
+  /** Whether it is of the same message as the reading before it. */
+  readonly follows?: boolean;
+  /** Of a message's first reading, if it is known which message it is. */
+  readonly message?: MessageIdentity | undefined;
 }
 
 /** What the messages of a delivery are, until it is settled. */
@@ -53,6 +64,8 @@ export interface Taken {
   readonly readings: readonly AcceptedReading[];
   /** To be put in quarantine. */
   readonly quarantined: readonly QuarantinedReading[];
+  /** Who sent each of them. */
+  readonly senders: readonly (Sender | undefined)[];
 }
 
 /**
@@ -74,17 +87,29 @@ export interface IntakeCounts {
   readonly released: number;
   /** Readings that were refused because they could not be kept, by why. They are in no other count; they come again, and count then. */
   readonly refusedByReason: Readonly<Record<string, number>>;
+  /** Clients of the embedded broker whose last messages are remembered. */
+  readonly clients: number;
+  /** Clients that were forgotten because there were too many; their repeats are recognised by time, value and number alone. */
+  readonly clientsForgotten: number;
 }
 
 /** Knows what is in quarantine already. */
 export interface KnownQuarantine {
-  has(quarantined: QuarantinedReading): boolean;
+  /**
+   * Whether a reading that came is a repeat of one that is in quarantine. A connection repeats each one once, and nothing that came by itself.
+   *
+   * @param sender undefined: no connection is known.
+   */
+  claim(quarantined: QuarantinedReading, sender: Sender | undefined): boolean;
 }
 
 /** A delivery between `take` and `settled`. */
 class OpenDelivery implements Taken {
   readonly readings: AcceptedReading[] = [];
   readonly quarantined: QuarantinedReading[] = [];
+  readonly senders: (Sender | undefined)[] = [];
+  /** Messages that can be told from others. */
+  readonly messages: KnownMessage[] = [];
   /** The sensor of each of `readings`. */
   readonly sensors: number[] = [];
   readonly rejects: Reject[] = [];
@@ -93,6 +118,9 @@ class OpenDelivery implements Taken {
   duplicates = 0;
   retainedCopies = 0;
   released = 0;
+  /** The message in hand, and whether none of its readings was accepted so far. */
+  message: KnownMessage | undefined;
+  begins = true;
   /** Why a delivery before it was refused, so that this one is too, whatever became of its readings. */
   behindRefused: string | undefined;
 }
@@ -111,8 +139,10 @@ interface Reject {
  * the same order, and several may be open at a time. Nothing is counted before it is settled, so that what is refused and comes again is
  * counted once.
  *
- * A repeat is the same event time, value and sequence number (if there is one) among the last readings of its sensor. Without an event time
- * of the device the sequence number and the value decide; without both nothing tells a repeat from an equal reading, and all are accepted.
+ * Whether a message is a repeat, MQTT tells where its connection is known ({@link ClientMemory}). A reading of a message that is none is
+ * compared with the last ones of its sensor that came by other connections: of the same client, if it is known to have had others; of any, if
+ * not, which may be the same device under another name; and where no connection is known, with all. It is a repeat if event time, value and sequence
+ * number (if there is one) are the same. Without an event time of the device sequence number and value decide; without both nothing tells a repeat from an equal reading.
  */
 export class Intake {
   readonly #config: IntakeConfig;
@@ -120,14 +150,18 @@ export class Intake {
   readonly #decoder: ReadingDecoder;
   readonly #registry: SensorRegistry;
   readonly #memory: DuplicateMemory;
+  readonly #clients = new ClientMemory();
   readonly #unitNames: UnitNames;
   readonly #units: SensorUnits;
   readonly #rejects = new RejectLog();
   readonly #open: OpenDelivery[] = [];
   readonly #counts = { received: 0, accepted: 0, duplicates: 0, retainedCopies: 0, released: 0 };
   readonly #refused: Record<string, number> = {};
-  /** Of a replay: by sensor, when its newest reading arrived, and how many with it. */
-  readonly #replayed = new Map<number, { readonly receivedAt: EpochMs; count: number }>();
+  /** Of a replay: whose the readings of the message in hand are, and how many there are of each sensor. */
+  #replayedOwner: number | undefined;
+  readonly #replayed = new Map<number, number>();
+  /** Position of the last reading in the journal that is known as safe here. */
+  position = 0;
   readonly #quarantined: Record<QuarantineReason, number> = { 'time-in-future': 0, 'time-before-2000': 0 };
 
   /** @param quarantine what is in it must not go there again. */
@@ -166,7 +200,6 @@ export class Intake {
 
   /** Sorts the messages of a delivery. What is wrong with one reading of a message says nothing against its others. Never throws. */
   take(messages: readonly RawMessage[], clock: IntakeClock): Taken {
-    if (this.#replayed.size > 0) this.#replayed.clear();
     const delivery = new OpenDelivery();
     const latest = this.latest(clock);
     for (const message of messages) this.#sort(message, latest, delivery);
@@ -175,6 +208,14 @@ export class Intake {
   }
 
   #sort(message: RawMessage, latest: number, delivery: OpenDelivery): void {
+    const { sent } = message;
+    delivery.begins = true;
+    delivery.message = undefined;
+    if (sent !== undefined) {
+      const hash = sent.packetId === 0 ? 0 : hashMessage(message.topic, message.payload);
+      delivery.message = this.#clients.take(sent, hash);
+      delivery.messages.push(delivery.message);
+    }
     if (message.released !== undefined) {
       delivery.received += 1;
       delivery.released += 1;
@@ -232,12 +273,19 @@ export class Intake {
     // The gateway's own time may lie ahead of what its clock shows now; that says nothing against the reading.
     const reason = faultOfTime(reading.eventTime, timed ? latest : Infinity);
     if (reason === undefined) this.#admit(message, reading, timed, delivery, part);
-    else this.#setAside({ reading, receivedAt: message.receivedAt, reason }, delivery);
+    else this.#setAside({ reading, receivedAt: message.receivedAt, reason }, message.sent?.sender, delivery);
   }
 
-  #setAside(quarantined: QuarantinedReading, delivery: OpenDelivery): void {
-    if (this.#quarantine.has(quarantined)) delivery.duplicates += 1;
-    else delivery.quarantined.push(quarantined);
+  #setAside(quarantined: QuarantinedReading, sender: Sender | undefined, delivery: OpenDelivery): void {
+    const { message } = delivery;
+    const isEqual = this.#quarantine.claim(quarantined, sender);
+    if (message?.isRepeat === false) this.#clients.add(message, false);
+    if (isEqual || message?.isRepeat === true) {
+      delivery.duplicates += 1;
+      return;
+    }
+    delivery.quarantined.push(quarantined);
+    delivery.senders.push(sender);
   }
 
   #admit(
@@ -253,10 +301,16 @@ export class Intake {
       reject(delivery, message, sensor, part);
       return;
     }
+    const { message: known } = delivery;
     const tellsRepeats = timed || reading.seq !== undefined;
     const time = timed ? reading.eventTime : NaN;
     makeKey(time, reading.value, reading.seq);
-    if (tellsRepeats && this.#memory.has(sensor, time, key)) {
+    // What is released says by itself which one it is.
+    const isCompared = known === undefined || (known.isCompared && message.released === undefined);
+    // Also of a message that is a repeat: what its connection has repeated it does not repeat again.
+    const isEqual = tellsRepeats && isCompared && this.#memory.claim(sensor, time, key, known ?? ANYONE);
+    if (isEqual || known?.isRepeat === true) {
+      if (known?.isRepeat === false) this.#clients.add(known, false);
       delivery.duplicates += 1;
       return;
     }
@@ -266,8 +320,18 @@ export class Intake {
       reject(delivery, message, place, part);
       return;
     }
-    if (tellsRepeats) this.#memory.add(sensor, time, key);
-    delivery.readings.push({ reading: kept, receivedAt: message.receivedAt });
+    if (tellsRepeats) this.#memory.add(sensor, time, key, known?.owner);
+    if (known !== undefined) this.#clients.add(known, true);
+    const { begins } = delivery;
+    const { receivedAt } = message;
+    delivery.readings.push({
+      reading: kept,
+      receivedAt,
+      isUntimed: !timed,
+      follows: !begins,
+      message: begins ? known : undefined,
+    });
+    delivery.begins = false;
     delivery.sensors.push(tellsRepeats ? sensor : -1);
   }
 
@@ -284,6 +348,7 @@ export class Intake {
     if (delivery === undefined || delivery !== taken)
       throw new Error('deliveries are settled in the order they were taken in');
     for (const sensor of delivery.sensors) if (sensor !== -1) this.#memory.settle(sensor, kept);
+    for (const message of delivery.messages) this.#clients.settle(message, kept);
     if (!kept) for (const later of this.#open) later.behindRefused ??= why;
     const counts = this.#counts;
     const accepted = kept ? delivery.readings.length : 0;
@@ -304,34 +369,23 @@ export class Intake {
     for (const { message, reason, part, count } of delivery.rejects) this.#rejects.add(message, reason, part, count);
   }
 
-  /** A reading that the journal holds: its sensor is known from now on, and so are its repeats. */
-  replay({ reading, receivedAt }: AcceptedReading): void {
+  /** A reading that the journal holds: its sensor is known from now on, and so are its repeats. To be called in the order of the journal. */
+  replay({ reading, isUntimed = false, follows = false, message }: AcceptedReading): void {
     const { device, metric, apartFrom, eventTime, value, seq } = reading;
     const sensor = this.#registry.readmit(device, apartFrom ?? metric);
     if (apartFrom !== undefined) this.#registry.readmit(device, metric);
     this.#units.learn(sensor, reading);
-    this.#countTogether(sensor, receivedAt);
-    this.#remember(sensor, eventTime, value, seq);
-    // The journal does not say whose clock it was; where it can have been the gateway's, its repeat would come with another time.
-    if (eventTime === receivedAt && seq !== undefined) this.#remember(sensor, NaN, value, seq);
-  }
-
-  /** Readings of a sensor that arrived at the same instant may be one message, which its device may send again. */
-  #countTogether(sensor: number, receivedAt: EpochMs): void {
-    const last = this.#replayed.get(sensor);
-    if (last?.receivedAt !== receivedAt) {
-      this.#replayed.set(sensor, { receivedAt, count: 1 });
-      return;
+    if (!follows) {
+      this.#replayed.clear();
+      this.#replayedOwner = message === undefined ? undefined : this.#clients.replay(message);
     }
-    last.count = Math.min(last.count + 1, this.#config.readings.perMessageMax);
-    this.#memory.keep(sensor, 2 * last.count);
-  }
-
-  #remember(sensor: number, time: number, value: number, seq: number | undefined): void {
+    const count = (this.#replayed.get(sensor) ?? 0) + 1;
+    this.#replayed.set(sensor, count);
+    if (count > 1) this.#memory.keep(sensor, 2 * count);
+    if (isUntimed && seq === undefined) return;
+    const time = isUntimed ? NaN : eventTime;
     makeKey(time, value, seq);
-    // What the snapshot holds already.
-    if (this.#memory.has(sensor, time, key)) return;
-    this.#memory.add(sensor, time, key);
+    this.#memory.add(sensor, time, key, this.#replayedOwner);
     this.#memory.settle(sensor, true);
   }
 
@@ -340,8 +394,17 @@ export class Intake {
    * read, until `release`.
    */
   capture(): { readonly sections: readonly CapturedSection[]; readonly release: () => void } {
-    const sections = [this.#memory.capture(this.#registry.names.slice()), this.#units.snapshot(this.#registry.size)];
-    return { sections, release: () => this.#memory.release() };
+    const sections = [
+      this.#memory.capture(this.#registry.names.slice()),
+      this.#clients.capture(),
+      this.#units.snapshot(this.#registry.size),
+      { name: SECTION, version: VERSION, values: { position: this.position }, arrays: {} },
+    ];
+    const release = (): void => {
+      this.#memory.release();
+      this.#clients.release();
+    };
+    return { sections, release };
   }
 
   /** A copy of what {@link capture} gives. */
@@ -358,11 +421,12 @@ export class Intake {
    * @throws TypeError if a section can't be read.
    */
   restore(sections: readonly StateSection[]): void {
-    const section = sections.find((one) => DuplicateMemory.owns(one));
-    if (section === undefined) return;
     // All sensors in the order of their numbers, so that each gets the one that it had.
-    this.#memory.restore(section, (device, metric) => this.#registry.readmit(device, metric));
+    this.#memory.restore(sections, (device, metric) => this.#registry.readmit(device, metric));
+    this.#clients.restore(sections);
     this.#units.restore(sections);
+    const { position } = (findSection(sections, SECTION, VERSION)?.values ?? {}) as { readonly position?: number };
+    this.position = position ?? 0;
   }
 
   get counts(): IntakeCounts {
@@ -374,6 +438,8 @@ export class Intake {
       quarantined,
       quarantinedByReason: { ...this.#quarantined },
       refusedByReason: { ...this.#refused },
+      clients: this.#clients.size,
+      clientsForgotten: this.#clients.forgotten,
     };
   }
 

@@ -1,5 +1,7 @@
 import type { EpochMs, Reading } from '@floorwatch/contracts';
 
+import type { Transmission } from './message-identity.ts';
+
 /** A message as a broker handed it over, before anything has looked at it. */
 export interface RawMessage {
   readonly topic: string;
@@ -10,6 +12,8 @@ export interface RawMessage {
   readonly retained: boolean;
   /** The client id of the device that sent it; undefined: not known, as behind an external broker. */
   readonly client?: string | undefined;
-  /** A reading that a person released from quarantine. There is no topic and no payload then, and its time is not judged again. */
+  /** How its device sent it, where that is known: not behind an external broker, and not of a last will. */
+  readonly sent?: Transmission | undefined;
+  /** A reading that a person released from quarantine. Topic and payload only say which one then, and its time is not judged again. */
   readonly released?: Reading;
 }

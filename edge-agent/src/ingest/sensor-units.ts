@@ -1,7 +1,7 @@
 import type { Reading } from '@floorwatch/contracts';
 
 import { findRule } from '../score/sensor-pattern.ts';
-import type { StateSection } from '../state-section.ts';
+import { findSection, type StateSection } from '../state-section.ts';
 import { apartMetric } from './apart-metric.ts';
 import type { UnitsConfig } from './units-config.ts';
 
@@ -61,16 +61,14 @@ export class SensorUnits {
   }
 
   /**
-   * Takes up what {@link snapshot} gave, on a fresh instance and of sensors with the same numbers; snapshots of the first release have nothing
-   * of it.
+   * Takes up what {@link snapshot} gave, on a fresh instance and of sensors with the same numbers.
    *
    * @throws TypeError if the section is not what {@link snapshot} makes.
    */
   restore(sections: readonly StateSection[]): void {
-    const section = sections.find(({ name }) => name === SECTION);
+    const section = findSection(sections, SECTION, VERSION);
     if (section === undefined) return;
     const { units } = (section.values ?? {}) as { readonly units?: unknown };
-    if (section.version !== VERSION) throw new TypeError(`section ${SECTION} is of version ${section.version}`);
     if (!Array.isArray(units)) throw new TypeError(`section ${SECTION} has no list of units`);
     for (const [sensor, unit] of units.entries()) {
       if (typeof unit === 'string') this.#own[sensor] = this.#nameOf(unit);

@@ -2,12 +2,19 @@ import { CLOCK_QUALITIES, type ClockQuality, type EpochMs, epochMs, type Reading
 import { ITEM_LENGTH_BYTES, type ItemBlock } from '@floorwatch/segment-log';
 
 import { apartMetric } from '../ingest/apart-metric.ts';
+import type { MessageIdentity } from '../ingest/message-identity.ts';
 import type { ClockTick } from '../stats/watermark.ts';
 
 /** A reading that was accepted, and the gateway's clock when it arrived. */
 export interface ReadingItem {
   readonly reading: Reading;
   readonly receivedAt: EpochMs;
+  /** Whether its device sent no time: its event time is when it arrived. */
+  readonly isUntimed?: boolean;
+  /** Whether it is of the same message as the reading before it. */
+  readonly follows?: boolean;
+  /** Of a message's first reading, if it is known which message it is. */
+  readonly message?: MessageIdentity | undefined;
 }
 
 /** The gateway's clock, every few seconds: what time-outs depend on. */
@@ -40,16 +47,29 @@ export class JournalItemError extends Error {
 /**
  * The first byte of every item. Later releases add kinds, also for another form of what is there; a number is never used again.
  *
- * A reading is laid out as: kind, flags, the lengths of device and metric in bytes (16 bits each), then `receivedAt`, `eventTime` and
- * `value` as 64-bit floats, all little-endian; then `seq` as one if it has any; then the names in UTF-8, and the unit as the rest. Of a
+ * A reading is laid out as: kind, flags, the lengths of device and metric in bytes (16 bits each), then `receivedAt` and
+ * `value` as 64-bit floats, all little-endian; then `eventTime` as one unless it has none of its own, and `seq` if it has any; then its message, the names in UTF-8, and the unit as the rest. Of a
  * reading kept apart for its unit the metric is that which the device named; metric and unit give the other (`apartMetric`).
+ *
+ * A message is laid out as: the packet identifier (16 bits); the client, and twice the connection and 1 if the client uses DUP, as numbers of 7 bits
+ * a byte, the lowest first; the hash (32 bits) if there is a packet identifier; and if it introduces its client, the length of the client id in bytes, as such a
+ * number, and the client id.
  */
 const KIND = { reading: 1, tick: 2, start: 3 } as const;
 
-const FLAG = { uncertain: 1, unit: 2, seq: 4, apart: 8 } as const;
-/** No flag that this release knows. */
-const FLAGS_END = 16;
-const READING_HEADER_BYTES = 6 + 3 * 8;
+const FLAG = {
+  uncertain: 1,
+  unit: 2,
+  seq: 4,
+  apart: 8,
+  untimed: 16,
+  follows: 32,
+  message: 64,
+  introduces: 128,
+} as const;
+const READING_HEADER_BYTES = 6 + 2 * 8;
+/** Packet identifier, hash, and three numbers of at most five bytes. */
+const MESSAGE_BYTES_MAX = 2 + 4 + 3 * 5;
 const TICK_BYTES = 2 + 2 * 8;
 /** Set in a tick's quality if the broker is away. */
 const TICK_DEAF = 0x80;
@@ -71,11 +91,13 @@ export class JournalItemWriter {
     return block;
   }
 
-  reading({ reading, receivedAt }: ReadingItem): void {
+  reading({ reading, receivedAt, isUntimed = false, follows = false, message }: ReadingItem): void {
     const { device, unit, seq, apartFrom } = reading;
     const metric = apartFrom ?? reading.metric;
+    const clientId = message?.clientId;
     // A UTF-16 unit has at most three bytes in UTF-8.
-    this.#reserve(READING_HEADER_BYTES + 8 + 3 * (device.length + metric.length + (unit?.length ?? 0)));
+    const textLength = device.length + metric.length + (unit?.length ?? 0) + (clientId?.length ?? 0);
+    this.#reserve(READING_HEADER_BYTES + 2 * 8 + MESSAGE_BYTES_MAX + 3 * textLength);
     const buffer = this.#buffer;
     const start = this.#end + ITEM_LENGTH_BYTES;
     buffer[start] = KIND.reading;
@@ -83,12 +105,17 @@ export class JournalItemWriter {
       (reading.quality === 'uncertain' ? FLAG.uncertain : 0) |
       (unit === undefined ? 0 : FLAG.unit) |
       (seq === undefined ? 0 : FLAG.seq) |
-      (apartFrom === undefined ? 0 : FLAG.apart);
+      (apartFrom === undefined ? 0 : FLAG.apart) |
+      (isUntimed ? FLAG.untimed : 0) |
+      (follows ? FLAG.follows : 0) |
+      (message === undefined ? 0 : FLAG.message) |
+      (clientId === undefined ? 0 : FLAG.introduces);
     buffer.writeDoubleLE(receivedAt, start + 6);
-    buffer.writeDoubleLE(reading.eventTime, start + 14);
-    buffer.writeDoubleLE(reading.value, start + 22);
+    buffer.writeDoubleLE(reading.value, start + 14);
     let at = start + READING_HEADER_BYTES;
+    if (!isUntimed) at = buffer.writeDoubleLE(reading.eventTime, at);
     if (seq !== undefined) at = buffer.writeDoubleLE(seq, at);
+    if (message !== undefined) at = writeMessage(buffer, message, at);
     const deviceBytes = writeText(buffer, device, at);
     const metricBytes = writeText(buffer, metric, at + deviceBytes);
     buffer.writeUInt16LE(deviceBytes, start + 2);
@@ -135,6 +162,27 @@ export class JournalItemWriter {
   }
 }
 
+/** Returns where it ends. */
+function writeMessage(buffer: Buffer, message: MessageIdentity, begin: number): number {
+  const { client, connection, usesDup, packetId, hash, clientId } = message;
+  let at = buffer.writeUInt16LE(packetId, begin);
+  at = writeNumber(buffer, client, at);
+  at = writeNumber(buffer, 2 * connection + Number(usesDup), at);
+  if (packetId !== 0) at = buffer.writeUInt32LE(hash, at);
+  if (clientId === undefined) return at;
+  at = writeNumber(buffer, Buffer.byteLength(clientId), at);
+  return at + buffer.write(clientId, at);
+}
+
+/** A whole number below 2³⁵ in as few bytes as it needs. Returns where it ends. */
+function writeNumber(buffer: Buffer, number: number, begin: number): number {
+  let at = begin;
+  let rest = number;
+  for (; rest > 0x7f; rest = Math.floor(rest / 128)) buffer[at++] = (rest % 128) | 0x80;
+  buffer[at] = rest;
+  return at + 1;
+}
+
 /** Writes text in UTF-8 and returns its bytes. Names are short and nearly always ASCII, where a loop is faster than a call. */
 function writeText(buffer: Buffer, text: string, at: number): number {
   const { length } = text;
@@ -168,29 +216,93 @@ export function readJournalItem(bytes: Uint8Array): JournalItem {
 }
 
 function readReading(buffer: Buffer): JournalItem {
+  const reader = new FieldReader(buffer, READING_HEADER_BYTES);
   if (buffer.length < READING_HEADER_BYTES) throw tooShort('reading', buffer);
   const flags = buffer.readUInt8(1);
-  const deviceBytes = buffer.readUInt16LE(2);
-  const metricBytes = buffer.readUInt16LE(4);
-  const device = READING_HEADER_BYTES + ((flags & FLAG.seq) === 0 ? 0 : 8);
-  const metric = device + deviceBytes;
-  const unitAt = metric + metricBytes;
-  if (flags >= FLAGS_END) throw new JournalItemError(`its flags ${flags} are unknown; a newer release wrote it`);
-  if (buffer.length < unitAt) throw tooShort('reading', buffer);
-  const named = buffer.toString('utf8', metric, unitAt);
-  const unit = (flags & FLAG.unit) === 0 ? undefined : buffer.toString('utf8', unitAt);
-  const isApart = (flags & FLAG.apart) !== 0 && unit !== undefined;
+  const has = (flag: number): boolean => (flags & flag) !== 0;
+  if (has(FLAG.introduces) && !has(FLAG.message))
+    throw new JournalItemError(`its flags ${flags} are unknown; a newer release wrote it`);
+  const receivedAt = epochMs(buffer.readDoubleLE(6));
+  const eventTime = has(FLAG.untimed) ? receivedAt : epochMs(reader.float());
+  const seq = has(FLAG.seq) ? reader.float() : undefined;
+  const message = has(FLAG.message) ? readMessage(reader, has(FLAG.introduces)) : undefined;
+  const device = reader.text(buffer.readUInt16LE(2));
+  const named = reader.text(buffer.readUInt16LE(4));
+  const rest = reader.text(buffer.length - reader.at);
+  const unit = has(FLAG.unit) ? rest : undefined;
+  const isApart = has(FLAG.apart) && unit !== undefined;
   const reading: Reading = {
-    device: buffer.toString('utf8', device, metric),
+    device,
     metric: isApart ? apartMetric(named, unit) : named,
-    eventTime: epochMs(buffer.readDoubleLE(14)),
-    value: buffer.readDoubleLE(22),
-    quality: (flags & FLAG.uncertain) === 0 ? 'good' : 'uncertain',
+    eventTime,
+    value: buffer.readDoubleLE(14),
+    quality: has(FLAG.uncertain) ? 'uncertain' : 'good',
     ...(unit !== undefined && { unit }),
     ...(isApart && { apartFrom: named }),
-    ...((flags & FLAG.seq) !== 0 && { seq: buffer.readDoubleLE(READING_HEADER_BYTES) }),
+    ...(seq !== undefined && { seq }),
   };
-  return { kind: 'reading', receivedAt: epochMs(buffer.readDoubleLE(6)), reading };
+  return {
+    kind: 'reading',
+    receivedAt,
+    reading,
+    isUntimed: has(FLAG.untimed),
+    follows: has(FLAG.follows),
+    ...(message !== undefined && { message }),
+  };
+}
+
+function readMessage(reader: FieldReader, introduces: boolean): MessageIdentity {
+  const packetId = reader.uint16();
+  const [client, connection] = [reader.number(), reader.number()];
+  const hash = packetId === 0 ? 0 : reader.uint32();
+  const known = { client, connection: Math.floor(connection / 2), usesDup: connection % 2 === 1, packetId, hash };
+  return introduces ? { ...known, clientId: reader.text(reader.number()) } : known;
+}
+
+/** Reads the fields of an item one after the other. @throws JournalItemError behind its end. */
+class FieldReader {
+  readonly #buffer: Buffer;
+  at: number;
+
+  constructor(buffer: Buffer, at: number) {
+    this.#buffer = buffer;
+    this.at = at;
+  }
+
+  #take(bytes: number): number {
+    const begin = this.at;
+    if (!(bytes >= 0 && begin + bytes <= this.#buffer.length)) throw tooShort('reading', this.#buffer);
+    this.at = begin + bytes;
+    return begin;
+  }
+
+  float(): number {
+    return this.#buffer.readDoubleLE(this.#take(8));
+  }
+
+  uint16(): number {
+    return this.#buffer.readUInt16LE(this.#take(2));
+  }
+
+  uint32(): number {
+    return this.#buffer.readUInt32LE(this.#take(4));
+  }
+
+  /** As {@link writeNumber} has it. */
+  number(): number {
+    let number = 0;
+    for (let factor = 1; factor < 2 ** 35; factor *= 128) {
+      const byte = this.#buffer[this.#take(1)]!;
+      number += factor * (byte & 0x7f);
+      if (byte < 0x80) break;
+    }
+    return number;
+  }
+
+  text(bytes: number): string {
+    const begin = this.#take(bytes);
+    return this.#buffer.toString('utf8', begin, begin + bytes);
+  }
 }
 
 function readTick(buffer: Buffer): JournalItem {

@@ -16,8 +16,10 @@ import {
   type QuarantinedReading,
   type QuarantineReason,
 } from '../ingest/quarantined-reading.ts';
+import type { Sender } from '../ingest/message-identity.ts';
 import type { RawMessage } from '../ingest/raw-message.ts';
 import type { QuarantineView } from '../status/durable-views.ts';
+import { HeldKeys } from './held-keys.ts';
 import {
   decodeRecord,
   encodeRecord,
@@ -94,7 +96,7 @@ export class Quarantine implements KnownQuarantine {
   /** Those that were settled and are still in the log, with their keys. */
   readonly #settled = new Map<number, number>();
   /** Keys of all of them. */
-  readonly #keys = new Set<number>();
+  readonly #keys: HeldKeys;
   /** Releases that have begun and not ended, by position. */
   readonly #releasing = new Map<number, ReleaseTime>();
   /** Readings that are safe in the journal, although nothing says so here yet. */
@@ -109,6 +111,7 @@ export class Quarantine implements KnownQuarantine {
     this.recovery = recovery;
     this.#bytesMax = bytesMax;
     this.#inFlightMax = inFlightMax;
+    this.#keys = new HeldKeys(inFlightMax);
   }
 
   /**
@@ -141,11 +144,11 @@ export class Quarantine implements KnownQuarantine {
     }
   }
 
-  #remember(position: number, record: QuarantineRecord): void {
+  #remember(position: number, record: QuarantineRecord, sender?: Sender): void {
     if (record.kind === 'held') {
       const key = keyOf(record);
       this.#held.set(position, { key, receivedAt: record.receivedAt });
-      this.#keys.add(key);
+      this.#keys.add(key, sender);
     } else if (record.kind === 'releasing') {
       for (const one of record.positions) if (this.#held.has(one)) this.#releasing.set(one, record.time);
     } else {
@@ -169,26 +172,27 @@ export class Quarantine implements KnownQuarantine {
       this.#held.delete(position);
       this.#releasing.delete(position);
       this.#released.delete(position);
-      this.#keys.delete(key);
+      this.#keys.remove(key);
       this.dropped += 1;
     }
     for (const [position, key] of this.#settled) {
       if (position < from || position > to) continue;
       this.#settled.delete(position);
-      this.#keys.delete(key);
+      this.#keys.remove(key);
     }
   }
 
-  has(quarantined: QuarantinedReading): boolean {
-    return this.#keys.has(keyOf(quarantined));
+  claim(quarantined: QuarantinedReading, sender: Sender | undefined): boolean {
+    return this.#keys.claim(keyOf(quarantined), sender);
   }
 
   /**
    * Puts readings into quarantine; they are safe when this resolves.
    *
+   * @param senders who sent each of them, where that is known.
    * @throws SegmentLogError if they are not. Some may be all the same, and are known when they come again.
    */
-  async append(readings: readonly QuarantinedReading[]): Promise<void> {
+  async append(readings: readonly QuarantinedReading[], senders: readonly (Sender | undefined)[] = []): Promise<void> {
     let part: Buffer[] = [];
     let bytes = 0;
     for (const [index, held] of readings.entries()) {
@@ -199,7 +203,7 @@ export class Quarantine implements KnownQuarantine {
       const begin = index + 1 - part.length;
       const first = await this.#log.append(part);
       for (const [i, one] of readings.slice(begin, index + 1).entries())
-        this.#remember(first + i, { kind: 'held', ...one });
+        this.#remember(first + i, { kind: 'held', ...one }, senders[begin + i]);
       [part, bytes] = [[], 0];
     }
   }
@@ -345,8 +349,15 @@ function messageOf(held: HeldReading, time: ReleaseTime): RawMessage {
   const { device, metric } = held.reading;
   const released: Reading = { ...held.reading, eventTime: releasedTime(held, time) };
   const topic = `released from quarantine: ${device}/${metric}`;
-  return { topic, payload: new Uint8Array(), receivedAt: epochMs(Date.now()), retained: false, released };
+  // By its number alone a release that is done again is known, whatever else is equal: as a device's message is by its packet identifier.
+  const payload = Buffer.from(String(held.id));
+  const sent = { sender: RELEASES, packetId: 1 + (held.id % PACKET_IDS), isDup: true };
+  return { topic, payload, receivedAt: epochMs(Date.now()), retained: false, sent, released };
 }
+
+const PACKET_IDS = 65_535;
+/** Who sends what is released. No device has a name like this: `$` is the broker's own. */
+const RELEASES: Sender = { clientId: '$quarantine', isOpen: true };
 
 /** What a person named and is not there. */
 function missing(

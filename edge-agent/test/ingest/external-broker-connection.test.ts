@@ -158,7 +158,7 @@ describe.skipIf(none)(`mosquitto as the external broker${why}`, () => {
         units: { rules: [], aliases: [] },
         valueAbsMax: 1e150,
       },
-      { has: () => false },
+      { claim: () => false },
     );
     readonly values: number[] = [];
     #deliveries = 0;

@@ -15,7 +15,7 @@ const config: IntakeConfig = {
   units: { rules: [], aliases: [] },
   valueAbsMax: 1e150,
 };
-const nothingThere = { has: () => false };
+const nothingThere = { claim: () => false };
 
 const intakeOf = (options: Partial<IntakeConfig> = {}, quarantine = nothingThere): Intake =>
   new Intake({ ...config, ...options }, quarantine);
@@ -87,6 +87,9 @@ describe('the intake', () => {
       {
         reading: { device: 'a', metric: 'b', eventTime: NOW - 1, value: 5, quality: 'good', seq: 7 },
         receivedAt: NOW,
+        isUntimed: false,
+        follows: false,
+        message: undefined,
       },
     ]);
   });
@@ -415,7 +418,7 @@ describe('a time that cannot be right', () => {
   });
 
   it('is a repeat when it is in quarantine already', () => {
-    const intake = intakeOf({}, { has: () => true });
+    const intake = intakeOf({}, { claim: () => true });
     const taken = intake.take([message({ ts: 0 })], clock);
     expect(taken.quarantined).toEqual([]);
     intake.settled(taken, true);
@@ -496,6 +499,6 @@ describe('after a restart the intake', () => {
     expect(intake.sensors).toBe(0);
     const [section] = intakeOf().snapshot();
     expect(() => intake.restore([{ ...section!, version: 2 }])).toThrow('version');
-    expect(() => intake.restore([{ ...section!, values: { names: ['a', 'b'] } }])).toThrow('fit together');
+    expect(() => intake.restore([{ ...section!, values: { names: ['a', 'b'] } }])).toThrow('not as long');
   });
 });

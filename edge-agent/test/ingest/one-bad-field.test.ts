@@ -30,7 +30,7 @@ function outcomeOf(
       units: { rules: [], aliases: [] },
       valueAbsMax: 1e150,
     },
-    { has: () => false },
+    { claim: () => false },
   );
   const raw = messages.map(([topic, payload]) => ({
     topic,

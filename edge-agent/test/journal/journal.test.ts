@@ -33,28 +33,53 @@ const name = fc.oneof(
   fc.constant('温'.repeat(128)),
 );
 const instant = fc.integer({ min: -8.64e15, max: 8.64e15 }).map(epochMs);
-const reading = fc.record({
-  receivedAt: instant,
-  reading: fc.record(
+const uint32 = fc.nat(2 ** 32 - 1);
+const identity = fc
+  .record(
     {
-      device: name,
-      metric: name,
-      eventTime: instant,
-      value: fc.double({ noNaN: true, noDefaultInfinity: true }),
-      quality: fc.constantFrom('good' as const, 'uncertain' as const),
-      unit: fc.string({ maxLength: 32, unit: 'grapheme' }),
-      seq: fc.maxSafeNat(),
+      client: uint32,
+      connection: uint32,
+      usesDup: fc.boolean(),
+      packetId: fc.nat(65_535),
+      hash: uint32,
+      clientId: name,
     },
-    { requiredKeys: ['device', 'metric', 'eventTime', 'value', 'quality'] },
-  ),
-});
+    { requiredKeys: ['client', 'connection', 'usesDup', 'packetId', 'hash'] },
+  )
+  .map((one) => Object.assign(one, one.packetId === 0 ? { hash: 0 } : {}));
+const reading = fc
+  .record(
+    {
+      receivedAt: instant,
+      isUntimed: fc.boolean(),
+      follows: fc.boolean(),
+      message: identity,
+      reading: fc.record(
+        {
+          device: name,
+          metric: name,
+          eventTime: instant,
+          value: fc.double({ noNaN: true, noDefaultInfinity: true }),
+          quality: fc.constantFrom('good' as const, 'uncertain' as const),
+          unit: fc.string({ maxLength: 32, unit: 'grapheme' }),
+          seq: fc.maxSafeNat(),
+        },
+        { requiredKeys: ['device', 'metric', 'eventTime', 'value', 'quality'] },
+      ),
+    },
+    { requiredKeys: ['receivedAt', 'isUntimed', 'follows', 'reading'] },
+  )
+  .map((item) => {
+    if (item.isUntimed) item.reading.eventTime = item.receivedAt;
+    return item;
+  });
 /** The same, kept apart for its unit. */
 const apart = reading
   .filter((item) => item.reading.unit !== undefined)
-  .map(({ receivedAt, reading: { metric, unit, ...rest } }) => ({
-    receivedAt,
-    reading: { ...rest, unit: unit!, metric: apartMetric(metric, unit!), apartFrom: metric },
-  }));
+  .map((item) => {
+    const { metric, unit = '' } = item.reading;
+    return Object.assign(item, { reading: { ...item.reading, metric: apartMetric(metric, unit), apartFrom: metric } });
+  });
 const tick = fc.record(
   {
     now: instant,

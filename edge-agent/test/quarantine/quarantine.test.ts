@@ -75,9 +75,9 @@ describe('the quarantine', () => {
       next: null,
     });
     expect(again.view()).toMatchObject({ items: 2, oldestAt: NOW, bytesMax: MIB });
-    expect(again.has(full)).toBe(true);
-    expect(again.has(reading(2))).toBe(false);
-    expect(again.has({ ...full, reading: { ...full.reading, seq: 8 } })).toBe(false);
+    expect(again.claim(full, undefined)).toBe(true);
+    expect(again.claim(reading(2), undefined)).toBe(false);
+    expect(again.claim({ ...full, reading: { ...full.reading, seq: 8 } }, undefined)).toBe(false);
   });
 
   it('shows what is asked for, page by page', async () => {
@@ -109,7 +109,10 @@ describe('the quarantine', () => {
     expect(bytes).toBeLessThanOrEqual(MIB);
     expect(quarantine.dropped).toBeGreaterThan(0);
     expect(items + quarantine.dropped).toBe(10_000);
-    expect([quarantine.has(reading(0)), quarantine.has(reading(9_999))]).toEqual([false, true]);
+    expect([quarantine.claim(reading(0), undefined), quarantine.claim(reading(9_999), undefined)]).toEqual([
+      false,
+      true,
+    ]);
     await quarantine.close();
     expect((await open(dataDir)).quarantine.view().items).toBe(items);
   });
@@ -124,11 +127,11 @@ describe('the quarantine', () => {
     });
     expect(await quarantine.drop({}, { limit: 1 })).toMatchObject({ settled: 1, next: 1 });
     // A repeat of what was dropped is still one.
-    expect(quarantine.has(reading(0))).toBe(true);
+    expect(quarantine.claim(reading(0), undefined)).toBe(true);
     await quarantine.close();
     const { quarantine: again } = await open(dataDir);
     expect(valuesOf((await again.list({}, page)).items)).toEqual([2]);
-    expect(again.has(reading(0))).toBe(true);
+    expect(again.claim(reading(0), undefined)).toBe(true);
   });
 
   it('releases readings with the time that is chosen', async () => {

@@ -26,7 +26,6 @@ const floor = (
   streamPosition,
   through,
   hole,
-  isDoubtful: false,
   ...other,
 });
 
