@@ -117,8 +117,8 @@ function assemble(
   const sender = (lane: Lane): SpoolSender =>
     new SpoolSender({ site, gateway, trimGraceMs }, storage.lanes[lane], link, logger);
   const senders = { anomaly: sender('anomaly'), telemetry: sender('telemetry') };
-  const floors = new FloorListener(config, logger, (message) => {
-    for (const lane of LANES) senders[lane].hearFloor(message);
+  const floors = new FloorListener(config, logger, (message, isOutdated) => {
+    for (const lane of LANES) senders[lane].hearFloor(message, isOutdated);
   });
   const input = new InputLoop({ intake, journal, quarantine, queue, refusals, clock });
   const parts = {

@@ -31,6 +31,7 @@ export function viewAgent(parts: AgentParts): AgentView {
     readings: countReadings(parts),
     broker: parts.broker.state(),
     nats: parts.link.state(),
+    floorMessages: parts.floors.state(),
     lanes: { anomaly: lane('anomaly'), telemetry: lane('telemetry') },
     journal: viewJournal(parts),
     snapshot: parts.snapshots.view,

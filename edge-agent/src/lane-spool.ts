@@ -70,6 +70,10 @@ export interface LaneSpool {
    * False: it is not there any more.
    */
   markSent(position: number): Promise<boolean>;
+  /** The last position that may have been sent by {@link markSent}, also before this start: a whole part at a time, so perhaps less was. */
+  readonly markedThrough: number;
+  /** The first position at or behind `from` that is not known to be gone; {@link next} if there is none. */
+  heldFrom(from: number): number;
   /** Positions up to `through` are not needed any more. */
   release(through: number): Promise<void>;
   /**

@@ -1,4 +1,4 @@
-import { limits as contractLimits, minutes, seconds } from '@floorwatch/contracts';
+import { hours, limits as contractLimits, minutes, seconds } from '@floorwatch/contracts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -187,6 +187,8 @@ export const limits = {
   futureMsMax: minutes(60 * 24 * 366),
   /** Share of a log's limit from which a person is told that it fills up. */
   fullShareWarned: 0.8,
+  /** How long it is told that a floor message came that can't be true. */
+  forgedShownMs: hours(24),
   /** Silence of the processor from which a person is told: two dozen floor messages in a row have not come. */
   floorSilentMsMax: minutes(2),
   /** How long one check of the doctor may take unless it says otherwise, and how much longer it has to say what it found by then. */

@@ -355,6 +355,19 @@ export class SegmentLog {
     return absencesIn(range, this.#state.content);
   }
 
+  /** The first position at or behind `from` whose segment is there; {@link next} if there is none. */
+  heldFrom(from: number): number {
+    const segment = this.#segments.find(({ next }) => next > from);
+    return segment === undefined ? this.#next : Math.max(from, segment.first);
+  }
+
+  /** The last position that may have been sent, by the marks: all of the newest segment that was marked before something of it was sent. */
+  get markedThrough(): number {
+    const { sent, trimmed } = this.#state.content;
+    const marked = this.#segments.findLast(({ first }) => first <= sent);
+    return Math.max(trimmed - 1, sent === 0 || marked === undefined ? 0 : marked.next - 1);
+  }
+
   /** The last position that lies in one segment with `position`, as of now; undefined if no segment is to hold that. */
   segmentEnd(position: number): number | undefined {
     const segment = this.#segments.findLast(({ first }) => first <= position);

@@ -289,6 +289,14 @@ export class DiskLaneSpool implements LaneSpool {
     return this.#log.markSent(position);
   }
 
+  get markedThrough(): number {
+    return this.#log.markedThrough;
+  }
+
+  heldFrom(from: number): number {
+    return this.#log.heldFrom(from);
+  }
+
   async release(through: number): Promise<void> {
     this.#released = Math.max(this.#released, through);
     const whole = this.#table.unparted(Math.min(through, this.keepFrom - 1));

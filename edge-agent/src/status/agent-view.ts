@@ -6,6 +6,7 @@ import type { IntakeCounts } from '../ingest/intake.ts';
 import type { ShareReached } from '../ingest/sensor-registry.ts';
 import type { RejectView } from '../ingest/reject-log.ts';
 import type { SensorState } from '../sensor-engine.ts';
+import type { FloorListenerState } from '../uplink/floor-listener.ts';
 import type { NatsState } from '../uplink/nats-link.ts';
 import type { SpoolSenderState } from '../uplink/spool-sender.ts';
 import type { CommitTimes } from './commit-times.ts';
@@ -52,6 +53,7 @@ export interface AgentView extends GatewayName, DurableViews {
   readonly readings: ReadingCounts;
   readonly broker: BrokerState;
   readonly nats: NatsState;
+  readonly floorMessages: FloorListenerState;
   readonly lanes: Readonly<Record<Lane, LaneView>>;
   /** What a person should look at, the most severe first; empty when all is well. */
   readonly troubles: readonly Trouble[];

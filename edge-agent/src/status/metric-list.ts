@@ -107,6 +107,7 @@ export const BY_LANE: readonly (readonly [name: string, help: string, value: Lan
   ],
   ['records_dropped_total', 'Records dropped unsent because there was no room', (l) => l.recordsDropped],
   ['records_damaged', 'Records that could not be read at the start', (l) => l.recordsDamaged],
+  ['floors_refused_total', 'Floors that could not be true: more than was sent', (l) => l.floorsRefused],
   ['rewinds_total', 'Times that sending went back', (l) => l.rewinds],
   ['gaps_sent_total', 'Gaps sent in the place of lost records', (l) => l.gapsSent],
 ];
@@ -123,6 +124,12 @@ const alarms = ({ lanes }: AgentView): Counts =>
       LANES.filter((lane) => lanes[lane].alarms.some((alarm) => alarm.kind === kind)).length,
     ]),
   );
+
+const floorMessages = ({ floorMessages: { heard, outdated, malformed } }: AgentView): Counts => ({
+  heard,
+  outdated,
+  malformed,
+});
 
 const door = ({ broker }: AgentView): Counts =>
   Object.fromEntries(Object.entries(broker.door ?? {}).map(([reason, { count }]) => [reason, count]));
@@ -152,6 +159,7 @@ export const BY_KIND: readonly (readonly [
     'Messages that could not be kept and will come again',
     (v) => v.readings.refusedByReason,
   ],
+  ['floor_messages_total', 'what', 'Floor messages, by what became of them', floorMessages],
   ['broker_door_total', 'reason', 'What the embedded broker refused, dropped or closed', door],
   ['alarms', 'kind', 'Lanes whose alarm is on', alarms],
 ];

@@ -45,7 +45,8 @@ export function findTroubles(view: Omit<AgentView, 'troubles'>): Trouble[] {
 
 const ALARMS: Readonly<Record<SenderAlarm['kind'], Pick<Trouble, 'remedy' | 'runbook'>>> = {
   identity: {
-    remedy: 'find out whether another machine uses this gateway’s name, or its disk was set back to an older copy',
+    remedy:
+      'find out whether another machine uses this gateway’s name, its disk was set back to an older copy, or somebody else publishes in NATS what only a processor may',
     runbook: 'identity',
   },
   trimmed: {
@@ -186,7 +187,7 @@ function* ofLane(lane: Lane, view: LaneView, at: EpochMs): Generator<Trouble> {
   }
 }
 
-function* ofCloud({ nats, lanes, startedAt, at }: View): Generator<Trouble> {
+function* ofCloud({ nats, floorMessages, lanes, startedAt, at }: View): Generator<Trouble> {
   const [address] = nats.servers;
   if (!nats.connected) {
     yield {
@@ -205,6 +206,15 @@ function* ofCloud({ nats, lanes, startedAt, at }: View): Generator<Trouble> {
       what: `NATS does not take data: ${nats.lastError}`,
       remedy: 'data waits on this gateway until it does',
       runbook: 'nats',
+    };
+  }
+  if (floorMessages.malformed > 0) {
+    yield {
+      code: 'floor-messages',
+      severity: 'warning',
+      what: `${counted(floorMessages.malformed, 'floor message')} for this gateway could not be used since the start: ${floorMessages.lastMalformed ?? ''}`,
+      remedy: 'find out who publishes there; with a NATS user for every gateway and processor nobody else can',
+      runbook: 'identity',
     };
   }
   const uncommitted = LANES.filter((lane) => lanes[lane].uncommittedBytes > 0);

@@ -23,6 +23,11 @@ export interface HeardFloor {
   readonly through: number | 'none' | 'foreign';
   /** Whether something behind `through` was heard that could not be applied. */
   readonly hole: boolean;
+  /**
+   * Not all that was said of the lane can be true. It lets sending go on, but passes over nothing that is to be sent, and nothing may be deleted
+   * because of it, nor because of what was said just before.
+   */
+  readonly isDoubtful: boolean;
 }
 
 /** How far the lane itself reaches. */
@@ -143,7 +148,10 @@ export class LaneCursor {
     }
     const streamChanged = this.#followStream(heard);
     this.#foreign = heard.through === 'foreign';
-    if (heard.through !== 'foreign') this.#setFloor(heard.through === 'none' ? undefined : heard.through, now);
+    if (typeof heard.through === 'number') {
+      this.#setFloor(heard.isDoubtful ? Math.min(heard.through, this.#next - 1) : heard.through, now);
+    } else if (heard.through === 'none') this.#setFloor(undefined, now);
+    if (heard.isDoubtful) this.#marks = [];
     const wanted = this.#floor === undefined ? lane.beginning : this.#floor + 1;
     if (streamChanged) {
       this.#lastSeq = undefined;
@@ -161,6 +169,11 @@ export class LaneCursor {
     const hole = heard.hole && !this.#foreign;
     if (!this.#isLost(wanted, hole) || !this.#isTime(wanted, now)) return undefined;
     return this.#rewind(wanted, hole ? 'hole' : 'not-applied', now);
+  }
+
+  /** Something says that no more than this is safe, or that nothing is known to be; what says more must be older than that to count. */
+  doubt(through: HeardFloor['through']): void {
+    this.#marks = this.#marks.filter((mark) => typeof through === 'number' && mark.through <= through);
   }
 
   /** The last position that may be trimmed: a floor passed it and the grace period is over. Undefined: none that was not told before. */

@@ -36,6 +36,21 @@ export function locateFloor(
   return { through: known.length === 0 ? 'foreign' : Math.max(...known), isForeign: true, hole: false };
 }
 
+/**
+ * What of a floor can't be true: nobody can have more than was sent, or more of an epoch than it has. `forged`: nor was it so before the disk
+ * was set back to an older copy, because it speaks of the newest epoch, which began here, or of what is there and was never sent.
+ */
+export function doubtsOf(
+  lane: Pick<LaneSpool, 'epoch' | 'heldFrom'>,
+  { through, beyond }: LocatedFloor,
+  epoch: string | null,
+  sentThrough: number,
+): 'none' | 'beyond' | 'forged' {
+  if (typeof through === 'number' && lane.heldFrom(sentThrough + 1) <= through) return 'forged';
+  if (beyond === undefined) return 'none';
+  return epoch === lane.epoch ? 'forged' : 'beyond';
+}
+
 /** The place of a number, and which number of the epoch that is; undefined: the lane does not know the epoch. */
 function locate(
   lane: Pick<LaneSpool, 'locate' | 'next'>,

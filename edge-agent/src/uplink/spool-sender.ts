@@ -16,7 +16,7 @@ import { limits } from '../limits.ts';
 import { decodeSpooled } from '../spooled-record.ts';
 import { composeBatch } from './compose-batch.ts';
 import { LaneCursor, REWIND_REASONS, type RewindReason } from './lane-cursor.ts';
-import { locateFloor } from './locate-floor.ts';
+import { doubtsOf, locateFloor } from './locate-floor.ts';
 import type { NatsLink } from './nats-link.ts';
 
 /**
@@ -58,6 +58,8 @@ export interface SpoolSenderState {
   readonly rewinds: number;
   readonly rewindsByReason: Readonly<Record<RewindReason, number>>;
   readonly gapsSent: number;
+  /** Floors that can't be true: beyond what was sent, or beyond what the newest epoch has. Nothing is deleted because of them. */
+  readonly floorsRefused: number;
   readonly alarms: readonly SenderAlarm[];
   /** Why the lane can't be sent, if it is the disk's fault. */
   readonly fault?: string;
@@ -97,6 +99,7 @@ export class SpoolSender {
     bytesAcknowledged: 0,
     failures: 0,
     gapsSent: 0,
+    floorsRefused: 0,
   };
   readonly #rewinds = Object.fromEntries(REWIND_REASONS.map((why) => [why, 0])) as Record<RewindReason, number>;
   readonly #alarms = new Map<string, SenderAlarm>();
@@ -106,12 +109,16 @@ export class SpoolSender {
   #oldestUnsent: { readonly position: number; readonly at: EpochMs | null } | undefined;
   /** The last position that was acknowledged, also before a rewind; what comes up to it is a repeat. */
   #acknowledgedThrough: number;
+  /** The last position that may be in the stream: whoever says that more is safe is wrong. */
+  #sentThrough: number;
   /** Where sending would go on after a crash. */
   #saved: number;
   /** The batch in hand, which JetStream has perhaps, and what a batch could have then. */
   #tried: { readonly part: LanePart; readonly bytesMax: number } | undefined;
   /** Attempts for it that failed. */
   #failed = 0;
+  /** When a floor came last that can't be true, as `performance.now()`. */
+  #refusedAt = -Infinity;
   #probedAt = performance.now();
   #keptAt = performance.now();
   #wake = new AbortController();
@@ -134,6 +141,7 @@ export class SpoolSender {
     const next = Math.min(lane.sentThrough, lane.next);
     this.#saved = next;
     this.#acknowledgedThrough = next - 1;
+    this.#sentThrough = Math.max(next - 1, lane.markedThrough);
     const share = (next - first) / Math.max(1, lane.next - first);
     this.#cursor = new LaneCursor({
       next,
@@ -145,8 +153,16 @@ export class SpoolSender {
     });
   }
 
-  /** Takes in what a processor says of this gateway; see {@link FloorListener} for which messages. */
-  hearFloor(message: FloorMessage): void {
+  /**
+   * Takes in what a processor says of this gateway; see {@link FloorListener} for which messages.
+   *
+   * @param isOutdated another message says something newer. If it says more, nothing is deleted on its word as long as both are heard.
+   */
+  hearFloor(message: FloorMessage, isOutdated = false): void {
+    if (isOutdated) {
+      this.#cursor.doubt(locateFloor(this.#lane, message.lanes[this.#lane.lane]).through);
+      return;
+    }
     this.#heard = message;
     this.#floor = { ...message.lanes[this.#lane.lane], heardAt: epochMs(Date.now()) };
     this.#wake.abort();
@@ -294,6 +310,7 @@ export class SpoolSender {
   /** One attempt. Undefined: not acknowledged, and a pause is over. */
   async #publish(part: LanePart, bytes: Uint8Array, signal: AbortSignal): Promise<number | undefined> {
     const { lane } = this.#lane;
+    this.#sentThrough = Math.max(this.#sentThrough, part.to);
     try {
       // A server that has stopped answering must not hold up the stop.
       const { seq } = await unlessAborted(this.#link.publish(ingestSubject({ ...this.#gateway, lane }), bytes), signal);
@@ -340,6 +357,8 @@ export class SpoolSender {
     const { lane, next, beginning } = this.#lane;
     const heard = message.lanes[lane];
     const located = locateFloor(this.#lane, heard);
+    const doubts = doubtsOf(this.#lane, located, heard.epoch, this.#sentThrough);
+    this.#tellForged(doubts === 'forged', heard);
     const why = this.#cursor.hear(
       {
         series: message.checkpoints,
@@ -347,6 +366,7 @@ export class SpoolSender {
         streamPosition: message.stream.position,
         through: located.through,
         hole: located.hole,
+        isDoubtful: doubts !== 'none',
       },
       { beginning, next },
       performance.now(),
@@ -371,6 +391,19 @@ export class SpoolSender {
     this.#tell(located.beyond !== undefined, 'identity', 'beyond', gave);
     const stuck = `the cloud processor has got what follows number ${heard.floor} of ${epoch} several times and does not take it`;
     this.#tell(this.#cursor.fruitlessRewinds >= 3, 'stuck', 'stuck', stuck);
+  }
+
+  /** Told for a day: what says the truth a few seconds later does not undo it. */
+  #tellForged(isForged: boolean, { epoch, floor }: LaneFloor): void {
+    const now = performance.now();
+    if (!isForged) {
+      if (now - this.#refusedAt > limits.forgedShownMs) this.#alarms.delete('forged');
+      return;
+    }
+    this.#counts.floorsRefused += 1;
+    this.#refusedAt = now;
+    const what = `a floor message says that number ${floor} of ${epoch} is safe in the cloud, and less was sent; nothing is deleted for it`;
+    this.#raise('identity', 'forged', what);
   }
 
   #tell(holds: boolean, kind: SenderAlarm['kind'], key: string, what: string): void {

@@ -46,7 +46,7 @@ describe('metrics', () => {
     const view = healthyView({ snapshot: { ...snapshot, at: null } });
     const lane = laneOf({ floor: null, oldestUnsentAt: null });
     const text = await new Metrics(new CommitTimes()).render({ ...view, lanes: { anomaly: lane, telemetry: lane } });
-    expect(text).not.toMatch(/^floorwatch_agent_(snapshot_timestamp|floor|spool_oldest)/m);
+    expect(text).not.toMatch(/^floorwatch_agent_(snapshot_timestamp|floor_(number|heard)|spool_oldest)/m);
     expect(text).toMatch(/^floorwatch_agent_spool_bytes\{lane="anomaly"\} /m);
   });
 

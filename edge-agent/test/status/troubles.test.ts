@@ -15,7 +15,7 @@ import { at, healthyView, laneOf } from './views.ts';
 type Changes = Partial<AgentView>;
 
 const MIB = 1024 * 1024;
-const { journal, snapshot, quarantine, broker, nats } = healthyView();
+const { journal, snapshot, quarantine, broker, nats, floorMessages } = healthyView();
 const telemetry = (changes: Parameters<typeof laneOf>[0]): Changes => ({
   lanes: { anomaly: laneOf(), telemetry: laneOf(changes) },
 });
@@ -71,6 +71,12 @@ const CASES: readonly (readonly [code: string, severity: string, changes: Change
   ['lane-unreadable', 'critical', telemetry({ fault: 'EIO' }), /lane telemetry can't be sent: EIO/],
   ['dropped', 'critical', telemetry({ recordsDropped: 31 }), /dropped 31 records/],
   ['identity', 'critical', alarm('identity'), /what was seen \(lane telemetry, for 2 h\).*another machine/],
+  [
+    'floor-messages',
+    'warning',
+    { floorMessages: { ...floorMessages, malformed: 3, lastMalformed: 'it is for Leipzig/hall-9' } },
+    /3 floor messages for this gateway could not be used since the start: it is for Leipzig\/hall-9; find out who publishes/,
+  ],
   ['trimmed', 'critical', alarm('trimmed'), /the cloud lost what it had/],
   ['stuck', 'critical', alarm('stuck'), /what the processor says/],
   [

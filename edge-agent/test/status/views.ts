@@ -31,6 +31,7 @@ export const laneOf = (changes: Partial<LaneView> = {}): LaneView => ({
   rewinds: 0,
   rewindsByReason: { hole: 0, 'not-applied': 0, 'stream-changed': 0, 'unknown-epoch': 0 },
   gapsSent: 0,
+  floorsRefused: 0,
   alarms: [],
   bytes: MIB,
   bytesMax: 64 * MIB,
@@ -81,6 +82,7 @@ export function healthyView(changes: Partial<AgentView> = {}): AgentView {
       held: false,
     },
     nats: { servers: ['nats://127.0.0.1:4222'], connected: true, since: startedAt },
+    floorMessages: { heard: 700, outdated: 0, malformed: 0, heardAt: epochMs(at - 2_000) },
     lanes: { anomaly: laneOf(), telemetry: laneOf() },
     journal: {
       durability: 'power',

@@ -20,17 +20,33 @@ const message = (ordinal: number, checkpoints = '0'.repeat(16)): FloorMessage =>
 
 function listening(): { readonly listener: FloorListener; readonly heard: number[] } {
   const heard: number[] = [];
-  const listener = new FloorListener(name, silentLogger, ({ ordinal }) => heard.push(ordinal));
+  const listener = new FloorListener(name, silentLogger, ({ ordinal }, isOutdated) => {
+    heard.push(isOutdated ? -ordinal : ordinal);
+  });
   return { listener, heard };
 }
 
 describe('floor messages', () => {
-  it('older than one of the same series are ignored; the same once more and a new series are taken', () => {
+  it('older than one of the same series are no news; the same once more and a new series are taken', () => {
     const { listener, heard } = listening();
     for (const ordinal of [5, 6, 5, 6, 7]) listener.hear(encodeFloorMessage(message(ordinal)));
     listener.hear(encodeFloorMessage(message(1, 'f'.repeat(16))));
-    expect(heard).toEqual([5, 6, 6, 7, 1]);
+    expect(heard).toEqual([5, 6, -5, 6, 7, 1]);
     expect(listener.state()).toMatchObject({ heard: 5, outdated: 1, malformed: 0 });
+  });
+
+  it('older than one that nobody repeats are believed after a minute: that one was forged', () => {
+    const { listener, heard } = listening();
+    for (const ordinal of [5, 9e15, ...Array.from({ length: 13 }, (_, i) => 6 + i)]) {
+      listener.hear(encodeFloorMessage(message(ordinal)));
+    }
+    expect(heard).toEqual([5, 9e15, ...Array.from({ length: 11 }, (_, i) => -(6 + i)), 17, 18]);
+  });
+
+  it('older than one that is repeated are never believed: a processor that was replaced still speaks', () => {
+    const { listener, heard } = listening();
+    for (let i = 0; i < 40; i++) listener.hear(encodeFloorMessage(message(i % 10 === 0 ? 9 : 5)));
+    expect(heard.filter((ordinal) => ordinal > 0)).toEqual([9, 9, 9, 9]);
   });
 
   it('that are none, or for another gateway, are counted and shown, and do no harm', () => {

@@ -1,8 +1,11 @@
+import { encodeFloorMessage, type FloorMessage } from '@floorwatch/contracts';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
+import { FloorListener } from '../../src/uplink/floor-listener.ts';
 import { LaneCursor } from '../../src/uplink/lane-cursor.ts';
-import { locateFloor } from '../../src/uplink/locate-floor.ts';
+import { doubtsOf, locateFloor } from '../../src/uplink/locate-floor.ts';
+import { silentLogger } from '../support/devices.ts';
 import { ModelLane } from './model-lane.ts';
 import { ModelProcessor, ModelStream } from './model-processor.ts';
 
@@ -32,6 +35,7 @@ const events = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('save-image'), n: fc.constant(1) }) },
 );
 const amnesia = fc.record({ kind: fc.constant('forget'), n: fc.constant(1) });
+const forged = fc.record({ kind: fc.constant('forge'), n: fc.integer({ min: 1, max: 40 }) });
 const restored = fc.record({ kind: fc.constant('restore-image'), n: fc.constant(1) });
 type Event = { readonly kind: string; readonly n: number };
 
@@ -41,6 +45,10 @@ class World {
   readonly processor = new ModelProcessor();
   lane = new ModelLane();
   rewinds = 0;
+  /** Floors that were called forged although no disk was set back, and those that were. */
+  accused = 0;
+  forged = 0;
+  #sentThrough = 0;
   /** What was trimmed before it was safe in the cloud for the grace period. */
   readonly trimmedEarly: string[] = [];
   #image: ModelLane | undefined;
@@ -51,7 +59,7 @@ class World {
   #probedAt = 0;
   /** When a processor's safe checkpoint contained a number for the first time. */
   readonly #safeSince = new Map<string, number>();
-  #heard = { series: '', ordinal: 0 };
+  #listener = this.#listen();
 
   constructor() {
     this.#cursor = this.#start();
@@ -60,7 +68,8 @@ class World {
   #start(): LaneCursor {
     this.#starts += 1;
     this.lane.begin(`${this.#starts}-0123456789abcdef`);
-    this.#heard = { series: '', ordinal: 0 };
+    this.#listener = this.#listen();
+    this.#sentThrough = this.lane.markedThrough;
     const next = Math.min(this.lane.saved, this.lane.next);
     return new LaneCursor({
       next,
@@ -69,6 +78,11 @@ class World {
       uncommittedBytesMax: 12 * BATCH,
       batchBytesMax: BATCH,
     });
+  }
+
+  #listen(): FloorListener {
+    const name = { site: 'Leipzig', gateway: 'hall 1' };
+    return new FloorListener(name, silentLogger, (message, isOutdated) => this.#hear(message, isOutdated));
   }
 
   happens({ kind, n }: Event): void {
@@ -115,6 +129,8 @@ class World {
       case 'save-image':
         this.#image = this.lane.copy();
         return;
+      case 'forge':
+        return this.forge(n);
       case 'restore-image':
         if (this.#image === undefined) return;
         this.lane = this.#image.copy();
@@ -137,6 +153,7 @@ class World {
     const part = this.lane.read(isProbe ? wanted : cursor.next, 5);
     if (part === undefined) return;
     this.lane.markSent(part.to);
+    this.#sentThrough = Math.max(this.#sentThrough, part.to);
     if (!arrives) return;
     const seq = this.stream.add(part);
     if (!isHeard) return;
@@ -153,13 +170,33 @@ class World {
 
   floor(): void {
     const message = this.processor.message();
-    if (message === undefined) return;
-    const { checkpoints: series, ordinal } = message;
-    if (series === this.#heard.series && ordinal < this.#heard.ordinal) return;
-    this.#heard = { series, ordinal };
-    const { through, hole } = locateFloor(this.lane, message.lanes.telemetry);
+    if (message !== undefined) this.#listener.hear(encodeFloorMessage(message));
+  }
+
+  /** Somebody else says that more is safe than there is: in the name of the same processor, as a newer one than it, or of another one. */
+  forge(more: number): void {
+    const real = this.processor.message();
+    const last = this.lane.items.at(-1);
+    if (real === undefined || last === undefined) return;
+    this.forged += 1;
+    const floor = { epoch: last.epoch, floor: last.number + more, highest: last.number + more };
+    const checkpoints = more % 4 === 3 ? 'f'.repeat(16) : real.checkpoints;
+    const ordinal = [real.ordinal, real.ordinal + 20, 9e15, 1][more % 4] ?? 1;
+    const message = { ...real, checkpoints, ordinal, lanes: { anomaly: floor, telemetry: floor } };
+    this.#listener.hear(encodeFloorMessage(message));
+  }
+
+  #hear(message: FloorMessage, isOutdated: boolean): void {
+    const { telemetry } = message.lanes;
+    const located = locateFloor(this.lane, telemetry);
+    const doubts = doubtsOf(this.lane, located, telemetry.epoch, this.#sentThrough);
+    const { through, hole } = located;
+    if (isOutdated) return this.#cursor.doubt(through);
+    if (doubts === 'forged' && !this.#isCopied) this.accused += 1;
+    const series = message.checkpoints;
     const { created, position: streamPosition } = message.stream;
-    const why = this.#cursor.hear({ series, created, streamPosition, through, hole }, this.lane, this.#now);
+    const heard = { series, created, streamPosition, through, hole, isDoubtful: doubts !== 'none' };
+    const why = this.#cursor.hear(heard, this.lane, this.#now);
     if (why !== undefined) this.rewinds += 1;
   }
 
@@ -215,6 +252,7 @@ function run(happened: readonly Event[], mayForget = false): void {
   for (let round = 0; round < 100; round++) world.calm();
   expect(world.rewinds - before, 'rewinds when all is well').toBe(0);
   expect(world.wrong(mayForget)).toEqual([]);
+  expect(world.accused > 0 && world.forged === 0, 'a true floor is called forged').toBe(false);
 }
 
 const runs = { numRuns: 500 };
@@ -235,6 +273,19 @@ describe('a lane on its way', () => {
           size: 'max',
         }),
         (happened) => run(happened, true),
+      ),
+      runs,
+    );
+  });
+
+  it('arrives whole, and nothing is deleted too early, whoever else says that more is safe than was sent', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.oneof({ weight: 10, arbitrary: events }, { weight: 1, arbitrary: forged }), {
+          maxLength: 120,
+          size: 'max',
+        }),
+        (happened) => run(happened),
       ),
       runs,
     );

@@ -34,6 +34,16 @@ export class ModelLane {
   get next(): number {
     return this.#items.length + 1;
   }
+  get epoch(): string | undefined {
+    return this.#items.at(-1)?.epoch;
+  }
+  get markedThrough(): number {
+    return this.#marked;
+  }
+  heldFrom(from: number): number {
+    const index = this.#items.findIndex(({ gone }, i) => i + 1 >= from && gone === undefined);
+    return index === -1 ? this.next : index + 1;
+  }
   get first(): number {
     const index = this.#items.findIndex(({ gone }) => gone === undefined);
     return index === -1 ? this.next : index + 1;

@@ -22,6 +22,8 @@ const lane = {
   beginning: 1,
   bytes: 100,
   sentThrough: 2,
+  markedThrough: 1,
+  heldFrom: (from: number) => from,
   read: async () => ({ kind: 'records', epoch: EPOCH, from: 1, to: 1, number: 1, items: [START] }),
   locate: (_epoch: string, number: number) => Math.min(number, 2),
   waitForItem: async (_from: number, signal: AbortSignal) =>

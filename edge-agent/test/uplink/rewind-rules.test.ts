@@ -26,6 +26,7 @@ const floor = (
   streamPosition,
   through,
   hole,
+  isDoubtful: false,
   ...other,
 });
 

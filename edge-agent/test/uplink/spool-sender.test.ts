@@ -94,7 +94,9 @@ interface Sending {
 async function send(lane: DiskLaneSpool, url: string, options: Partial<SpoolSenderOptions> = {}): Promise<Sending> {
   const link = new NatsLink({ servers: [url] }, 'test', silentLogger);
   const sender = new SpoolSender({ ...name, ...options }, lane, link, silentLogger);
-  const listener = new FloorListener(name, silentLogger, (message) => sender.hearFloor(message));
+  const listener = new FloorListener(name, silentLogger, (message, isOutdated) =>
+    sender.hearFloor(message, isOutdated),
+  );
   listener.start(link);
   await link.connect();
   const abort = new AbortController();
