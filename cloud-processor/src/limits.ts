@@ -103,6 +103,12 @@ export const processorLimits = {
   /** Pause between attempts to reach a store or a stream that fails, doubled each time up to the second number. */
   retryPauseMs: durationMs(250),
   retryPauseMsMax: seconds(30),
+  /** How often it is looked whether the stream takes messages, and how long it may take to answer: ten thousand times what it needs. */
+  streamLookMs: seconds(30),
+  streamAnswerMs: seconds(5),
+  /** Rows of a table that the store must refuse one after the other before /healthz says so, and how long it says so after the last one. */
+  refusedRowsTold: 5,
+  refusedToldMs: minutes(10),
   /** How long a clean stop waits for the store to take what is unsent. What is left stays in the checkpoint. */
   drainMsMax: durationMs(2_500),
 } as const;

@@ -23,11 +23,13 @@ import { CLAIMS_BUCKET, type ClaimProgress, PartitionClaims } from './claim/part
 import { Tenure } from './claim/tenure.ts';
 import type { ProcessorConfig } from './config.ts';
 import { ensureIngestStream } from './consume/ingest-stream.ts';
+import { StreamWatch } from './consume/stream-watch.ts';
 import { PartitionReader } from './consume/partition-reader.ts';
 import { DeadLetters } from './dead-letters/dead-letters.ts';
 import { type RetryOutcome, retryLetter } from './dead-letters/retry.ts';
 import type { FloorObserver, OpenWindows } from './floor-observer.ts';
 import { FloorPublisher } from './floors/floor-publisher.ts';
+import { describeClaims, describeEarlySeals } from './health-words.ts';
 import { processorLimits } from './limits.ts';
 import { assemblePartition, type Lane, writeOut } from './partition-parts.ts';
 import { Reprocessor } from './reprocess/reprocessor.ts';
@@ -37,6 +39,7 @@ import { ALARM_CAUSES, type AlarmSnapshot } from './sequence/alarms.ts';
 import { writesWithin } from './write/bounded-writes.ts';
 import { LiveWriter } from './write/live-writer.ts';
 import { retentionOf } from './write/store-config.ts';
+import { describeRefused } from './write/refused-tables.ts';
 import { type Store, StoreError } from './write/store.ts';
 
 /** A checkpoint that took long is followed by a pause of this many times its duration, so that saving never takes most of the time. */
@@ -61,6 +64,7 @@ export class Pipeline implements OpenWindows {
   #stream: StreamPass | undefined;
   #floors: FloorPublisher | undefined;
   #lock: ProcessLock | undefined;
+  #streamWatch: StreamWatch | undefined;
   #claims: PartitionClaims | undefined;
   readonly #tenure: Tenure;
   readonly #claimed = new Condition();
@@ -271,8 +275,14 @@ export class Pipeline implements OpenWindows {
       lane.reader = new PartitionReader({ client, manager, limits: this.#config.stream, target, logger: this.#logger });
     }
     void this.#watchConnection(connection);
+    const watch = new StreamWatch({ client, manager, limits: this.#config.stream, logger: this.#logger });
+    this.#streamWatch = watch;
     const claims = await this.#claim(connection, signal);
-    await Promise.all([claims.keep(signal), ...this.#lanes.map(async (lane) => lane.reader?.run(signal))]);
+    await Promise.all([
+      claims.keep(signal),
+      watch.run(signal),
+      ...this.#lanes.map(async (lane) => lane.reader?.run(signal)),
+    ]);
   }
 
   async #claim(connection: NatsConnection, signal: AbortSignal): Promise<PartitionClaims> {
@@ -447,12 +457,14 @@ export class Pipeline implements OpenWindows {
   /** How each part is, in a few words; `ok` while everything works. */
   health(): { readonly ok: boolean; readonly parts: Readonly<Record<string, string>> } {
     const trouble = this.#lanes.find(({ writer }) => writer.trouble !== undefined)?.writer.trouble;
+    const refusedTable = this.#lanes.flatMap(({ writer }) => writer.refusedTables.at(Date.now()))[0];
+    const refused = refusedTable === undefined ? undefined : describeRefused(refusedTable, Date.now());
     const heldBack = this.#lanes.filter(({ runner }) => runner.heldBack).length;
     const parts = {
       nats: this.#connected ? 'ok' : 'not connected',
-      claims: describeClaims(this.#tenure),
-      stream: this.#lanes.some(isReading) || heldBack > 0 ? 'ok' : 'not reading',
-      store: this.#storeConnected ? (trouble?.message ?? 'ok') : (this.#storeProblem ?? 'not connected'),
+      claims: describeClaims(this.#tenure, this.#claims?.problem),
+      stream: this.#streamWatch?.problem ?? (this.#lanes.some(isReading) || heldBack > 0 ? 'ok' : 'not reading'),
+      store: this.#storeConnected ? (trouble?.message ?? refused ?? 'ok') : (this.#storeProblem ?? 'not connected'),
       outbox:
         heldBack === 0 ? 'ok' : `full in ${heldBack} of ${this.#lanes.length} partitions: reading waits for the store`,
       checkpoints: this.#lanes.some(({ runner }) => runner.checkpoints.failing) ? 'can not be saved' : 'ok',
@@ -484,13 +496,6 @@ export class Pipeline implements OpenWindows {
 /** Reading that rests for `reprocess` goes on by itself. */
 const isReading = ({ reader, runner }: Lane): boolean => reader?.reading === true || runner.resting;
 
-function describeClaims({ taken, mayAct, msLeft }: Tenure): string {
-  if (mayAct) return 'ok';
-  if (!taken) return 'not taken yet';
-  const since = Math.round(Math.max(0, -msLeft) / 1_000);
-  return `${msLeft > 0 ? 'about to end' : `ended ${since} s ago`}: NATS has not taken their renewal, so nothing is written to the store and no checkpoint is saved until it does`;
-}
-
 /** Readings that found no place in a window since the start, by reason. */
 function refusedReadings(lanes: readonly Lane[]): Record<string, number> {
   const sums: Record<string, number> = {};
@@ -501,11 +506,6 @@ function refusedReadings(lanes: readonly Lane[]): Record<string, number> {
   }
   return sums;
 }
-
-const describeEarlySeals = (windows: number): string =>
-  `${windows} windows were sealed before windows.allowedLatenessSeconds had passed, because a partition holds at most ` +
-  `${processorLimits.openWindowsPerPartitionMax} open ones; what is late corrects them in the store, which costs it more. ` +
-  'What to do: lower windows.allowedLatenessSeconds, or leave out the smallest of windows.sizes';
 
 function describeAlarms(alarms: readonly AlarmSnapshot[]): string {
   const { alarmsShown } = processorLimits;

@@ -99,6 +99,7 @@ export {
   parseIngestSubject,
   partitionFilter,
   partitionOf,
+  STREAM_PROBE_SUBJECT,
   subjectToken,
 } from './subjects.ts';
 export type { TickRecord } from './tick.ts';

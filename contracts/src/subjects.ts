@@ -14,6 +14,9 @@ export const INGEST_STREAM = {
   ageMaxDefault: days(7),
 } as const;
 
+/** Where a processor tries out whether the stream takes messages. The stream has the subject, and no partition does. */
+export const STREAM_PROBE_SUBJECT = 'ingest.v1.probe.processor.stream.watch';
+
 /** Where a batch is published, and what the processor reads from the subject. */
 export interface IngestAddress extends GatewayName {
   readonly partition: number;

@@ -1,4 +1,4 @@
-import { days, hours, limits as contractLimits, minutes, seconds } from '@floorwatch/contracts';
+import { hours, limits as contractLimits, minutes, seconds } from '@floorwatch/contracts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -185,14 +185,14 @@ export const limits = {
   replayStepItems: 2_000,
   /** Bounds of the setting `readings.futureMsMax`. */
   futureMsMax: minutes(60 * 24 * 366),
-  /** Largest setting of `readings.pastMsMax`: recordings of any age. */
-  pastMsMax: days(36_525),
   /** Share of a log's limit from which a person is told that it fills up. */
   fullShareWarned: 0.8,
   /** How long it is told that a floor message came that can't be true. */
   forgedShownMs: hours(24),
   /** Silence of the processor from which a person is told: two dozen floor messages in a row have not come. */
   floorSilentMsMax: minutes(2),
+  /** How long what was sent may stay uncommitted by a processor that speaks, before a person is told: it commits every few seconds. */
+  floorStalledMsMax: minutes(2),
   /** How long one check of the doctor may take unless it says otherwise, and how much longer it has to say what it found by then. */
   doctorCheckMsMax: seconds(10),
   doctorGraceMs: seconds(1),

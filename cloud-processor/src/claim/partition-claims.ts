@@ -66,6 +66,7 @@ export class PartitionClaims {
   readonly #revisions = new Map<number, number>();
   #bucket: KV | undefined;
   #failing = false;
+  #problem: string | undefined;
 
   /** @param options.open makes the bucket, or opens it. `tenure` is told of every renewal. */
   constructor(options: {
@@ -100,6 +101,11 @@ export class PartitionClaims {
     await Promise.all(this.#partitions.map(async (partition) => this.#take(partition, signal)));
   }
 
+  /** Why claims can't be written now; undefined: they can, as far as it was tried. */
+  get problem(): string | undefined {
+    return this.#problem;
+  }
+
   /** What the claim said that was there when the partition was taken; undefined: there was none. */
   before(partition: number): ClaimProgress | undefined {
     return this.#before.get(partition);
@@ -121,6 +127,7 @@ export class PartitionClaims {
         if (isGone) {
           if (claim !== undefined) this.#before.set(partition, claim);
           await this.#put(partition, entry);
+          this.#problem = undefined;
           return;
         }
         if (seen === undefined) {
@@ -161,6 +168,7 @@ export class PartitionClaims {
         await this.#recover(partition, before);
       }
       this.#failing = false;
+      this.#problem = undefined;
     } catch (error) {
       if (error instanceof ClaimLostError) throw error;
       if (!isConflict(error)) this.#tell(error);
@@ -236,6 +244,7 @@ export class PartitionClaims {
     if (!this.#failing)
       this.#logger.warn({ error: messageOf(error) }, 'claims of partitions can not be written; trying again');
     this.#failing = true;
+    this.#problem = messageOf(error);
   }
 }
 

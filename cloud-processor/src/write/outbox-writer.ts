@@ -5,6 +5,7 @@ import type { DeadLetters } from '../dead-letters/dead-letters.ts';
 import { processorLimits } from '../limits.ts';
 import type { Outbox } from './outbox.ts';
 import type { RowWriter } from './bounded-writes.ts';
+import { RefusedTables } from './refused-tables.ts';
 import { StoreError } from './store.ts';
 
 /** A row that the store will never take. */
@@ -39,6 +40,8 @@ export class OutboxWriter {
   #expiredTold = 0;
   failures = 0;
   trouble: StoreTrouble | undefined;
+  /** What the store refuses for good. */
+  readonly refusedTables = new RefusedTables();
 
   constructor(options: {
     readonly outbox: Outbox;
@@ -86,6 +89,8 @@ export class OutboxWriter {
         const refused = outcome.kind === 'partial' ? outcome.refused : [];
         const unfit = refused.filter(({ code }) => code === 'unfit');
         const rows = unfit.map(({ index, reason }) => ({ row: batch[index]!, reason }));
+        const reasons = new Map(unfit.map(({ index, reason }) => [index, reason]));
+        this.refusedTables.note(batch, reasons, Date.now());
         if (!(await this.#keepRefused(rows, signal))) return false;
         this.#countExpired(refused.length - unfit.length);
         this.written += batch.length - refused.length;

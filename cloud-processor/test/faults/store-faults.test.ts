@@ -1,4 +1,4 @@
-import { flux } from '@influxdata/influxdb-client';
+import { flux, InfluxDB } from '@influxdata/influxdb-client';
 import { type Batch, type FloorRecord, type GatewayName, ingestSubject, type Row } from '@floorwatch/contracts';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
@@ -94,8 +94,13 @@ describe.skipIf(noInflux !== undefined)(`a real InfluxDB behind a network that f
   }
 
   /** Sends all batches through a processor whose store stands behind a proxy that plays `faults` in turn, and waits until all is stored. */
-  async function run(faults: readonly StoreFault[], poison: (row: Row) => boolean = () => false) {
+  async function run(
+    faults: readonly StoreFault[],
+    poison: (row: Row) => boolean = () => false,
+    prepare: (config: InfluxdbStoreConfig) => Promise<void> = async () => undefined,
+  ) {
     const config = { ...(await influx.freshConfig(0)), timeoutMs: TIMEOUT_MS, lingerMs: LINGER_MS };
+    await prepare(config);
     const { proxy, url: address } = await InfluxProxy.start(resources, config.url);
     let next = 0;
     proxy.script = () => faults[next++ % faults.length] ?? { kind: 'pass' };
@@ -139,6 +144,24 @@ describe.skipIf(noInflux !== undefined)(`a real InfluxDB behind a network that f
       2 * MINUTES,
       2 * 3 * 4,
     ]);
+  });
+
+  it('refuses every window after another program has written an integer there: /healthz says so, with what to do', async () => {
+    const foreign = async ({ url, org, bucket }: InfluxdbStoreConfig): Promise<void> => {
+      const api = new InfluxDB({ url, token: influx.token }).getWriteApi(org, bucket, 'ms', { flushInterval: 0 });
+      api.writeRecord(`window,site=other n=1i ${BASE}`);
+      await api.close();
+    };
+    const { config, one } = await run([{ kind: 'pass' }], undefined, foreign);
+    const { ok, parts } = one.pipeline.health();
+    expect(ok).toBe(false);
+    expect(parts['store']).toMatch(
+      /^refuses every row of "window" \(\d+ in \d+ min, dead letters now\): .*field type conflict.*What to do: another program.*"floorwatch-processor reprocess"/,
+    );
+    await one.stop();
+    // The other tables go on.
+    const tables = (await contents(config)).map((text) => (JSON.parse(text) as Row).table);
+    expect(new Set(tables)).toEqual(new Set(['anomaly', 'late']));
   });
 
   const schedules: readonly (readonly [name: string, faults: readonly StoreFault[]])[] = [

@@ -92,8 +92,7 @@ export class InfluxProxy {
     if (rows.some(this.poison)) return refuse(response, 400, 'unable to parse');
     switch (fault.kind) {
       case 'pass':
-        await land();
-        response.writeHead(204).end();
+        await passOn(await land(), response);
         break;
       case 'answer':
         refuse(response, fault.status, 'scripted', fault.headers);
@@ -116,10 +115,7 @@ export class InfluxProxy {
   }
 
   async #forward(request: IncomingMessage, url: URL, body: Buffer, response: ServerResponse): Promise<void> {
-    const answer = await this.#send(request, url, body);
-    const type = answer.headers.get('content-type');
-    response.writeHead(answer.status, type === null ? {} : { 'content-type': type });
-    response.end(Buffer.from(await answer.arrayBuffer()));
+    await passOn(await this.#send(request, url, body), response);
   }
 
   async #send(request: IncomingMessage, url: URL, body: Buffer): Promise<Response> {
@@ -130,6 +126,12 @@ export class InfluxProxy {
       ...(body.length > 0 && { body: new Uint8Array(body) }),
     });
   }
+}
+
+async function passOn(answer: Response, response: ServerResponse): Promise<void> {
+  const type = answer.headers.get('content-type');
+  response.writeHead(answer.status, type === null ? {} : { 'content-type': type });
+  response.end(Buffer.from(await answer.arrayBuffer()));
 }
 
 function refuse(

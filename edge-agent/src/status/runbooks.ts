@@ -8,6 +8,7 @@ export type Runbook =
   | 'identity'
   | 'memory'
   | 'nats'
+  | 'processor'
   | 'processor-silent'
   | 'quarantine'
   | 'readings-rejected'

@@ -228,6 +228,7 @@ function* ofCloud({ nats, floorMessages, lanes, startedAt, at }: View): Generato
       runbook: 'processor-silent',
     };
   }
+  for (const lane of uncommitted) yield* ofStall(lane, lanes[lane], at);
   for (const lane of uncommitted) {
     const { uncommittedBytes: bytes, uncommittedBytesMax: max } = lanes[lane];
     if (max === null || bytes < max) continue;
@@ -239,6 +240,19 @@ function* ofCloud({ nats, floorMessages, lanes, startedAt, at }: View): Generato
       runbook: 'processor-silent',
     };
   }
+}
+
+/** NATS acknowledged it, and the processor does not have it, or can't go on. */
+function* ofStall(lane: Lane, { floor, stalledSince }: LaneView, at: EpochMs): Generator<Trouble> {
+  if (floor === null || at - floor.heardAt > limits.floorSilentMsMax || stalledSince === null) return;
+  if (at - stalledSince <= limits.floorStalledMsMax) return;
+  yield {
+    code: 'not-committed',
+    severity: 'warning',
+    what: `NATS has what spool lane ${lane} sent, and the processor has made none of it safe (for ${since(stalledSince, at)}), so it is kept here too`,
+    remedy: 'see what /healthz of the processor says of its store and of the stream, which may be smaller than a batch',
+    runbook: 'processor',
+  };
 }
 
 function* ofState({ clock, snapshot, quarantine }: View): Generator<Trouble> {

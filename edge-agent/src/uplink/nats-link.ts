@@ -223,5 +223,11 @@ function describe(error: unknown): string {
   if (chain.some((one) => one instanceof RequestError && one.isNoResponders())) {
     return 'no stream takes the data; the cloud processor makes it when it starts, on a NATS server with JetStream';
   }
+  if (chain.some((one) => one instanceof TimeoutError)) {
+    return (
+      `JetStream has not answered within ${limits.publishMsMax / 1_000} s; if that lasts, look at the log and the disk of nats-server: ` +
+      'once the disk was full, it takes nothing until it is restarted'
+    );
+  }
   return messageOf(error);
 }

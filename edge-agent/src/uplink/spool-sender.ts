@@ -51,6 +51,8 @@ export interface SpoolSenderState {
   /** What a processor said last; null: nothing since the start. */
   readonly floor: (LaneFloor & { readonly heardAt: EpochMs }) | null;
   readonly uncommittedBytes: number;
+  /** Since when what was sent is not committed, and a processor that speaks has committed nothing at all; null: all is committed. */
+  readonly stalledSince: EpochMs | null;
   /** At this many sending waits; null: no limit, because the processor must get everything. */
   readonly uncommittedBytesMax: number | null;
   /** Whether that limit holds sending now. */
@@ -106,6 +108,8 @@ export class SpoolSender {
   #heard: FloorMessage | undefined;
   #floor: SpoolSenderState['floor'] = null;
   #sent: SpoolSenderState['sent'] = null;
+  /** When the floor moved last, or the first bytes that it is behind were sent. */
+  #movedAt = epochMs(Date.now());
   #oldestUnsent: { readonly position: number; readonly at: EpochMs | null } | undefined;
   /** The last position that was acknowledged, also before a rewind; what comes up to it is a repeat. */
   #acknowledgedThrough: number;
@@ -164,6 +168,8 @@ export class SpoolSender {
       return;
     }
     this.#heard = message;
+    const { epoch, floor } = message.lanes[this.#lane.lane];
+    if (epoch !== this.#floor?.epoch || floor !== this.#floor.floor) this.#movedAt = epochMs(Date.now());
     this.#floor = { ...message.lanes[this.#lane.lane], heardAt: epochMs(Date.now()) };
     this.#wake.abort();
   }
@@ -194,6 +200,7 @@ export class SpoolSender {
       oldestUnsentAt: cursor.next < this.#lane.next ? (this.#oldestUnsent?.at ?? null) : null,
       floor: this.#floor,
       uncommittedBytes: Math.round(cursor.uncommittedBytes),
+      stalledSince: cursor.uncommittedBytes > 0 ? this.#movedAt : null,
       uncommittedBytesMax: cursor.isForeign ? null : this.#uncommittedBytesMax,
       held: cursor.isHeld && cursor.next < this.#lane.next,
       rewinds: REWIND_REASONS.reduce((sum, why) => sum + this.#rewinds[why], 0),
@@ -264,6 +271,7 @@ export class SpoolSender {
     const seq = await this.#publish(part, bytes, signal);
     if (seq === undefined) return;
     this.#tried = undefined;
+    if (this.#cursor.uncommittedBytes === 0) this.#movedAt = epochMs(Date.now());
     this.#cursor.acknowledged(part.from, part.to, bytes.length, seq);
     this.#probedAt = performance.now();
     this.#count(part, bytes.length);

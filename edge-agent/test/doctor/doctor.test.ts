@@ -175,6 +175,7 @@ describe('doctor', () => {
       identity: true,
       memory: true,
       nats: true,
+      processor: true,
       'processor-silent': true,
       quarantine: true,
       'readings-rejected': true,

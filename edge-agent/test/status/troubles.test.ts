@@ -93,6 +93,16 @@ const CASES: readonly (readonly [code: string, severity: string, changes: Change
     /no cloud processor has said for .* how far it has come/,
   ],
   ['uncommitted', 'warning', telemetry({ uncommittedBytes: 64 * MIB }), /lane telemetry waits: 64 MiB are sent/],
+  [
+    'not-committed',
+    'warning',
+    telemetry({
+      uncommittedBytes: 5,
+      stalledSince: epochMs(at - 180_000),
+      floor: { epoch: null, floor: 0, highest: 0, heardAt: at },
+    }),
+    /NATS has what spool lane telemetry sent.*for 3 min.*the stream, which may be smaller than a batch/,
+  ],
   ['clock', 'warning', { clock: 'unsynchronised' }, /not synchronised; set up a time service/],
   ['snapshot', 'warning', { snapshot: { ...snapshot, failures: 3, lastError: 'disk full' } }, /3 times.*disk full/],
   [

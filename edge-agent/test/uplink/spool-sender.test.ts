@@ -235,16 +235,20 @@ describe('a lane on the disk', () => {
     const lane = await openLane(await resources.directory());
     await fill(lane, EPOCHS[0], 200, 1, 8_000);
     const sending = await send(lane, nats.url, { uncommittedBytesMax: MIB });
+    expect(sending.sender.state().stalledSince).toBeNull();
     await waitFor('it waits', () => sending.sender.state().held);
     const held = sending.sender.state();
     expect(held.uncommittedBytes).toBeLessThanOrEqual(MIB);
     expect(held.uncommittedBytes).toBeGreaterThan(MIB / 2);
     expect(held.recordsUnsent).toBeGreaterThan(0);
+    const since = held.stalledSince ?? Infinity;
     const stream = { created: await created(connection), position: 0 };
     const foreign = floorMessage({ epoch: EPOCHS[2], floor: 7, highest: 7 }, stream);
     connection.publish(floorSubject(name), encodeFloorMessage(foreign));
     await waitFor('all is sent', () => isSent(sending));
     const state = sending.sender.state();
+    // Another floor than the one before has moved.
+    expect(state.stalledSince).toBeGreaterThanOrEqual(since);
     expect(state).toMatchObject({ uncommittedBytesMax: null, rewindsByReason: { 'unknown-epoch': 1 } });
     expect(state.alarms).toMatchObject([{ kind: 'identity' }]);
     // It begins at the beginning once more.
@@ -356,6 +360,7 @@ describe('a NATS server', () => {
     await lane.append([status(3)], { now: true });
     await waitFor('the attempt failed', () => sending.sender.state().failures > 0);
     expect(sending.sender.state()).toMatchObject({ recordsUnsent: 1, oldestUnsentAt: 0 });
+    expect(sending.link.state().lastError).toMatch(/^JetStream has not answered within 5 s; .*until it is restarted$/);
     process.kill(pid, 'SIGCONT');
     await waitFor('all is sent', () => isSent(sending), { timeoutMs: 30_000 });
     process.kill(pid, 'SIGSTOP');
