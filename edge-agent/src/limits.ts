@@ -21,6 +21,12 @@ export const limits = {
    * a megabyte of objects of each connection would outlive the space for new ones.
    */
   readBytesMax: 8 * KIB,
+  /**
+   * Bytes that all sockets with something left to read are read together in a turn of the event loop, a few milliseconds of work; and bytes that
+   * each of them is read however many they are: ten readings, below which taking turns costs more than it helps.
+   */
+  readBytesPerTurn: 32 * KIB,
+  readBytesMin: KIB,
   /** Messages between a broker and the pipeline. A burst of one second from a thousand sensors fits ten times. */
   pendingMessagesMax: 10_000,
   /** Bytes of payloads between a broker and the pipeline. */

@@ -20,7 +20,7 @@ import type { Sender, Transmission } from './message-identity.ts';
 import { MessageQueue, type Settle } from './message-queue.ts';
 import { Logins } from './logins.ts';
 import { limitPackets } from './packet-limiter.ts';
-import { paceReading } from './paced-reading.ts';
+import { paceReading, ReadingShare } from './paced-reading.ts';
 import { Places } from './places.ts';
 import { QuietAedes } from './quiet-aedes.ts';
 import type { RawMessage } from './raw-message.ts';
@@ -45,6 +45,8 @@ interface Connection {
   readonly acknowledgements: Acknowledgements;
   /** Known since its CONNECT. */
   sender: Sender | undefined;
+  /** Whether its CONNECT has come, and it is not decided yet whether the client may connect. */
+  isConnecting: boolean;
 }
 
 const IGNORED: Settle = () => undefined;
@@ -68,6 +70,11 @@ export class EmbeddedBroker implements Source<RawMessage> {
   readonly #subscribers = new Subscribers((reason, who) => this.#door.note(reason, who));
   readonly #sessions = new Sessions((reason, clientId) => this.#door.note(reason, `client ${quoted(clientId)}`));
   readonly #queue = new MessageQueue(() => this.#resume());
+  readonly #share = new ReadingShare({
+    pieceBytesMin: limits.readBytesMin,
+    pieceBytesMax: limits.readBytesMax,
+    turnBytes: limits.readBytesPerTurn,
+  });
   /** Sockets that have more to read than there is room for. */
   readonly #held = new Set<Socket>();
   /** The open connections. */
@@ -139,6 +146,7 @@ export class EmbeddedBroker implements Source<RawMessage> {
         preConnect: (client, packet, done) => {
           if (!admitsConnect(client, packet, this.#door, (error) => done(error, false))) return;
           boundWill(client, packet, this.#door);
+          this.#setConnecting(client, true);
           done(null, true);
         },
         authenticate: (client, name, password, done) => {
@@ -153,7 +161,7 @@ export class EmbeddedBroker implements Source<RawMessage> {
         authorizeSubscribe: (client, subscription, done) => {
           const { topic } = subscription;
           subscription.qos = 0;
-          const isSubscribed = this.#subscribers.add(client.conn as Socket, topic, clientInWords(client));
+          const isSubscribed = this.#subscribers.add(client.conn as Socket, topic, () => clientInWords(client));
           if (isSubscribed) this.#sessions.subscribe(client, topic);
           done(null, isSubscribed ? subscription : null);
         },
@@ -161,6 +169,7 @@ export class EmbeddedBroker implements Source<RawMessage> {
       (packet, client) => this.#subscribers.publish(packet, () => clientInWords(client)),
     );
     aedes.on('client', (client) => this.#sessions.connected(client));
+    aedes.on('clientReady', (client) => this.#setConnecting(client, false));
     aedes.on('clientDisconnect', (client) => this.#sessions.disconnected(client));
     aedes.on('unsubscribe', (filters, client) => {
       for (const filter of filters) this.#subscribers.remove(client.conn as Socket, filter);
@@ -226,12 +235,14 @@ export class EmbeddedBroker implements Source<RawMessage> {
       () => this.#resume(),
     );
     this.#sockets.add(socket);
-    this.#connections.set(socket, {
+    const connection: Connection = {
       socket,
       inFlight,
       acknowledgements: new Acknowledgements(socket),
       sender: undefined,
-    });
+      isConnecting: false,
+    };
+    this.#connections.set(socket, connection);
     limitPackets(socket, limits.packetBytesMax, () => {
       this.#ended.add(socket);
       this.#giveUp(socket, inFlight);
@@ -244,9 +255,21 @@ export class EmbeddedBroker implements Source<RawMessage> {
     });
     // A device that does not read what it is answered is not read either.
     socket.on('drain', () => this.#resume());
-    const isHeld = (): boolean => this.#queue.full || inFlight.holding || socket.writableNeedDrain || this.#stopping;
-    paceReading(socket, limits.readBytesMax, isHeld, () => this.#held.add(socket));
+    const isHeld = (): boolean =>
+      connection.isConnecting || this.#queue.full || inFlight.holding || socket.writableNeedDrain || this.#stopping;
+    paceReading(socket, this.#share, isHeld, () => this.#held.add(socket));
     aedes.handle(socket);
+  }
+
+  /**
+   * Nothing is read behind a CONNECT until the client may connect: aedes would take what comes alone in a piece then for the first packet, and
+   * handle it although nobody has checked the password. What came together with CONNECT waits in aedes.
+   */
+  #setConnecting(client: Client, isConnecting: boolean): void {
+    const connection = this.#connectionOf(client);
+    if (connection === undefined) return;
+    connection.isConnecting = isConnecting;
+    if (!isConnecting) this.#resume();
   }
 
   #resume(): void {

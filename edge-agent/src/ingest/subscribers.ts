@@ -12,6 +12,8 @@ export interface Published {
 }
 
 interface Subscriber {
+  /** Its client, in words. */
+  readonly who: string;
   readonly queue: SubscriberQueue;
   readonly filters: Set<string>;
 }
@@ -54,19 +56,19 @@ export class Subscribers {
   }
 
   /**
-   * @param who the client, in words.
+   * @param who the client, in words; asked for when it begins, and when something is refused.
    * @returns whether it is subscribed now. A filter that the connection has already needs no room.
    */
-  add(socket: SubscriberSocket, filter: string, who: string): boolean {
+  add(socket: SubscriberSocket, filter: string, who: () => string): boolean {
     if (socket.destroyed) return false;
     const known = this.#bySocket.get(socket);
     if (known?.filters.has(filter) === true) return true;
     const refusal = this.#refusalOf(filter, known?.filters.size ?? 0);
     if (refusal !== undefined) {
-      this.#refuse(refusal, who);
+      this.#refuse(refusal, known?.who ?? who());
       return false;
     }
-    const { queue, filters } = known ?? this.#join(socket, who);
+    const { queue, filters } = known ?? this.#join(socket, who());
     this.#matcher.add(filter, queue);
     filters.add(filter);
     this.#size += 1;
@@ -108,7 +110,7 @@ export class Subscribers {
 
   #join(socket: SubscriberSocket, who: string): Subscriber {
     const queue = new SubscriberQueue(socket, this.#unsent, (reason) => this.#refuse(reason, who));
-    const subscriber = { queue, filters: new Set<string>() };
+    const subscriber = { who, queue, filters: new Set<string>() };
     this.#bySocket.set(socket, subscriber);
     socket.once('close', () => {
       for (const filter of subscriber.filters) this.remove(socket, filter);

@@ -74,7 +74,7 @@ class Bench {
   }
 
   add(socket: FakeSocket, filter: string, who = 'someone'): boolean {
-    return this.subscribers.add(socket as unknown as SubscriberSocket, filter, who);
+    return this.subscribers.add(socket as unknown as SubscriberSocket, filter, () => who);
   }
 
   publish(topic: string, payload = ''): void {
