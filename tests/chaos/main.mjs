@@ -6,10 +6,17 @@ import { CommandLine, readLines, root, runTests, SEED_MAX, withFolder } from '..
 import { plantedBugs } from './planted-bugs.mjs';
 import { plant } from '../planted-bugs/plant.mjs';
 
-const scenarios = readdirSync(join(root, 'tests/chaos'))
-  .filter((name) => name.endsWith('.test.ts'))
-  .map((name) => name.slice(0, -'.test.ts'.length))
-  .toSorted();
+const namesIn = (folder, end) =>
+  readdirSync(join(root, folder))
+    .filter((name) => name.endsWith(end))
+    .map((name) => name.slice(0, -end.length))
+    .toSorted();
+
+const HOSTILE = 'hostile-';
+const hostile = namesIn('tests/hostile/cases', '.ts')
+  .filter((name) => name !== 'index')
+  .map((name) => HOSTILE + name);
+const scenarios = [...namesIn('tests/chaos', '.test.ts'), ...hostile];
 
 const HELP = `usage: npm run chaos -- [--scenario <name>] [--rounds <n>] [--seed <n>] [--json]
        npm run chaos -- --plant <bug>|all [--json]
@@ -42,8 +49,9 @@ async function run() {
   const asked = { rounds: line.wholeNumber('rounds', 1, 100_000), seed: line.wholeNumber('seed', 0, SEED_MAX) };
   return withFolder(async (folder) => {
     const resultFile = join(folder, 'result.ndjson');
-    const environment = { FLOORWATCH_CHAOS: JSON.stringify({ ...asked, resultFile }) };
-    const code = await runTests(`tests/chaos/${scenario}.test.ts`, environment, json);
+    const environment = { FLOORWATCH_CHAOS: JSON.stringify({ ...asked, scenario, resultFile }) };
+    const file = scenario.startsWith(HOSTILE) ? 'tests/hostile/hostile.test.ts' : `tests/chaos/${scenario}.test.ts`;
+    const code = await runTests(file, environment, json);
     const results = readLines(resultFile);
     const held = results.length === 0 ? 'skipped' : 'held';
     if (json) process.stdout.write(`${JSON.stringify({ scenario, outcome: code === 0 ? held : 'failed', results })}\n`);

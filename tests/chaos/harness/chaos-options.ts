@@ -11,6 +11,8 @@ export interface ChaosOptions {
   readonly asked: boolean;
   /** Whether durations are judged. Default: if somebody asked. */
   readonly timed: boolean;
+  /** Which one somebody asked for; of use where several are in one file. */
+  readonly scenario: string | undefined;
   /** File for the figures, one JSON object per line. */
   readonly resultFile: string | undefined;
 }
@@ -26,6 +28,7 @@ export function chaosOptions(): ChaosOptions {
     seed: given.seed ?? Math.floor(Math.random() * 2 ** 31),
     asked: text !== undefined,
     timed: given.timed ?? text !== undefined,
+    scenario: given.scenario,
     resultFile: given.resultFile,
   };
 }
