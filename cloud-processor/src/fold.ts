@@ -13,12 +13,15 @@ import type { CheckpointState } from './checkpoint/format.ts';
 import type { FloorObserver } from './floor-observer.ts';
 import { processorLimits } from './limits.ts';
 import { anomalyRow, countedRows, gatewayRow } from './rows.ts';
-import { ALARM_CAUSES, Alarms } from './sequence/alarms.ts';
+import { type AlarmCause, Alarms } from './sequence/alarms.ts';
 import { type Judgement, Sequencer, type SequencerLimits } from './sequence/sequencer.ts';
 import { Evidence } from './verify/evidence.ts';
 import { Ledger } from './verify/ledger.ts';
 import type { WindowConfig } from './window/window-config.ts';
 import { WindowOperator } from './window/window-operator.ts';
+
+/** Alarms of records of two machines that both are taken. */
+const COPIES: ReadonlySet<AlarmCause> = new Set(['shorter', 'second-successor', 'not-current']);
 
 /** What happened since the start. */
 export interface FoldCounts {
@@ -95,7 +98,7 @@ export class Fold {
     }
     for (const cause of judgement.alarms) {
       // A copy of the gateway may have sent some episodes twice.
-      if (ALARM_CAUSES[cause].kind === 'identity' && cause !== 'no-predecessor') this.evidence.beginAgain(address);
+      if (COPIES.has(cause)) this.evidence.beginAgain(address);
       this.#observer.alarm(this.alarms.raise(address, cause, batch.epoch, storedAt));
     }
     for (let index = from; index < batch.records.length; index++) {

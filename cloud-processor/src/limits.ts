@@ -1,4 +1,4 @@
-import { days, durationMs, minutes, seconds } from '@floorwatch/contracts';
+import { days, durationMs, hours, minutes, seconds } from '@floorwatch/contracts';
 
 /** Every queue, list and retry of the processor, with the reason for its limit. Reaching one is counted and visible. */
 export const processorLimits = {
@@ -47,6 +47,13 @@ export const processorLimits = {
   evidenceHoursMax: 7 * 24 + 1,
   /** Bytes of a checkpoint that they may take per gateway; 40 MB for as many as a partition may have. Scattered hours take more each. */
   evidenceBytesMax: 4_000,
+  /** How often a pass deletes rows that are too old, and how much event time of them: a pause of a week is made up in half a day. */
+  retentionEveryMs: hours(1),
+  retentionPassMs: days(1),
+  /** More than that is deleted only if a person agrees: a clock that is wrong makes months due at once, a holiday of the plant weeks. */
+  retentionUnaskedMsMax: days(30),
+  /** By how much the clock of a store that deletes by itself may differ before /healthz says so. */
+  storeClockOffMsMax: minutes(1),
   /** Numbers that are missing are asked for every few seconds; after so long without a sign of the epoch, `verify` calls it wrong. */
   verifyStuckMs: minutes(15),
   /** After so long with nothing behind numbers that were declared lost, `verify` does not believe that the gateway declared it. */

@@ -22,6 +22,8 @@ import { reprocess, REPROCESS_HELP, type ReprocessOptions } from './reprocess/co
 import { createServeApp, FloorView, restoreView } from './serve/index.ts';
 import { verify, VERIFY_HELP, type VerifyOptions } from './verify/command.ts';
 import { createStore } from './write/create-store.ts';
+import { RetentionClock } from './write/retention-clock.ts';
+import { agreeRetention, showRetention } from './write/retention-command.ts';
 import { setUpStore } from './write/set-up.ts';
 import { StoreError } from './write/store.ts';
 
@@ -109,6 +111,26 @@ function addReprocess(program: Command, signal: AbortSignal, ended: (code: numbe
     .action(async ({ config, ...options }: { config: string } & VerifyOptions) => {
       ended(await verify(await loadConfig(config, processorConfigSchema), options, signal));
     });
+  const retention = program
+    .command('retention')
+    .description('rows that are due to be deleted for their age, of the embedded store; asks the running processor');
+  retention
+    .command('show', { isDefault: true })
+    .description('what is due; exit code 1 while it waits for a person to agree')
+    .requiredOption(...CONFIG_OPTION)
+    .option('--json', 'print JSON', false)
+    .action(async ({ config, json }: { config: string; json: boolean }) => {
+      ended(await showRetention(await loadConfig(config, processorConfigSchema), json));
+    });
+  retention
+    .command('agree')
+    .description('agree that rows of before an instant are deleted, although it is more than is deleted unasked')
+    .requiredOption(...CONFIG_OPTION)
+    .requiredOption('--before <time>', 'rows of before may go: ISO 8601 with a zone, or epoch milliseconds')
+    .option('--json', 'print JSON', false)
+    .action(async ({ config, before, json }: { config: string; before: string; json: boolean }) => {
+      ended(await agreeRetention(await loadConfig(config, processorConfigSchema), before, json));
+    });
   program
     .command('reprocess')
     .description(
@@ -129,13 +151,15 @@ async function run(configFile: string, signal: AbortSignal): Promise<void> {
   const config = await loadConfig(configFile, processorConfigSchema);
   const token = await httpToken(config.http);
   const logger = createLogger('processor', config.logLevel);
-  const store = createStore(config.store, logger);
+  const clock = new RetentionClock();
+  const store = createStore(config.store, logger, clock);
   const view = new FloorView({ silentAfterMs: SILENT_AFTER });
   const pipeline = new Pipeline({
     config,
     store,
     observer: view,
     logger,
+    clock,
     storeConnected: () => void restoreView(view, store, logger, signal),
   });
   try {

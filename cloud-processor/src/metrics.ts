@@ -234,6 +234,21 @@ export function createMetrics(pipeline: Pipeline): Registry {
     [],
     sum(({ writer }) => writer.expired),
   );
+  counter('rows_deleted', 'Rows that the embedded store deleted for their age', [], () =>
+    pipeline.retention === undefined ? [] : [[{}, pipeline.retention.status().deleted]],
+  );
+  gauge(
+    'retention_waiting',
+    '1 while so many rows are due to be deleted for their age that a person has to agree',
+    [],
+    () => (pipeline.retention === undefined ? [] : [[{}, Number(pipeline.retention.status().waits)]]),
+  );
+  gauge(
+    'store_clock_ahead_seconds',
+    'How far the clock of the store server is ahead of the clock of the processor',
+    [],
+    () => (pipeline.storeClockAheadMs === undefined ? [] : [[{}, pipeline.storeClockAheadMs / 1_000]]),
+  );
   counter(
     'store_failures',
     'Requests to the store that failed and were sent again',

@@ -16,6 +16,7 @@ import type { WindowConfig } from './window/window-config.ts';
 import { type WriteRight, writesWithin } from './write/bounded-writes.ts';
 import { LateCorrector } from './write/late-corrector.ts';
 import { OutboxWriter } from './write/outbox-writer.ts';
+import type { RetentionClock } from './write/retention-clock.ts';
 import { StoreComparer } from './write/store-comparer.ts';
 import type { Store } from './write/store.ts';
 
@@ -47,6 +48,8 @@ export function assemblePartition(options: {
   readonly logger: Logger;
   /** The claim on the partition: nothing is written and no checkpoint saved without it. */
   readonly right: WriteRight;
+  /** Is told the times that the NATS server puts on messages. */
+  readonly clock?: Pick<RetentionClock, 'saw'>;
 }): Lane {
   const { number, file, store, deadLetters, observer, logger, right } = options;
   const { from, isPrevious } = options.loaded;
@@ -88,6 +91,7 @@ export function assemblePartition(options: {
     logger,
     right,
     storeReadableFrom: readableFrom,
+    ...(options.clock !== undefined && { clock: options.clock }),
   });
   const writer = new OutboxWriter({
     outbox: partition.outbox,

@@ -9,6 +9,7 @@ import type { SafeFloors } from './floors/safe-floors.ts';
 import { processorLimits } from './limits.ts';
 import type { Partition } from './partition.ts';
 import { ALARM_CAUSES } from './sequence/alarms.ts';
+import type { RetentionClock } from './write/retention-clock.ts';
 
 const NANOS_PER_MS = 1_000_000n;
 
@@ -34,6 +35,7 @@ export class PartitionRunner {
   readonly floors: SafeFloors;
   readonly #logger: Logger;
   readonly #storeReadableFrom: number;
+  readonly #clock: Pick<RetentionClock, 'saw'> | undefined;
   readonly #right: { readonly mayAct: boolean };
   /** The newest checkpoint that this process has saved. */
   saved: { readonly series: string; readonly ordinal: number } | undefined;
@@ -67,6 +69,7 @@ export class PartitionRunner {
     readonly storeReadableFrom?: number;
     /** The claim on the partition. */
     readonly right: { readonly mayAct: boolean };
+    readonly clock?: Pick<RetentionClock, 'saw'>;
   }) {
     this.partition = options.partition;
     this.#file = options.file;
@@ -75,6 +78,7 @@ export class PartitionRunner {
     this.#logger = options.logger;
     this.#storeReadableFrom = options.storeReadableFrom ?? 0;
     this.#right = options.right;
+    this.#clock = options.clock;
   }
 
   /**
@@ -152,6 +156,7 @@ export class PartitionRunner {
       streamEnds: (sequence) => partition.streamEnds(sequence),
       apply: ({ subject, data, seq, timestampNanos }) => {
         const storedAt = epochMs(Number(timestampNanos / NANOS_PER_MS));
+        this.#clock?.saw(storedAt);
         partition.apply({ subject, data, sequence: seq, storedAt }, epochMs(Date.now()));
         this.#tellAlarms();
       },

@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
 
-import { type DurationMs, epochMs, partitionOf } from '@floorwatch/contracts';
+import { type DurationMs, epochMs, hours, partitionOf } from '@floorwatch/contracts';
 import {
   Condition,
   connectNats,
@@ -38,8 +38,8 @@ import { Verifier, type VerifyTarget } from './verify/verifier.ts';
 import { ALARM_CAUSES, type AlarmSnapshot } from './sequence/alarms.ts';
 import { writesWithin } from './write/bounded-writes.ts';
 import { LiveWriter } from './write/live-writer.ts';
-import { retentionOf } from './write/store-config.ts';
 import { describeRefused } from './write/refused-tables.ts';
+import type { RetentionClock } from './write/retention-clock.ts';
 import { type Store, StoreError } from './write/store.ts';
 
 /** A checkpoint that took long is followed by a pause of this many times its duration, so that saving never takes most of the time. */
@@ -57,6 +57,7 @@ export class Pipeline implements OpenWindows {
   readonly #logger: Logger;
   readonly #tellStoreConnected: (() => void) | undefined;
   readonly #holdsReading: boolean;
+  readonly #clock: Pick<RetentionClock, 'saw'> | undefined;
   #deadLetters: DeadLetters | undefined;
   #lanes: readonly Lane[] = [];
   #reprocessor: Reprocessor | undefined;
@@ -82,6 +83,8 @@ export class Pipeline implements OpenWindows {
     readonly storeConnected?: () => void;
     /** Nothing is read from the stream but by `reprocess`. Default false. */
     readonly holdsReading?: boolean;
+    /** Is told the times that the NATS server puts on messages. */
+    readonly clock?: Pick<RetentionClock, 'saw'>;
   }) {
     this.#config = options.config;
     this.#store = options.store;
@@ -89,6 +92,7 @@ export class Pipeline implements OpenWindows {
     this.#logger = options.logger;
     this.#tellStoreConnected = options.storeConnected;
     this.#holdsReading = options.holdsReading ?? false;
+    this.#clock = options.clock;
     this.#tenure = new Tenure(options.config.partitions.length);
     this.live = new LiveWriter(writesWithin(options.store, this.#tenure), options.logger);
   }
@@ -103,7 +107,16 @@ export class Pipeline implements OpenWindows {
     return this.#deadLetters;
   }
 
-  /** Undefined before `open`. */
+  /** Undefined where the server of the store deletes old rows. */
+  get retention(): Store['retention'] {
+    return this.#store.retention;
+  }
+
+  /** Undefined where the store has no clock of its own, or it is not known. */
+  get storeClockAheadMs(): number | undefined {
+    return this.#store.clockAheadMs;
+  }
+
   /** Undefined before `open`. */
   get verifier(): Verifier | undefined {
     return this.#verifier;
@@ -149,16 +162,13 @@ export class Pipeline implements OpenWindows {
   }
 
   #verifyTarget(deadLetters: DeadLetters): VerifyTarget {
-    const { windows, store } = this.#config;
+    const { windows } = this.#config;
     return {
       store: this.#store,
       sizes: windows.sizes,
       now: () => epochMs(Date.now()),
-      keptFrom: () => {
-        const kept = retentionOf(store).main;
-        // What is about to be dropped may be gone already.
-        return kept === 0 ? -Infinity : Date.now() - kept + 3_600_000;
-      },
+      // What is about to be dropped may be gone already.
+      keptFrom: () => this.#store.mayLackBefore + hours(1),
       ready: () => this.#storeConnected && this.#tenure.taken,
       cut: async (signal) => {
         // Every partition listens to it.
@@ -188,6 +198,7 @@ export class Pipeline implements OpenWindows {
       observer: this.#observer,
       logger: this.#logger,
       right: this.#tenure,
+      ...(this.#clock !== undefined && { clock: this.#clock }),
     });
   }
 
@@ -312,6 +323,7 @@ export class Pipeline implements OpenWindows {
     for (let attempt = 0; !signal.aborted; attempt++) {
       try {
         const { config, state } = await ensureIngestStream(manager, this.#config.stream);
+        this.#clock?.saw(Date.parse(state.last_ts));
         this.#logger.info(
           { stream: config.name, messages: state.messages, bytes: state.bytes },
           'the ingest stream is ready',
@@ -480,11 +492,18 @@ export class Pipeline implements OpenWindows {
       parts: {
         ...parts,
         ...(now === undefined || now === null ? {} : { reprocess: `${now.phase} partition ${now.partition}` }),
-        ...(expired === 0 ? {} : { retention: `${expired} rows were too old to be stored` }),
+        ...this.#describeRetention(expired),
         ...(sealedEarly === 0 ? {} : { windows: describeEarlySeals(sealedEarly) }),
         ...(alarms.length === 0 ? {} : { alarms: describeAlarms(alarms) }),
       },
     };
+  }
+
+  #describeRetention(expired: number): Readonly<Record<string, string>> {
+    const { retention, ...others } = this.#store.concerns?.() ?? {};
+    const left = expired === 0 ? [] : [`${expired} rows were too old to be stored`];
+    const said = [...left, ...(retention === undefined ? [] : [retention])];
+    return said.length === 0 ? others : { ...others, retention: said.join('; ') };
   }
 
   /** The alarms of all partitions, the newest first. */

@@ -4,9 +4,10 @@ import path from 'node:path';
 import { seconds } from '@floorwatch/contracts';
 import { createLogger } from '@floorwatch/runtime';
 import type { Registry } from 'prom-client';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
 import { repositoryRoot, resourcesPerTest } from '../../tests/support/index.ts';
+import { Tenure } from '../src/claim/tenure.ts';
 import { processorConfigSchema } from '../src/config.ts';
 import { deafObserver } from '../src/floor-observer.ts';
 import { createMetrics } from '../src/metrics.ts';
@@ -38,7 +39,10 @@ async function measured(): Promise<Registry> {
     const message = messageOf(batchOf([record]), record.number);
     runner.target.apply({ ...message, seq: record.number, timestampNanos: BigInt(BASE) * 1_000_000n } as never);
   }
+  // Nobody takes claims here.
+  const mayAct = vi.spyOn(Tenure.prototype, 'mayAct', 'get').mockReturnValue(true);
   await runner.checkpoint();
+  mayAct.mockRestore();
   return metrics;
 }
 

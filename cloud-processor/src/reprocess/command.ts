@@ -6,6 +6,7 @@ import { Pipeline } from '../pipeline.ts';
 import { processorAddress } from '../serve/address.ts';
 import { QueryError, QueryReader, required } from '../serve/query-reader.ts';
 import { createStore } from '../write/create-store.ts';
+import { RetentionClock } from '../write/retention-clock.ts';
 import type { ReplayGap } from './replay.ts';
 import type { ReprocessRequest, ReprocessStatus } from './reprocess-state.ts';
 
@@ -120,8 +121,9 @@ async function doAlone(
   signal: AbortSignal,
 ): Promise<ReprocessStatus> {
   const logger = createLogger('processor', 'warn');
-  const store = createStore(config.store, logger);
-  const pipeline = new Pipeline({ config, store, observer: deafObserver, logger, holdsReading: true });
+  const clock = new RetentionClock();
+  const store = createStore(config.store, logger, clock);
+  const pipeline = new Pipeline({ config, store, observer: deafObserver, logger, clock, holdsReading: true });
   const stopping = new AbortController();
   const stop = (): void => stopping.abort();
   try {

@@ -25,6 +25,7 @@ import { z } from 'zod';
 import type { DeadLetterSummary } from '../dead-letters/dead-letters.ts';
 import type { ReprocessStatus } from '../reprocess/reprocess-state.ts';
 import type { Difference, VerifyStatus } from '../verify/report.ts';
+import type { RetentionStatus } from '../write/retention-plan.ts';
 import type { HealthReport } from './api-routes.ts';
 import type { Sparkline } from './floor-view.ts';
 
@@ -334,6 +335,18 @@ const reprocess: z.ZodType<ReprocessStatus> = z.strictObject({
   problems: z.array(text),
 });
 
+const retention: z.ZodType<RetentionStatus> = z.strictObject({
+  keptMs: count.describe('How long rows are kept; 0: for ever'),
+  tooOldBefore: instant
+    .nullable()
+    .describe('Rows of before are too old by the clocks of the processor and of NATS; null: none are'),
+  oldest: instant.nullable().describe('The oldest row'),
+  dueMs: count.describe('How much time the rows that are due cover'),
+  waits: z.boolean().describe('Nothing is deleted until a person agrees'),
+  agreedBefore: instant.nullable().describe('A person has agreed that rows of before are deleted'),
+  deleted: count.describe('Rows deleted since the start'),
+});
+
 /** What a partition counts differs from release to release: its parts are open. */
 const processor = z.looseObject({
   ok: z.boolean(),
@@ -406,6 +419,7 @@ export const answerSchemas = {
   DeadLetter: deadLetter,
   Settled: settled,
   Reprocess: reprocess,
+  Retention: retention,
   Verify: verify,
   LiveSensors: z.array(sensor),
   LiveRollups: rollups,

@@ -276,6 +276,29 @@ export const OPERATIONS = {
     query: {},
     answers: { 200: json('it is stopped', 'Verify'), ...missing },
   },
+  retention: {
+    method: 'get',
+    path: '/api/v1/retention',
+    what: 'Which rows are due to be deleted for their age, and whether that waits for a person',
+    query: {},
+    answers: {
+      200: json('how it stands', 'Retention'),
+      ...wrong,
+      501: json('the server of this store deletes', 'Unsupported'),
+    },
+  },
+  agreeRetention: {
+    method: 'post',
+    path: '/api/v1/retention/agree',
+    what: 'Agrees that rows of before an instant are deleted, although it is more than is deleted unasked; not from a page',
+    query: { before: must(instant('rows of before may go; at most `tooOldBefore`')) },
+    answers: {
+      200: json('how it stands now', 'Retention'),
+      ...wrong,
+      501: json('the server of this store deletes', 'Unsupported'),
+      ...busy,
+    },
+  },
   dropDeadLetter: {
     method: 'delete',
     path: '/api/v1/dead-letters/{id}',

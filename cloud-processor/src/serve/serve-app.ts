@@ -21,12 +21,13 @@ import { LiveFeed, type LiveLimits } from './live-feed.ts';
 import { describeApi } from './openapi.ts';
 import { QueryError } from './query-reader.ts';
 import { reprocessRoutes } from './reprocess-routes.ts';
+import { retentionRoutes } from './retention-routes.ts';
 import { noStore, securityHeaders } from './security.ts';
 import { registerMetrics } from './serve-metrics.ts';
 import { verifyRoutes } from './verify-routes.ts';
 
 export interface ServeOptions {
-  readonly store: Pick<Store, 'windows' | 'windowsByTime' | 'anomalies' | 'exportParquet'>;
+  readonly store: Pick<Store, 'windows' | 'windowsByTime' | 'anomalies' | 'exportParquet' | 'retention'>;
   readonly view: FloorView;
   readonly openWindows: OpenWindows;
   /** Callers of the API must send it; undefined: none is asked for, and only requests to a loopback name are answered. */
@@ -62,7 +63,7 @@ const CONSOLE_DIR_DEFAULT = fileURLToPath(new URL('../../../dashboards/console/d
 
 /**
  * Everything the processor answers over HTTP: `/healthz`, `/metrics`, the API under `/api/v1` with its live feed, and the console
- * page. Read-only but for dead letters, `reprocess` and `verify`. With a token everything but the page's own files and the bare `/healthz` needs it.
+ * page. Read-only but for dead letters, `reprocess`, `verify` and `retention`. With a token everything but the page's own files and the bare `/healthz` needs it.
  */
 export function createServeApp(options: ServeOptions): Hono {
   const { view, token, metrics, health } = options;
@@ -104,6 +105,7 @@ export function createServeApp(options: ServeOptions): Hono {
   if (options.reprocessor !== undefined) app.route('/api/v1/reprocess', reprocessRoutes(options.reprocessor));
   const windowSizes = options.windowSizes ?? SIZES_DEFAULT;
   if (options.verifier !== undefined) app.route('/api/v1/verify', verifyRoutes(options.verifier));
+  app.route('/api/v1/retention', retentionRoutes(options.store.retention));
   app.route('/api/v1/export', exportRoutes({ ...options, windowSizes }));
   app.route('/api/v1', apiRoutes({ ...options, windowSizes }));
   app.all('/api/*', (context) =>

@@ -4,6 +4,7 @@ import { type DuckDBConnection, DuckDBInstance, type DuckDBValue } from '@duckdb
 import {
   type AnomalyQuery,
   type AnomalyRow,
+  days,
   type GatewayRow,
   minutes,
   type NewestWindow,
@@ -18,8 +19,10 @@ import {
 import { type Logger, makeFolder, messageOf, StartError } from '@floorwatch/runtime';
 
 import { writeParquet } from './duckdb-parquet.ts';
+import { CREATE_RETENTION, DuckdbRetention } from './duckdb-retention.ts';
 import { CREATE_TABLES, replaceRows, timestamp } from './duckdb-tables.ts';
 import { decodeCursor, namesOf, NewestPerSensor, pageOf, pageSize, SERIES_CURSOR, seriesCursor } from './paging.ts';
+import { RetentionClock } from './retention-clock.ts';
 import { type DuckdbStoreConfig, retentionOf } from './store-config.ts';
 import {
   type ParquetLimits,
@@ -29,6 +32,7 @@ import {
   type ScanQuery,
   type Store,
   StoreError,
+  type StoreRetention,
 } from './store.ts';
 import { decodeRow, prepareBatch } from './stored-row.ts';
 import { TABLE_NAMES } from './tables.ts';
@@ -37,8 +41,8 @@ import { readStretches } from './time-stretches.ts';
 /** Rows of one transaction: keeps one below 100 ms, so that a waiting anomaly is not held up for longer. */
 const ROWS_PER_TRANSACTION = 1_000;
 
-/** How often rows past their retention are deleted. */
-const RETENTION_EVERY_MS = minutes(10);
+const DAY_MS = days(1);
+const NEVER = new AbortController().signal;
 
 /** How much time the first look for windows of many sensors covers. */
 const WINDOW_SPAN_MS = minutes(10);
@@ -54,19 +58,47 @@ export class DuckdbStore implements Store {
   /** What a transaction has not committed when it fails is gone. */
   readonly lingerMs = 0;
   readonly #config: DuckdbStoreConfig;
-  readonly #logger: Logger;
-  readonly #now: () => number;
+  readonly #retention: DuckdbRetention;
+  readonly retention: StoreRetention;
   #instance: DuckDBInstance | undefined;
   /** The one connection that writes, one transaction at a time. */
   #writer: DuckDBConnection | undefined;
   #writing: Promise<unknown> = Promise.resolve();
-  #retainedAt = 0;
+  #retaining: Promise<void> = Promise.resolve();
+  #closing = new AbortController();
 
-  /** @param now the processor's clock; decides what is older than the retention. */
-  constructor(config: DuckdbStoreConfig, logger: Logger, now: () => number = Date.now) {
+  /**
+   * @param clock decides what is too old.
+   * @param ticks milliseconds of a clock that never steps: when old rows are deleted.
+   */
+  constructor(
+    config: DuckdbStoreConfig,
+    logger: Logger,
+    clock: RetentionClock = new RetentionClock(),
+    ticks: () => number = () => performance.now(),
+  ) {
     this.#config = config;
-    this.#logger = logger;
-    this.#now = now;
+    this.#retention = new DuckdbRetention(retentionOf(config), clock, logger, ticks);
+    this.retention = {
+      status: () => this.#retention.status(),
+      agree: async (before) => this.#retention.agree(before, async (work) => this.#exclusively(NEVER, work)),
+    };
+  }
+
+  get mayLackBefore(): number {
+    return this.#retention.mayLackBefore;
+  }
+
+  concerns(): Readonly<Record<string, string>> {
+    const { waits, dueMs, oldest, tooOldBefore } = this.#retention.status();
+    if (!waits || oldest === null || tooOldBefore === null) return {};
+    const [from, to] = [oldest, tooOldBefore].map((at) => new Date(at).toISOString());
+    return {
+      retention:
+        `rows of ${Math.floor(dueMs / DAY_MS)} days, ${from} to ${to}, are due to be deleted; that is more than is deleted unasked, so nothing is. ` +
+        'What to do: look whether the clocks of this machine and of the NATS server are right; if they are, and the rows may go, ' +
+        `"floorwatch-processor retention agree --before ${to}"`,
+    };
   }
 
   /** @throws StartError if another process has the file open, or if it is no database that this version can read. */
@@ -78,7 +110,9 @@ export class DuckdbStore implements Store {
       // The cache makes two stores of one process share the file; DuckDB's own lock is between processes only.
       this.#instance = await DuckDBInstance.fromCache(file, { memory_limit: `${memoryLimitMb}MiB` });
       this.#writer = await this.#instance.connect();
-      for (const sql of CREATE_TABLES) await this.#writer.run(sql);
+      for (const sql of [...CREATE_TABLES, CREATE_RETENTION]) await this.#writer.run(sql);
+      await this.#retention.begin(this.#writer);
+      this.#closing = new AbortController();
     } catch (error) {
       this.#shut();
       throw explainOpen(file, error);
@@ -86,15 +120,21 @@ export class DuckdbStore implements Store {
   }
 
   async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#retaining;
     await this.#writing.catch(() => undefined);
     this.#shut();
   }
 
+  /** Resolves when nothing is being deleted; for tests. */
+  async settled(): Promise<void> {
+    await this.#retaining;
+  }
+
   async write(batch: readonly Row[], signal: AbortSignal, mayBegin?: () => void): Promise<WriteOutcome> {
-    const { rows, refused } = prepareBatch(batch, retentionOf(this.#config), this.#now());
+    const { rows, refused } = prepareBatch(batch, (table, time) => this.#retention.isExpired(table, time));
     await this.#exclusively(signal, async (writer) => {
       mayBegin?.();
-      if (this.#now() - this.#retainedAt >= RETENTION_EVERY_MS) await this.#deleteExpired(writer);
       for (const table of TABLE_NAMES) {
         const ofTable = rows.filter(({ row }) => row.table === table);
         for (let from = 0; from < ofTable.length; from += ROWS_PER_TRANSACTION) {
@@ -104,7 +144,22 @@ export class DuckdbStore implements Store {
         }
       }
     });
+    this.#retention.wrote(rows);
+    this.#retain(mayBegin);
     return refused.length === 0 ? { kind: 'written' } : { kind: 'partial', refused };
+  }
+
+  /** Begins to delete old rows if it is time, between the writes that follow. */
+  #retain(mayBegin: (() => void) | undefined): void {
+    if (!this.#retention.isDue) return;
+    const { signal } = this.#closing;
+    this.#retaining = this.#retention.work(async (work) =>
+      this.#exclusively(signal, async (writer) => {
+        signal.throwIfAborted();
+        mayBegin?.();
+        await work(writer);
+      }),
+    );
   }
 
   async windows(query: WindowQuery): Promise<Page<WindowRow>> {
@@ -205,18 +260,6 @@ export class DuckdbStore implements Store {
       `SELECT arg_max(row, time) AS row FROM gateway WHERE time >= $1 GROUP BY site, gateway`,
       [timestamp(since)],
     );
-  }
-
-  async #deleteExpired(writer: DuckDBConnection): Promise<void> {
-    const { main, live } = retentionOf(this.#config);
-    for (const table of TABLE_NAMES) {
-      const kept = table === 'window_live' ? live : main;
-      if (kept === 0) continue;
-      const expired = timestamp(this.#now() - kept);
-      const { rowsChanged } = await writer.run(`DELETE FROM "${table}" WHERE time < $1`, [expired]);
-      if (rowsChanged > 0) this.#logger.info({ table, rows: rowsChanged }, 'dropped rows past their retention');
-    }
-    this.#retainedAt = this.#now();
   }
 
   /** Runs `work` when every earlier write is done. */

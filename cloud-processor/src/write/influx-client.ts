@@ -1,6 +1,12 @@
 import { setMaxListeners } from 'node:events';
 
-import { HttpError, InfluxDB, type ParameterizedQuery, RequestTimedOutError } from '@influxdata/influxdb-client';
+import {
+  type Headers,
+  HttpError,
+  InfluxDB,
+  type ParameterizedQuery,
+  RequestTimedOutError,
+} from '@influxdata/influxdb-client';
 import { messageOf, readSecret, StartError, systemCodeOf } from '@floorwatch/runtime';
 
 import type { InfluxdbStoreConfig } from './store-config.ts';
@@ -16,6 +22,8 @@ export const influxToken = (config: InfluxdbStoreConfig): Promise<string | undef
 export class InfluxClient {
   readonly #config: InfluxdbStoreConfig;
   readonly #influx: InfluxDB;
+  /** How far the server's clock is ahead of ours, in milliseconds, by its last answer; undefined: it does not say. */
+  clockAheadMs: number | undefined;
 
   constructor(config: InfluxdbStoreConfig, token: string) {
     this.#config = config;
@@ -119,7 +127,8 @@ export class InfluxClient {
     try {
       const headers = type === undefined ? {} : { 'content-type': type };
       mayBegin?.();
-      return await this.#influx.transport.request(path, body, { method, headers, signal: request.signal });
+      const options = { method, headers, signal: request.signal };
+      return await this.#influx.transport.request(path, body, options, (answer) => this.#compareClocks(answer));
     } catch (error) {
       signal.throwIfAborted();
       throw translate(error);
@@ -127,6 +136,12 @@ export class InfluxClient {
       signal.removeEventListener('abort', abort);
       request.abort();
     }
+  }
+
+  /** The header Date is when the server made the answer, to the second (RFC 9110 §6.6.1). */
+  #compareClocks({ date }: Headers): void {
+    const at = typeof date === 'string' ? Date.parse(date) : Number.NaN;
+    if (Number.isFinite(at)) this.clockAheadMs = at - Date.now();
   }
 }
 

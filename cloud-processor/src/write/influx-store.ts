@@ -8,6 +8,7 @@ import {
 import {
   type AnomalyQuery,
   type AnomalyRow,
+  days,
   type GatewayRow,
   hours,
   minutes,
@@ -23,13 +24,15 @@ import {
   type WriteOutcome,
 } from '@floorwatch/contracts';
 
+import { processorLimits } from '../limits.ts';
 import { bisect } from './bisect.ts';
 import { InfluxClient } from './influx-client.ts';
 import { INFLUX_MS_MAX, INFLUX_MS_MIN, lineOf, tagValue } from './line-protocol.ts';
 import { decodeCursor, NewestPerSensor, pageOf, pageSize, SERIES_CURSOR, seriesCursor } from './paging.ts';
+import { RetentionClock } from './retention-clock.ts';
 import { type InfluxdbStoreConfig, retentionOf } from './store-config.ts';
 import { type ScannedTable, type ScanQuery, type Store, StoreError } from './store.ts';
-import { decodeRow, prepareBatch, type StoredRow } from './stored-row.ts';
+import { decodeRow, type IsExpired, olderThan, prepareBatch, type StoredRow } from './stored-row.ts';
 import { readStretches } from './time-stretches.ts';
 
 /** Lines of one request: about a megabyte of windows. InfluxDB advises 5,000 lines, of fewer fields. */
@@ -49,14 +52,14 @@ const WINDOW_SPAN_MS = minutes(10);
  */
 export class InfluxStore implements Store {
   readonly #config: InfluxdbStoreConfig;
-  readonly #now: () => number;
+  readonly #clock: RetentionClock;
   readonly lingerMs: number;
   #client: InfluxClient | undefined;
 
-  /** @param now the processor's clock; decides what is older than the retention. */
-  constructor(config: InfluxdbStoreConfig, now: () => number = Date.now) {
+  /** @param clock decides what is too old, together with the server's own clock. */
+  constructor(config: InfluxdbStoreConfig, clock: RetentionClock = new RetentionClock()) {
     this.#config = config;
-    this.#now = now;
+    this.#clock = clock;
     this.lingerMs = config.lingerMs;
   }
 
@@ -72,7 +75,7 @@ export class InfluxStore implements Store {
 
   async write(batch: readonly Row[], signal: AbortSignal, mayBegin?: () => void): Promise<WriteOutcome> {
     const client = this.#connected();
-    const { rows, refused } = prepareBatch(batch, retentionOf(this.#config), this.#now());
+    const { rows, refused } = prepareBatch(batch, this.#isExpired());
     const all: RefusedItem[] = [...refused];
     const lines: Record<'main' | 'live', Line[]> = { main: [], live: [] };
     for (const row of rows) {
@@ -99,6 +102,36 @@ export class InfluxStore implements Store {
     }
     if (all.length === 0) return { kind: 'written' };
     return { kind: 'partial', refused: all.sort((a, b) => a.index - b.index) };
+  }
+
+  /** The server deletes by its own clock: what that one would keep is sent, whatever ours say. */
+  #isExpired(): IsExpired {
+    const ahead = this.clockAheadMs;
+    const server = ahead === undefined ? Infinity : Date.now() + ahead;
+    return olderThan(retentionOf(this.#config), Math.min(this.#clock.now, server));
+  }
+
+  get clockAheadMs(): number | undefined {
+    return this.#client?.clockAheadMs;
+  }
+
+  get mayLackBefore(): number {
+    const { main } = retentionOf(this.#config);
+    return main === 0 ? -Infinity : this.#clock.now - main;
+  }
+
+  concerns(): Readonly<Record<string, string>> {
+    const ahead = this.clockAheadMs;
+    if (ahead === undefined) return {};
+    const off = Math.abs(ahead);
+    if (off <= processorLimits.storeClockOffMsMax) return { storeClock: 'ok' };
+    const { retentionDays } = this.#config;
+    const kept = retentionDays === 0 ? '' : `, after ${retentionDays} days`;
+    return {
+      storeClock:
+        `the clock of the InfluxDB server is ${inWords(off)} ${ahead > 0 ? 'ahead of' : 'behind'} ours, and the server deletes rows by its own${kept} ` +
+        `(running values after ${this.#config.liveRetentionHours} h). What to do: set the clock that is wrong`,
+    };
   }
 
   async windows(query: WindowQuery): Promise<Page<WindowRow>> {
@@ -269,6 +302,18 @@ export class InfluxStore implements Store {
     if (this.#client === undefined) throw new StoreError('unreachable', 'the store is not connected');
     return this.#client;
   }
+}
+
+/** Such as "3 minutes". */
+function inWords(ms: number): string {
+  const [unit, one] = (
+    [
+      ['day', days(1)],
+      ['hour', hours(1)],
+      ['minute', minutes(1)],
+    ] as const
+  ).find(([, length]) => ms >= 2 * length) ?? ['second', 1_000];
+  return `${Math.round(ms / one)} ${unit}s`;
 }
 
 interface Line {

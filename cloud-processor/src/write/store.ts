@@ -14,6 +14,8 @@ import type {
   WriteOutcome,
 } from '@floorwatch/contracts';
 
+import type { RetentionStatus } from './retention-plan.ts';
+
 /**
  * Where windows and anomalies are kept and asked for. Every implementation passes the same contract suite
  * (`test/write/store-contract.ts`).
@@ -27,6 +29,14 @@ export interface Store extends Sink<Row> {
   readonly lingerMs: number;
   /** @param mayBegin called as late as possible before each request that is sent for the batch; what it throws ends the write. */
   write(batch: readonly Row[], signal: AbortSignal, mayBegin?: () => void): Promise<WriteOutcome>;
+  /** Rows of an event time before that may have been deleted for their age; −Infinity: none. */
+  readonly mayLackBefore: number;
+  /** What of the deletion of old rows a person should know, by part of `/healthz`; `ok` where nothing need be done. */
+  readonly concerns?: () => Readonly<Record<string, string>>;
+  /** How far the clock by which its server deletes is ahead of ours, in milliseconds. Absent: it has none, or none is known. */
+  readonly clockAheadMs?: number | undefined;
+  /** Deletes old rows itself. Absent: its server does. */
+  readonly retention?: StoreRetention;
   /** Sealed windows of one sensor, oldest first. */
   windows(query: WindowQuery): Promise<Page<WindowRow>>;
   /** Sealed windows of many sensors by start, then by the names of the sensor and the size, oldest first. */
@@ -59,6 +69,13 @@ export interface Store extends Sink<Row> {
     limits: ParquetLimits,
     signal: AbortSignal,
   ) => Promise<ParquetOutcome>;
+}
+
+/** The deletion of old rows, as a person sees it and agrees to it. */
+export interface StoreRetention {
+  status(): RetentionStatus;
+  /** A person agrees that rows of before are deleted, although it is more than is deleted unasked. @throws StoreError */
+  agree(before: EpochMs): Promise<void>;
 }
 
 export type ScannedTable = 'window' | 'anomaly' | 'counted' | 'counted_episodes';

@@ -28,17 +28,27 @@ export interface PreparedBatch {
   readonly refused: readonly RefusedItem[];
 }
 
+/** Whether a row is too old to be written. */
+export type IsExpired = (table: Row['table'], time: number) => boolean;
+
+/** By the age alone. */
+export const olderThan =
+  ({ main, live }: Retention, now: number): IsExpired =>
+  (table, time) => {
+    const kept = table === 'window_live' ? live : main;
+    return kept > 0 && time < now - kept;
+  };
+
 /** Checks a batch and encodes its rows, in the order given. */
-export function prepareBatch(batch: readonly Row[], retention: Retention, now: number): PreparedBatch {
+export function prepareBatch(batch: readonly Row[], isExpired: IsExpired): PreparedBatch {
   const byKey = new Map<string, StoredRow>();
   const refused: RefusedItem[] = [];
   for (const [index, row] of batch.entries()) {
-    const kept = row.table === 'window_live' ? retention.live : retention.main;
     const time = tableOf(row).time(row);
     if (!Number.isSafeInteger(time)) {
       refused.push({ index, code: 'unfit', reason: `its time is ${time}, must be whole milliseconds` });
-    } else if (kept > 0 && time < now - kept) {
-      refused.push({ index, code: 'expired', reason: `older than the store keeps rows (${kept / 3_600_000} h)` });
+    } else if (isExpired(row.table, time)) {
+      refused.push({ index, code: 'expired', reason: 'older than the store keeps rows' });
     } else {
       try {
         const text = exactJson(row);

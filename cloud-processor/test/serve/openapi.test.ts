@@ -1,3 +1,5 @@
+import path from 'node:path';
+
 import { epochMs, parseSensorId } from '@floorwatch/contracts';
 import { describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
@@ -15,6 +17,12 @@ import { makeApp } from './floor-fixture.ts';
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 const resources = resourcesPerSuite();
+
+/** A store that keeps rows for a century, and not for ever. */
+const datedStore = async (): Promise<object> => {
+  const file = path.join(await resources.directory(), 'store.duckdb');
+  return { kind: 'duckdb', file, retentionDays: 36_500 };
+};
 
 interface Description {
   readonly openapi: string;
@@ -210,7 +218,10 @@ describe('answers of a running processor are as described', () => {
   test('of every address, errors included', async () => {
     const { url } = await resources.nats();
     const publisher = await connectPublisher(resources, url);
-    const program = resources.program(programs.processor, ['--config', await configFile(resources, url)]);
+    const program = resources.program(programs.processor, [
+      '--config',
+      await configFile(resources, url, { store: await datedStore() }),
+    ]);
     const [, origin = ''] = await program.printed(/"http":"(http:\/\/127\.0\.0\.1:\d+)"/);
     await waitFor('the stream exists', () => hasStream(publisher));
     const readings = Array.from({ length: 30 }, (_, i) => ({ sensor: i % 2, at: BASE + i * 10_000, value: i / 7 }));
@@ -257,6 +268,11 @@ describe('answers of a running processor are as described', () => {
     for (const [name, operation] of Object.entries<Operation>(OPERATIONS)) {
       if (operation.answers[400] !== undefined) await ask(name as OperationName, '?colour=red');
     }
+    await waitFor('a message is known', async () => {
+      await ask('agreeRetention', '?before=1900-01-01');
+      return seen.get('agreeRetention')?.has(200) === true;
+    });
+    await ask('retention');
     await ask('reprocess');
     await ask('stopReprocess');
     await waitFor('reprocessing begins', async () => {

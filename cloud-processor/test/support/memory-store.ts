@@ -24,7 +24,7 @@ import {
 } from '../../src/write/paging.ts';
 import { rowKey } from '../../src/write/row-key.ts';
 import { type ScannedTable, type ScanQuery, type Store, StoreError } from '../../src/write/store.ts';
-import { decodeRow, prepareBatch } from '../../src/write/stored-row.ts';
+import { decodeRow, olderThan, prepareBatch } from '../../src/write/stored-row.ts';
 import { tableOf } from '../../src/write/tables.ts';
 
 /**
@@ -33,6 +33,7 @@ import { tableOf } from '../../src/write/tables.ts';
  */
 export class MemoryStore implements Store {
   lingerMs = 0;
+  readonly mayLackBefore = -Infinity;
   readonly #retention: { readonly main: ReturnType<typeof durationMs>; readonly live: ReturnType<typeof durationMs> };
   readonly #rows = new Map<string, { readonly table: Row['table']; readonly text: string }>();
   #open = false;
@@ -72,7 +73,7 @@ export class MemoryStore implements Store {
     try {
       await (this.stall ?? Promise.resolve());
       if (this.failure !== undefined) throw this.failure;
-      const { rows, refused: unwritable } = prepareBatch(batch, this.#retention, Date.now());
+      const { rows, refused: unwritable } = prepareBatch(batch, olderThan(this.#retention, Date.now()));
       const refused = [...unwritable];
       for (const { index, row, text } of rows) {
         if (this.unfit(row)) {

@@ -281,7 +281,10 @@ describe('evidence in the checkpoint', () => {
   });
 
   it('does not add up while an alarm stands, and does again when it is over', async () => {
-    const floor = await begun(HOURS, (gateway) => gateway.trim(5));
+    const floor = await begun(HOURS, (gateway) => {
+      gateway.trim(5);
+      gateway.tick(BASE + HOURS * COUNT_MS + MINUTE);
+    });
     const [alarm] = (await floor.verified({}, BASE + days(1) / 2)).report!.differences;
     expect(alarm).toMatchObject({ kind: 'alarm', finding: expect.stringContaining('"trimmed"') as string });
     expect((await floor.verified({}, BASE + days(2))).report!.differences).toEqual([]);

@@ -1,7 +1,7 @@
 import { InfluxDB } from '@influxdata/influxdb-client';
 import { epochMs } from '@floorwatch/contracts';
 import { createLogger } from '@floorwatch/runtime';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { createStore } from '../../src/write/create-store.ts';
 import { InfluxStore } from '../../src/write/influx-store.ts';
@@ -15,6 +15,7 @@ import {
   gatewayRow,
   lateRow,
   liveRow,
+  messageSeen,
   MINUTE,
   NO_MOVING,
   PRESS,
@@ -171,6 +172,29 @@ describe.skipIf(noInflux !== undefined)(
       const outcome = await believesForEver.write(rows, never);
       expect(outcome).toMatchObject({ kind: 'partial', refused: [{ index: 0 }, { index: 2 }] });
       expect(await believesForEver.newestWindows(0, 10)).toEqual([rows[1]]);
+    });
+
+    it('of today are written although our clock and that of NATS are 400 days ahead: the server deletes by its own', async () => {
+      const year = await influx.freshConfig(365);
+      const ahead = new InfluxStore(year, messageSeen(Date.now() + 400 * DAY));
+      await ahead.connect(never);
+      const row = windowRow({ start: epochMs(Math.floor(Date.now() / MINUTE) * MINUTE) });
+      expect(await ahead.write([row], never)).toEqual({ kind: 'written' });
+      expect(ahead.concerns()).toEqual({ storeClock: 'ok' });
+    });
+
+    it.each([
+      ['400 days ahead of', -400],
+      ['2 days behind', 2],
+    ])('belong to a server whose clock is %s ours, which is said', async (words, daysOff) => {
+      const clock = vi.spyOn(Date, 'now').mockReturnValue(Date.now() + daysOff * DAY);
+      try {
+        const other = new InfluxStore(config);
+        await other.connect(never);
+        expect(other.concerns()['storeClock']).toContain(`the clock of the InfluxDB server is ${words} ours`);
+      } finally {
+        clock.mockRestore();
+      }
     });
 
     it('need a token with rights, and buckets', async () => {

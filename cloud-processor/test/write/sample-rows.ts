@@ -15,6 +15,8 @@ import {
 } from '@floorwatch/contracts';
 import fc from 'fast-check';
 
+import { RetentionClock } from '../../src/write/retention-clock.ts';
+
 /** A full hour, so that windows of every size may start there: 2026-03-02T08:00:00Z. */
 export const BASE = 1_772_438_400_000;
 export const MINUTE = 60_000;
@@ -306,3 +308,10 @@ export const anomalyRows: fc.Arbitrary<AnomalyRow> = fc.record(
     ],
   },
 );
+
+/** A clock for retention whose two sides both say `now`. */
+export function messageSeen(now: number): RetentionClock {
+  const clock = new RetentionClock(() => now);
+  clock.saw(now);
+  return clock;
+}

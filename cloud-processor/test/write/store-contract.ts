@@ -170,6 +170,7 @@ export function describeStore(name: string, { fresh, runs = 50 }: StoreContractO
         const store = await opened(2);
         const now = Date.now();
         const at = (ago: number): WindowRow => windowRow({ start: epochMs(now - ago) });
+        await store.write([at(0)], never);
         const outcome = await store.write([at(2 * DAY + HOUR), at(2 * DAY - HOUR), at(0), at(400 * DAY)], never);
         expect(outcome).toEqual({
           kind: 'partial',

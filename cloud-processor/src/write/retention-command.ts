@@ -1,0 +1,67 @@
+import { EXIT, httpToken, messageOf, StartError } from '@floorwatch/runtime';
+
+import type { ProcessorConfig } from '../config.ts';
+import { processorAddress } from '../serve/address.ts';
+import { QueryError, QueryReader } from '../serve/query-reader.ts';
+import type { RetentionStatus } from './retention-plan.ts';
+
+const DAY_MS = 86_400_000;
+
+/** `retention show`: what is due to be deleted. Exit code 1 while it waits for a person. */
+export async function showRetention(config: ProcessorConfig, json: boolean): Promise<number> {
+  const status = await ask(config, 'GET', '');
+  print(status, json);
+  return status.waits ? EXIT.failed : EXIT.ok;
+}
+
+/** `retention agree --before TIME`. */
+export async function agreeRetention(config: ProcessorConfig, before: string, json: boolean): Promise<number> {
+  print(await ask(config, 'POST', `/agree?before=${instantOf(before)}`), json);
+  return EXIT.ok;
+}
+
+/** @throws StartError */
+function instantOf(before: string): number {
+  try {
+    const at = new QueryReader({ before: [before] }, ['before']).instant('before');
+    if (at !== undefined) return at;
+  } catch (error) {
+    if (error instanceof QueryError) throw new StartError('usage', `--${error.message}`, { cause: error });
+    throw error;
+  }
+  throw new StartError('usage', '--before: is missing; name the instant before which rows may go');
+}
+
+async function ask(config: ProcessorConfig, method: string, path: string): Promise<RetentionStatus> {
+  const token = await httpToken(config.http);
+  const base = `${processorAddress(config.http)}/api/v1/retention`;
+  const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+  const response = await fetch(base + path, { method, headers }).catch((error: unknown) => {
+    const remedy = 'is the processor running? It alone deletes rows of its store';
+    throw new StartError('usage', `${base} does not answer (${messageOf(error)}); ${remedy}`, { cause: error });
+  });
+  const body = (await response.json().catch(() => ({}))) as RetentionStatus & { readonly error?: string };
+  if (response.ok) return body;
+  throw new StartError('usage', `${base}: ${body.error ?? `the processor answered with status ${response.status}`}`);
+}
+
+function print(status: RetentionStatus, json: boolean): void {
+  const lines = json ? [JSON.stringify(status)] : inWords(status);
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+function inWords({ keptMs, tooOldBefore, oldest, dueMs, waits, agreedBefore, deleted }: RetentionStatus): string[] {
+  const time = (at: number | null): string => (at === null ? 'none' : new Date(at).toISOString());
+  return [
+    keptMs === 0 ? 'rows are kept for ever' : `rows are kept for ${keptMs / DAY_MS} days`,
+    `oldest row: ${time(oldest)}`,
+    ...(tooOldBefore === null
+      ? []
+      : [`too old by the clocks of this machine and of NATS: rows before ${time(tooOldBefore)}`]),
+    ...(agreedBefore === null ? [] : [`a person has agreed that rows before ${time(agreedBefore)} are deleted`]),
+    `deleted since the start: ${deleted}`,
+    waits
+      ? `WAITING: rows of ${Math.floor(dueMs / DAY_MS)} days are due, so nothing is deleted until somebody agrees; look at the clocks first`
+      : `due: ${(dueMs / DAY_MS).toFixed(1)} days; a pass deletes at most one day of them every hour`,
+  ];
+}
