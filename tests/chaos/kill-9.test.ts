@@ -1,12 +1,17 @@
 import { setTimeout as pauseMs } from 'node:timers/promises';
 
+import { epochMs, sensorKey } from '@floorwatch/contracts';
 import { describe, expect, it } from 'vitest';
 
 import { resourcesPerTest } from '../support/index.ts';
+import { acceptedBySensor } from './harness/accepted-by-sensor.ts';
 import { AgentKills, reviveAgent } from './harness/agent-kills.ts';
 import { ChaosFloor } from './harness/chaos-floor.ts';
 import { chaosOptions, ifAsked, percentile, progress, repeatCommand, report } from './harness/chaos-options.ts';
+import { Ledger } from './harness/ledger.ts';
+import { Load } from './harness/load.ts';
 import { Random } from './harness/random.ts';
+import { Series } from './harness/series.ts';
 import { expectClean, judge, judgeProcessor } from './harness/verdict.ts';
 
 const ROUNDS = 10;
@@ -122,6 +127,64 @@ describe('an agent that is killed with SIGKILL at random moments under load', ()
       });
       expectClean(verdict);
       expect(ledger.repeats).toBeGreaterThan(0);
+    },
+    TIMEOUT_MS,
+  );
+
+  it(
+    'counts equal values at whole seconds and bare numbers exactly once, where devices keep their client id and repeat with DUP',
+    async () => {
+      const few = Math.max(2, Math.ceil(rounds / 5));
+      const random = new Random(seed + 2);
+      const bare = new Series({ seed, sensors: 10, from: epochMs(0), stepMs: 1_000, form: 'bare', prefix: 'bare' });
+      const bareSensors = Array.from({ length: bare.sensors }, (_, sensor) => sensorKey(bare.reading(sensor, 0)));
+      const floor = await ChaosFloor.create(resources, {
+        seed,
+        sensors: 10,
+        readingsPerSecond: 500,
+        form: 'whole-seconds',
+        dropsPerSecond: 0.3,
+        ignoredSensors: bareSensors,
+      });
+      const { agent, ledger, load, reader } = floor;
+      const bareLedger = new Ledger(bare);
+      const bareLoad = new Load(bareLedger, {
+        port: agent.mqttPort,
+        readingsPerSecond: 500,
+        seed,
+        dropsPerSecond: 0.3,
+      });
+      resources.defer(() => bareLoad.close());
+      const loads = [load, bareLoad];
+      await agent.start();
+      for (const each of loads) each.start();
+      for (const each of loads) await each.repeatOnce();
+      for (let round = 1; round <= few; round++) {
+        await pauseMs(random.between(LIFE_MS.from, LIFE_MS.to / 2));
+        await agent.kill9();
+        await reviveAgent(floor);
+      }
+      for (const each of loads) each.pause();
+      for (const each of loads) await each.acknowledged();
+      const verdict = await judge(ledger, agent, reader, { engine: null });
+      await agent.program.stop();
+      const accepted = await acceptedBySensor(agent.dataDir);
+      const made = new Map(bareSensors.map((sensor, index) => [sensor, bareLedger.madeBy(index)]));
+      const counted = new Map(bareSensors.map((sensor) => [sensor, accepted.get(sensor) ?? 0]));
+      report('kill-9, equal readings', {
+        rounds: few,
+        seed,
+        'readings at whole seconds': verdict.readings,
+        'of these sent again': ledger.repeats,
+        lost: verdict.lost,
+        doubled: verdict.doubled,
+        'bare numbers': bareLedger.acknowledged,
+        'of these sent again as well': bareLedger.repeats,
+        repeat: repeatCommand('kill-9', seed, rounds),
+      });
+      expectClean(verdict);
+      expect(counted).toEqual(made);
+      expect(Math.min(ledger.repeats, bareLedger.repeats)).toBeGreaterThan(0);
     },
     TIMEOUT_MS,
   );

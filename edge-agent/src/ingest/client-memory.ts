@@ -9,6 +9,7 @@ const VERSION = 1;
 /** Bits of a connection's number that an entry has room for, and behind them whether its message was answered. */
 const CONNECTION_MASK = 0xffff;
 const ANSWERED = 0x1_0000;
+const PACKET_ID_MASK = 0xffff;
 /** In the place of a packet identifier that another message has had since. */
 const TAKEN_OVER = 0;
 
@@ -198,11 +199,19 @@ export class ClientMemory {
     for (let index = count - 1; index >= 0; index--) {
       const at = this.#rings.placeOf(slot, index);
       if (ring[at] !== packetId) continue;
-      if (ring[at + 1] !== hash) return NOT_JUDGED;
+      if (ring[at + 1] !== hash) return NEW;
       this.#takeOver(session, index, packetId, hash, ring[at + 2]!);
       return REPEAT;
     }
-    return count < this.#messagesMax ? NEW : NOT_JUDGED;
+    return this.#isForgotten(slot, packetId) ? NOT_JUDGED : NEW;
+  }
+
+  /** Whether a message that is not remembered can be older than those that are. Nearly all devices count identifiers up, and begin again behind the last. */
+  #isForgotten(slot: number, packetId: number): boolean {
+    const count = this.#rings.count(slot);
+    if (count < this.#messagesMax) return false;
+    const oldest = this.#rings.ringOf(slot)[this.#rings.placeOf(slot, 0)]!;
+    return ((oldest - packetId) & PACKET_ID_MASK) < PACKET_ID_MASK / 2;
   }
 
   #resends(session: Session, packetId: number, hash: number): Judgement {

@@ -283,6 +283,18 @@ describe('the memory of messages', () => {
     expect(judge.intake.counts.duplicates).toBe(1);
   });
 
+  it('knows what is newer than all of a client for new, and compares what can be older by time and value', () => {
+    const judge = new RepeatJudge();
+    const max = limits.messagesRememberedMax;
+    const first = new Connection('press');
+    judge.accept(first.message(1, timed));
+    for (let id = 2; id <= max + 10; id++) judge.accept(first.message(id, 22, { topic: 'sensors/a/c' }));
+    first.cut();
+    const second = new Connection('press');
+    judge.accept(second.message(1, timed, { isDup: true }), second.message(max + 11, timed, { isDup: true }));
+    expect(judge.intake.counts).toMatchObject({ accepted: max + 11, duplicates: 1 });
+  });
+
   it('forgets clients beyond the limit, the longest away first and none that is connected, and counts them', () => {
     const judge = new RepeatJudge();
     const staying = new Connection('staying');

@@ -7,7 +7,7 @@ import type { ChaosStore } from './chaos-store.ts';
 import { Ledger } from './ledger.ts';
 import { Load } from './load.ts';
 import { ProcessorProcess } from './processor-process.ts';
-import { Series } from './series.ts';
+import { Series, type SeriesForm } from './series.ts';
 import { StreamOracle } from './stream-oracle.ts';
 import { createIngestStream, StreamReader } from './stream-reader.ts';
 import { ENGINE, IGNORED_SENSORS } from './verdict.ts';
@@ -39,6 +39,10 @@ export interface ChaosFloorOptions {
   /** Where the NATS server runs and keeps its data. Default: any, in a folder of its own. */
   readonly nats?: Partial<NatsServerOptions>;
   readonly dropsPerSecond?: number;
+  /** What tells the readings of a sensor apart. Default: everything. */
+  readonly form?: SeriesForm;
+  /** `device/metric` of sensors that others send, which no judge of the stream looks at. */
+  readonly ignoredSensors?: readonly string[];
 }
 
 /** What a gateway does every minute or so happens here within the second or two of a life, so that it is hit as well. */
@@ -78,14 +82,17 @@ export class ChaosFloor {
           });
     if (processor === undefined) await createIngestStream(nats.url);
     const latenessMs = latenessSeconds === undefined ? Infinity : 1_000 * latenessSeconds;
-    const reader = await StreamReader.connect(nats.url, new StreamOracle(IGNORED_SENSORS, latenessMs));
+    const reader = await StreamReader.connect(
+      nats.url,
+      new StreamOracle([...IGNORED_SENSORS, ...(options.ignoredSensors ?? [])], latenessMs),
+    );
     resources.defer(async () => reader.close());
     const agent = await AgentProcess.create(resources, nats.url, {
       config: { ...options.agent, engine: ENGINE, storage: { ...OFTEN, ...options.agent?.storage } },
       ...(dataDir === undefined ? {} : { dataDir }),
       ...(brokerPort === undefined ? {} : { brokerPort }),
     });
-    const { faultEvery, lateDevices } = options;
+    const { faultEvery, lateDevices, form = 'full' } = options;
     const from = epochMs(Date.now() - hours(backHours));
     const ledger = new Ledger(
       new Series({
@@ -93,6 +100,7 @@ export class ChaosFloor {
         sensors,
         from,
         stepMs,
+        form,
         ...(faultEvery === undefined ? {} : { faultEvery }),
         ...(lateDevices === undefined ? {} : { lateDevices }),
       }),

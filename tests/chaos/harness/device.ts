@@ -34,6 +34,8 @@ export class Device {
   #closed = false;
   #lastId = 0;
   #timer: NodeJS.Timeout | undefined;
+  /** Whether it has sent something again. */
+  hasRepeated = false;
 
   constructor(id: string, port: number, ledger: Ledger) {
     this.#id = id;
@@ -98,8 +100,9 @@ export class Device {
     return this.#inFlight.get(sensor) ?? 0;
   }
 
-  publish(sensor: number, index: number, { device, metric, value, eventTime, seq }: Reading): void {
-    const payload = JSON.stringify({ value, ts: eventTime, ...(seq === undefined ? {} : { seq }) });
+  publish(sensor: number, index: number, reading: Reading): void {
+    const { device, metric } = reading;
+    const payload = this.#ledger.series.payload(reading);
     const sent = { sensor, index, topic: `sensors/${device}/${metric}`, payload };
     do this.#lastId = (this.#lastId % MESSAGE_IDS) + 1;
     while (this.#pending.has(this.#lastId));
@@ -110,6 +113,7 @@ export class Device {
 
   #resend(socket: Socket): void {
     this.#online = true;
+    this.hasRepeated ||= this.#pending.size > 0;
     for (const [id, sent] of this.#pending) {
       socket.write(encode(id, sent, true));
       this.#ledger.countRepeat();

@@ -44,7 +44,10 @@ export class Load {
     this.#options = options;
     this.#random = new Random(options.seed);
     this.#readingsPerSecond = options.readingsPerSecond;
-    this.#devices = Array.from({ length: series.devices }, (_, i) => new Device(`device-${i}`, options.port, ledger));
+    this.#devices = Array.from(
+      { length: series.devices },
+      (_, i) => new Device(`${series.options.prefix ?? 'device'}-${i}`, options.port, ledger),
+    );
     this.#due = Array.from({ length: series.sensors }, () => 0);
     this.#burst = Array.from({ length: series.sensors }, () => 1);
   }
@@ -76,6 +79,19 @@ export class Load {
   /** Waits until everything that was made is acknowledged. */
   async acknowledged(timeoutMs = 120_000): Promise<void> {
     await waitFor('every reading is acknowledged', () => this.pending === 0, { timeoutMs, intervalMs: 10 });
+  }
+
+  /** Breaks connections until every device has sent something again, so that the agent knows how it does that. */
+  async repeatOnce(): Promise<void> {
+    await waitFor(
+      'every device has repeated something',
+      () => {
+        const others = this.#devices.filter(({ hasRepeated }) => !hasRepeated);
+        for (const device of others) if (device.pending > 0) device.drop();
+        return others.length === 0;
+      },
+      { timeoutMs: 30_000, intervalMs: 5 },
+    );
   }
 
   close(): void {

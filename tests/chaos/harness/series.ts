@@ -16,7 +16,22 @@ export interface SeriesOptions {
   readonly prefix?: string;
   /** So many devices, the last ones, send every other reading {@link LATE_BY} readings later than its event time says. Default: 0. */
   readonly lateDevices?: number;
+  /** See {@link SeriesForm}. Default: `full`. */
+  readonly form?: SeriesForm;
 }
+
+/**
+ * What tells the readings of a sensor apart.
+ *
+ * - `full`: a time of its own, and a sequence number from half of the devices.
+ * - `whole-seconds`: {@link PER_SECOND} readings have one time and one value, and no number.
+ * - `bare`: the value alone, which {@link PER_SECOND} readings have in common; the agent has the time.
+ */
+export type SeriesForm = 'full' | 'whole-seconds' | 'bare';
+
+/** Readings of a sensor that are equal, where some are. */
+const PER_SECOND = 5;
+const SECOND_MS = 1_000;
 
 /** Sensors of one device, which share its connection. */
 const SENSORS_PER_DEVICE = 5;
@@ -61,16 +76,32 @@ export class Series {
 
   /** Reading number `index`, from 0, of a sensor, from 0. Event times rise with the index, but for those of late devices. */
   reading(sensor: number, index: number): Reading {
+    const { from, form = 'full' } = this.options;
+    if (form !== 'full') {
+      const second = Math.floor(index / PER_SECOND);
+      const eventTime = epochMs((Math.floor(from / SECOND_MS) + second) * SECOND_MS);
+      return { ...this.#named(sensor), eventTime, value: this.#value(sensor, second), quality: 'good' };
+    }
     const place = this.#isLate(sensor) && index % 2 === 1 ? index - LATE_BY : index;
     return {
-      device: `${this.options.prefix ?? 'machine'}-${this.deviceOf(sensor)}`,
-      metric: `metric-${sensor % SENSORS_PER_DEVICE}`,
-      eventTime: epochMs(this.options.from + place * this.options.stepMs + sensor),
+      ...this.#named(sensor),
+      eventTime: epochMs(from + place * this.options.stepMs + sensor),
       value: this.#value(sensor, index),
       quality: 'good',
       // Half of the devices count what they send.
       ...(this.deviceOf(sensor) % 2 === 0 ? {} : { seq: index }),
     };
+  }
+
+  /** What its device sends. */
+  payload({ value, eventTime, seq }: Reading): string {
+    if (this.options.form === 'bare') return String(value);
+    return JSON.stringify({ value, ts: eventTime, ...(seq === undefined ? {} : { seq }) });
+  }
+
+  #named(sensor: number): Pick<Reading, 'device' | 'metric'> {
+    const device = `${this.options.prefix ?? 'machine'}-${this.deviceOf(sensor)}`;
+    return { device, metric: `metric-${sensor % SENSORS_PER_DEVICE}` };
   }
 
   #isLate(sensor: number): boolean {
