@@ -50,7 +50,7 @@ export class MessageQueue {
   /** @param readings how many the message can hold at most. */
   push(message: RawMessage, settle: Settle, readings = readingsAtMost(message.payload)): void {
     this.#pending.push({ message, readings, settle });
-    this.#bytes += message.payload.length;
+    this.#bytes += bytesOf(message);
     this.#changed.notify();
   }
 
@@ -99,7 +99,7 @@ export class MessageQueue {
     this.#pending = taken === this.#pending ? [] : this.#pending.slice(taken.length);
     // What is left of them until they are settled: messages are gone as soon as they are read.
     const settles = taken.map(({ settle }) => settle);
-    for (const { message } of taken) this.#bytes -= message.payload.length;
+    for (const { message } of taken) this.#bytes -= bytesOf(message);
     this.#unsettled += settles.length;
     this.#onChange();
     let settled = false;
@@ -118,3 +118,6 @@ export class MessageQueue {
     };
   }
 }
+
+/** What a message holds while it waits; a topic may be as long as a payload. */
+const bytesOf = ({ topic, payload }: RawMessage): number => topic.length + payload.length;
