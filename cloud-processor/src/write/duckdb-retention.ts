@@ -22,6 +22,9 @@ const SLICE_MS = hours(1);
 /** Tables with rows for as long as the configuration says. Running values are kept for hours, and written again while their window is open. */
 const KEPT = TABLE_NAMES.filter((name) => name !== 'window_live');
 
+/** What a reading or an episode becomes. The rest is no reason to write what is too old into a store in which nothing is yet. */
+const LENIENT: ReadonlySet<string> = new Set(['window', 'anomaly']);
+
 /** What a person has agreed to is about the rows of this file, and stays with it. */
 export const CREATE_RETENTION = 'CREATE TABLE IF NOT EXISTS retention (agreed_before TIMESTAMP NOT NULL)';
 
@@ -87,7 +90,9 @@ export class DuckdbRetention {
 
   /** Whether a row of that time is too old to be written. */
   isExpired(table: string, time: number): boolean {
-    if (table !== 'window_live') return isExpired(time, this.#facts);
+    const facts = this.#facts;
+    if (LENIENT.has(table)) return isExpired(time, facts);
+    if (table !== 'window_live') return time < deletableBefore(facts);
     return !this.status().waits && time < this.#clock.now - this.#kept.live;
   }
 
@@ -119,10 +124,9 @@ export class DuckdbRetention {
   /** A person agrees that rows of before are deleted. */
   async agree(before: number, exclusively: Exclusively): Promise<void> {
     await exclusively(async (writer) => {
-      await writer.run('BEGIN');
+      // Killed in between, it has to be agreed to once more.
       await writer.run('DELETE FROM retention');
       await writer.run('INSERT INTO retention VALUES ($1)', [timestamp(before)]);
-      await writer.run('COMMIT');
     });
     this.#agreedBefore = before;
     this.#told = false;

@@ -145,6 +145,16 @@ describe('rows past their retention', () => {
     expect([await stored(), store.concerns()]).toEqual([atOnce(-300, 1), {}]);
   });
 
+  it('of readings are the first ones in an empty store, whatever both clocks say; a report that a gateway without a clock makes is not', async () => {
+    now = BASE + 400 * DAY;
+    clock.saw(now);
+    expect(await store.write([gatewayRow({ at: epochMs(1_000) })], never)).toMatchObject({
+      refused: [{ code: 'expired' }],
+    });
+    await write(...days(0, 1));
+    expect(await stored()).toEqual([0, 1]);
+  });
+
   it('stay before the first message of NATS was seen', async () => {
     clock.saw(BASE);
     await write(...days(-300, 0));
