@@ -17,6 +17,7 @@ import { Command } from 'commander';
 import { type ProcessorConfig, processorConfigSchema } from './config.ts';
 import { listDeadLetters, settleDeadLetters, showDeadLetter } from './dead-letters/command.ts';
 import { createMetrics, statusOf } from './metrics.ts';
+import { makeNatsUsers, NATS_USERS_HELP } from './nats-users/command.ts';
 import { Pipeline } from './pipeline.ts';
 import { reprocess, REPROCESS_HELP, type ReprocessOptions } from './reprocess/command.ts';
 import { createServeApp, FloorView, restoreView } from './serve/index.ts';
@@ -50,6 +51,18 @@ await runProgram(async (signal) => {
     .requiredOption(...CONFIG_OPTION)
     .option('--json', 'print what was done as JSON')
     .action(async (options: { config: string; json?: true }) => setUp(options.config, options.json === true));
+  program
+    .command('nats-users')
+    .description('make a NATS user for the processors and one for every gateway, each with the rights that it needs')
+    .argument('[site/gateway...]', 'gateways, named as in the configuration of their agents')
+    .requiredOption('--dir <folder>', 'where the keys and the part of the server configuration are, or are to be')
+    .addHelpText('after', NATS_USERS_HELP)
+    .action(async (gateways: string[], { dir }: { dir: string }) => {
+      const { added, gateways: all } = await makeNatsUsers(dir, gateways);
+      process.stdout.write(
+        `${dir}/users.conf lets in the processors and ${all.length} gateways; ${added.length} keys are new\n`,
+      );
+    });
   let code: number = EXIT.ok;
   addDeadLetters(program, (ended) => (code = ended));
   addReprocess(program, signal, (ended) => (code = ended));

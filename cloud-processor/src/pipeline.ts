@@ -31,6 +31,7 @@ import type { FloorObserver, OpenWindows } from './floor-observer.ts';
 import { FloorPublisher } from './floors/floor-publisher.ts';
 import { describeClaims, describeEarlySeals } from './health-words.ts';
 import { processorLimits } from './limits.ts';
+import { PROCESSOR_INBOX } from './nats-users/processor-rights.ts';
 import { assemblePartition, type Lane, writeOut } from './partition-parts.ts';
 import { Reprocessor } from './reprocess/reprocessor.ts';
 import { NatsStreamPass, type StreamPass } from './reprocess/stream-pass.ts';
@@ -270,7 +271,7 @@ export class Pipeline implements OpenWindows {
   async #read(signal: AbortSignal): Promise<void> {
     let connection: NatsConnection;
     try {
-      connection = await connectNats(this.#config.nats, 'floorwatch-processor', this.#logger, signal);
+      connection = await connectNats(this.#config.nats, 'floorwatch-processor', PROCESSOR_INBOX, this.#logger, signal);
     } catch (error) {
       if (signal.aborted) return;
       throw error;

@@ -101,6 +101,10 @@ export {
   partitionOf,
   STREAM_PROBE_SUBJECT,
   subjectToken,
+  gatewayInbox,
+  gatewayRights,
+  gatewayToken,
+  parseGatewayToken,
 } from './subjects.ts';
 export type { TickRecord } from './tick.ts';
 export {

@@ -25,21 +25,56 @@ export interface IngestAddress extends GatewayName {
 
 /** `ingest.v1.<partition>.<site>.<gateway>.<lane>`. */
 export const ingestSubject = (address: Omit<IngestAddress, 'partition'>): string =>
-  `ingest.v1.${partitionOf(address)}.${subjectToken(address.site)}.${subjectToken(address.gateway)}.${address.lane}`;
+  `ingest.v1.${partitionOf(address)}.${gatewayToken(address)}.${address.lane}`;
 
 /** Where the processor tells a gateway how far it has come: `floor.v1.<site>.<gateway>`, core NATS. */
-export const floorSubject = ({ site, gateway }: GatewayName): string =>
-  `floor.v1.${subjectToken(site)}.${subjectToken(gateway)}`;
+export const floorSubject = (name: GatewayName): string => `floor.v1.${gatewayToken(name)}`;
+
+/**
+ * What a gateway may do in NATS, and all that it needs. `commit`, `command` and `live` are not in use yet: a later release tells gateways there, and
+ * whoever may publish there must be no gateway.
+ */
+export function gatewayRights(name: GatewayName): {
+  readonly publish: readonly string[];
+  readonly subscribe: readonly string[];
+} {
+  const own = gatewayToken(name);
+  return {
+    publish: LANES.map((lane) => ingestSubject({ ...name, lane })),
+    subscribe: [
+      floorSubject(name),
+      `commit.v1.${own}`,
+      `command.v1.${own}`,
+      `live.v1.${own}`,
+      `${gatewayInbox(name)}.>`,
+    ],
+  };
+}
+
+/** What the subjects begin with on which a gateway gets answers. One of its own, so that none may listen to those of others. */
+export const gatewayInbox = (name: GatewayName): string => `_INBOX.gateway.${gatewayToken(name)}`;
+
+/** A gateway as two tokens of a subject, `<site>.<gateway>`; also the name of a file. */
+export const gatewayToken = ({ site, gateway }: GatewayName): string =>
+  `${subjectToken(site)}.${subjectToken(gateway)}`;
+
+/** The gateway that `text` was made from, or undefined if {@link gatewayToken} never made it. */
+export function parseGatewayToken(text: string): GatewayName | undefined {
+  const [siteText = '', gatewayText = '', ...rest] = text.split('.');
+  const site = fromSubjectToken(siteText);
+  const gateway = fromSubjectToken(gatewayText);
+  return site === undefined || gateway === undefined || rest.length > 0 ? undefined : { site, gateway };
+}
 
 /** The subjects of one partition, token by token: nats-server 2.9 takes no filter that could match more than the stream's subjects. */
 export const partitionFilter = (partition: number): string => `ingest.v1.${partition}.*.*.*`;
 
 /** The address that `subject` was made from, or undefined if {@link ingestSubject} never made it. */
 export function parseIngestSubject(subject: string): IngestAddress | undefined {
-  const [ingest, version, partitionText, siteToken = '', gatewayToken = '', laneText, ...rest] = subject.split('.');
+  const [ingest, version, partitionText, siteText = '', gatewayText = '', laneText, ...rest] = subject.split('.');
   const lane = LANES.find((known) => known === laneText);
-  const site = fromSubjectToken(siteToken);
-  const gateway = fromSubjectToken(gatewayToken);
+  const site = fromSubjectToken(siteText);
+  const gateway = fromSubjectToken(gatewayText);
   if (ingest !== 'ingest' || version !== 'v1' || rest.length > 0 || lane === undefined) return undefined;
   if (site === undefined || gateway === undefined) return undefined;
   const partition = partitionOf({ site, gateway });

@@ -10,8 +10,7 @@ chmod 0700 secrets
 
 random() { head -c 24 /dev/urandom | od -An -v -tx1 | tr -d ' \n'; }
 
-for name in nats-token influx-token http-token mqtt-password grafana-password; do
+for name in influx-token http-token mqtt-password grafana-password; do
   [ -s "secrets/$name" ] || random > "secrets/$name"
 done
-printf 'authorization { token: "%s" }\n' "$(cat secrets/nats-token)" > secrets/nats-auth.conf
 echo "secrets are in $(pwd)/secrets"

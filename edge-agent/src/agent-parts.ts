@@ -87,7 +87,7 @@ export async function assembleAgent(
     const restored = await restore(config, { storage, writer, intake, logger });
     const broker = surroundings.broker ?? (await createBroker(config, intake.filters, logger));
     const { site, gateway } = config;
-    const link = surroundings.link ?? new NatsLink(config.nats, `floorwatch-agent ${site}/${gateway}`, logger);
+    const link = surroundings.link ?? new NatsLink(config.nats, { site, gateway }, logger);
     const clock = surroundings.clock ?? new GatewayClock();
     return assemble({ config, logger, commitTimes, storage, intake, writer, broker, link, clock }, restored);
   } catch (error) {

@@ -3,6 +3,8 @@ import { readFile } from 'node:fs/promises';
 import {
   connect,
   credsAuthenticator,
+  nkeyAuthenticator,
+  nkeys,
   type NatsConnection,
   type NodeConnectionOptions,
   tokenAuthenticator,
@@ -15,7 +17,7 @@ import { readSecret } from './secret.ts';
 import { readTlsFiles, tlsFilesSchema } from './tls-files.ts';
 import { pause, unlessAborted } from './waiting.ts';
 
-/** How a program reaches NATS. Secrets stand in files of their own, or in the environment variable FLOORWATCH_NATS_TOKEN. */
+/** How a program reaches NATS. Secrets stand in files of their own, or in the environment variables FLOORWATCH_NATS_NKEY and FLOORWATCH_NATS_TOKEN. */
 export const natsConfigSchema = z
   .strictObject({
     /** Addresses of one cluster, `nats://host:port` or `tls://host:port`. */
@@ -25,7 +27,7 @@ export const natsConfigSchema = z
           .url({ protocol: /^(nats|tls)$/, error: 'must be an address such as nats://127.0.0.1:4222' })
           .refine(
             (url) => !url.includes('@'),
-            'must not hold a user or a password; use nats.credentialsFile or nats.tokenFile',
+            'must not hold a user or a password; use nats.nkeyFile, nats.credentialsFile or nats.tokenFile',
           ),
       )
       .min(1)
@@ -33,9 +35,16 @@ export const natsConfigSchema = z
       .default(['nats://127.0.0.1:4222']),
     /** A `.creds` file with a user's JWT and key. */
     credentialsFile: z.string().min(1).exactOptional(),
+    /** A file with the seed of a user's NKey, as `floorwatch-processor nats-users` makes it. */
+    nkeyFile: z.string().min(1).exactOptional(),
     tokenFile: z.string().min(1).exactOptional(),
     /** For servers that ask for TLS. */
     tls: tlsFilesSchema.exactOptional(),
+  })
+  .superRefine(({ credentialsFile, nkeyFile, tokenFile }, context) => {
+    if ([credentialsFile, nkeyFile, tokenFile].filter((file) => file !== undefined).length <= 1) return;
+    const message = 'give one of nats.nkeyFile, nats.credentialsFile and nats.tokenFile: a connection is of one user';
+    context.addIssue({ code: 'custom', message });
   })
   .prefault({});
 
@@ -45,6 +54,7 @@ export type NatsConfig = z.output<typeof natsConfigSchema>;
  * Connects, and stays connected: after a loss it tries for ever, with jitter. Waits until the first connection stands.
  *
  * @param name how the connection is called in the server's own lists.
+ * @param inbox what the subjects begin with on which it gets answers.
  * @param signal gives up waiting.
  * @param onFailure hears why an attempt failed; the log tells of the first one only.
  * @throws StartError if a file with credentials or certificates can't be read; the signal's reason if it aborts.
@@ -52,11 +62,12 @@ export type NatsConfig = z.output<typeof natsConfigSchema>;
 export async function connectNats(
   config: NatsConfig,
   name: string,
+  inbox: string,
   logger: Logger,
   signal: AbortSignal,
   onFailure: (error: unknown) => void = () => undefined,
 ): Promise<NatsConnection> {
-  const options = await natsConnectionOptions(config, name);
+  const options = await natsConnectionOptions(config, name, inbox);
   for (let attempt = 1; ; attempt++) {
     signal.throwIfAborted();
     const connecting = connect(options);
@@ -86,10 +97,15 @@ export async function connectNats(
  *
  * @throws StartError if a file with credentials or certificates can't be read.
  */
-export async function natsConnectionOptions(config: NatsConfig, name: string): Promise<NodeConnectionOptions> {
+export async function natsConnectionOptions(
+  config: NatsConfig,
+  name: string,
+  inbox: string,
+): Promise<NodeConnectionOptions> {
   const options: NodeConnectionOptions = {
     servers: [...config.servers],
     name,
+    inboxPrefix: inbox,
     maxReconnectAttempts: -1,
     reconnectTimeWait: 500,
     reconnectJitter: 500,
@@ -107,9 +123,26 @@ export async function natsConnectionOptions(config: NatsConfig, name: string): P
     }
     return options;
   }
+  const seed = await readSecret('NATS key', config.nkeyFile, 'FLOORWATCH_NATS_NKEY');
+  if (seed !== undefined && config.tokenFile === undefined) {
+    options.authenticator = nkeyAuthenticator(checkedSeed(seed, config.nkeyFile ?? 'FLOORWATCH_NATS_NKEY'));
+    return options;
+  }
   const token = await readSecret('NATS token', config.tokenFile, 'FLOORWATCH_NATS_TOKEN');
   if (token !== undefined) options.authenticator = tokenAuthenticator(token);
   return options;
+}
+
+/** @throws StartError if it is none: the client would say so at every attempt only. */
+function checkedSeed(seed: string, where: string): Uint8Array {
+  const bytes = new TextEncoder().encode(seed);
+  try {
+    nkeys.fromSeed(bytes);
+    return bytes;
+  } catch (error) {
+    const message = `nats.nkeyFile: ${where} does not hold the seed of a NATS user (it begins with SU)`;
+    throw new StartError('secret-missing', message, { cause: error });
+  }
 }
 
 async function logStatus(connection: NatsConnection, logger: Logger): Promise<void> {

@@ -22,7 +22,13 @@ describe('files for TLS', () => {
 
   it('that are missing keep a program from starting, with the name of the field', async () => {
     const config = natsConfigSchema.parse({ servers: ['nats://127.0.0.1:9'], tls: { keyFile: '/nowhere/key.pem' } });
-    const connecting = connectNats(config, 'test', createLogger('test', 'silent'), AbortSignal.timeout(2_000));
+    const connecting = connectNats(
+      config,
+      'test',
+      '_INBOX',
+      createLogger('test', 'silent'),
+      AbortSignal.timeout(2_000),
+    );
     await expect(connecting).rejects.toMatchObject({
       code: 'secret-missing',
       message: expect.stringMatching(/^nats\.tls\.keyFile: \/nowhere\/key\.pem can't be read/),

@@ -1,7 +1,14 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
-import type { AnomalyRow, GatewayName, Page, SensorRef, WindowView } from '@floorwatch/contracts';
+import {
+  type AnomalyRow,
+  type GatewayName,
+  gatewayToken,
+  type Page,
+  type SensorRef,
+  type WindowView,
+} from '@floorwatch/contracts';
 import { freePort, type LoopbackServer } from '@floorwatch/servers';
 import { stringify } from 'yaml';
 
@@ -13,6 +20,8 @@ const PAGE_ROWS = 5_000;
 /** What differs between the floors that tests need. */
 export interface FloorOptions {
   readonly store: 'duckdb' | 'influxdb';
+  /** The folder that `nats-users` made; absent: NATS lets everybody in, with all rights. */
+  readonly natsUsers?: string;
   /** Laid over the processor's configuration. */
   readonly processor?: Readonly<Record<string, unknown>>;
   /** Laid over the agent's configuration. */
@@ -54,16 +63,22 @@ export class Floor {
 
   static async start(resources: Resources, options: FloorOptions): Promise<Floor> {
     const folder = await resources.directory();
-    const nats = await resources.nats();
+    const { natsUsers } = options;
+    const nats = await resources.nats(
+      natsUsers === undefined
+        ? {}
+        : { configuration: `include "${path.relative(folder, natsUsers)}/users.conf"`, directory: folder },
+    );
     const ports = { mqtt: await freePort(), api: await freePort(), agent: await freePort() };
     const influxd = options.store === 'influxdb' ? await resources.influxd() : undefined;
     const store =
       influxd === undefined
         ? { kind: 'duckdb', file: path.join(folder, 'store.duckdb'), retentionDays: 0 }
         : influxStore(influxd.url, folder);
-    const natsConfig = { servers: [nats.url] };
+    const natsConfig = (key: string): Record<string, unknown> =>
+      natsUsers === undefined ? { servers: [nats.url] } : { servers: [nats.url], nkeyFile: path.join(natsUsers, key) };
     const processor = {
-      nats: natsConfig,
+      nats: natsConfig('processor.nkey'),
       dataDir: path.join(folder, 'processor'),
       store,
       http: { port: ports.api },
@@ -71,7 +86,7 @@ export class Floor {
     };
     const agent = {
       ...GATEWAY,
-      nats: natsConfig,
+      nats: natsConfig(`gateways/${gatewayToken(GATEWAY)}.nkey`),
       broker: { kind: 'embedded', port: ports.mqtt },
       storage: { dataDir: path.join(folder, 'agent-data') },
       http: { port: ports.agent },

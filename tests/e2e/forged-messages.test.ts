@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 
 import {
@@ -5,11 +6,13 @@ import {
   encodeBatch,
   encodeFloorMessage,
   FLOOR_VERSION,
-  floorSubject,
   type FloorRecord,
+  floorSubject,
+  gatewayKey,
+  gatewayToken,
   ingestSubject,
 } from '@floorwatch/contracts';
-import { connect, type NatsConnection } from '@nats-io/transport-node';
+import { connect, errors, type NatsConnection, nkeyAuthenticator } from '@nats-io/transport-node';
 import { connectAsync, type MqttClient } from 'mqtt';
 import { describe, expect, it } from 'vitest';
 
@@ -22,13 +25,18 @@ const METRICS = ['temperature', 'pressure', 'current'];
 const TIMEOUT_MS = 120_000;
 const resources = resourcesPerTest();
 
+const OTHER = { ...GATEWAY, gateway: 'gateway 2' };
+
+const authenticatorOf = async (natsUsers: string) =>
+  nkeyAuthenticator(Buffer.from((await readFile(`${natsUsers}/gateways/${gatewayToken(OTHER)}.nkey`, 'utf8')).trim()));
+
 /** The status of the agent, as far as somebody who forges looks at it. */
 interface Status {
   readonly troubles: readonly { readonly code: string; readonly what: string }[];
   readonly lanes: Readonly<
     Record<
       'anomaly' | 'telemetry',
-      { readonly epoch: string; readonly lastNumber: number; readonly floorsRefused: number }
+      { readonly epoch: string; readonly lastNumber: number; readonly floor: object | null }
     >
   >;
 }
@@ -47,15 +55,25 @@ class Attacked {
     this.attacker = attacker;
   }
 
-  static async start(): Promise<Attacked> {
+  /** @param natsUsers the folder of users with rights of their own; the attacker is then another gateway's. */
+  static async start(natsUsers?: string): Promise<Attacked> {
     // Nothing is kept longer than it must be, so that what is deleted wrongly is gone at once.
     const floor = await Floor.start(resources, {
       store: 'duckdb',
+      ...(natsUsers === undefined ? {} : { natsUsers }),
       agent: { storage: { dataDir: path.join(await resources.directory(), 'agent'), trimGraceMs: 0 } },
     });
-    const device = await connectAsync(floor.mqttUrl, { clientId: 'press' });
+    let device!: MqttClient;
+    // The agent's status is there a moment before its broker.
+    await waitFor('the device is connected', async () => {
+      device = await connectAsync(floor.mqttUrl, { clientId: 'press' });
+      return true;
+    });
     resources.defer(async () => device.endAsync(true));
-    const attacker = await connect({ servers: floor.nats.url });
+    const attacker = await connect({
+      servers: floor.nats.url,
+      ...(natsUsers === undefined ? {} : { authenticator: await authenticatorOf(natsUsers) }),
+    });
     resources.defer(async () => attacker.close());
     return new Attacked(floor, device, attacker);
   }
@@ -158,6 +176,49 @@ describe('somebody with the same rights in NATS', () => {
       expect(await Promise.all(METRICS.map((metric) => attacked.stored(metric)))).toEqual(METRICS.map(() => 120));
       const { code, kinds } = await attacked.verify();
       expect([code, new Set(kinds)]).toEqual([1, new Set(['alarm'])]);
+    },
+    TIMEOUT_MS,
+  );
+});
+
+describe('another gateway, where everybody has a user of their own', () => {
+  it(
+    'gets neither a gap nor a floor through, and the floor works as before',
+    async () => {
+      const natsUsers = path.join(await resources.directory(), 'nats');
+      const names = [GATEWAY, OTHER].map(gatewayKey);
+      const { exited } = resources.program(programs.processor, ['nats-users', '--dir', natsUsers, ...names]);
+      expect((await exited).code).toBe(0);
+      const attacked = await Attacked.start(natsUsers);
+      const { attacker } = attacked;
+      const denied: string[] = [];
+      void (async () => {
+        for await (const status of attacker.status()) {
+          if (status.type === 'error' && status.error instanceof errors.PermissionViolationError)
+            denied.push(status.error.subject);
+        }
+      })();
+      const base = Math.floor(Date.now() / HOUR - 3) * HOUR;
+      const { epoch } = (await attacked.status()).lanes.telemetry;
+      attacked.forge(epoch, { kind: 'gap', number: 2, to: 10_406, reason: 'cap', frames: [] });
+      attacked.forgeFloor(epoch, 10_406);
+      await waitFor('the server refuses both', () => denied.length === 2);
+      expect(denied).toEqual([ingestSubject({ ...GATEWAY, lane: 'telemetry' }), floorSubject(GATEWAY)]);
+      await attacked.publish(base, 60);
+      await attacked.publish(base + HOUR, 1);
+      await waitFor(
+        'all is stored',
+        async () => {
+          const stored = await Promise.all(METRICS.map((metric) => attacked.stored(metric)));
+          return stored.every((n) => n === 60);
+        },
+        { timeoutMs: 30_000 },
+      );
+      await waitFor('what is safe is heard', async () => (await attacked.status()).lanes.telemetry.floor !== null, {
+        timeoutMs: 30_000,
+      });
+      expect((await attacked.status()).troubles.filter(({ code }) => code !== 'clock')).toEqual([]);
+      expect((await attacked.verify()).kinds).toEqual([]);
     },
     TIMEOUT_MS,
   );

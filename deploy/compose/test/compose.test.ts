@@ -1,15 +1,17 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { cp, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { processorConfigSchema } from '@floorwatch/cloud-processor';
+import { gatewayKey, gatewayToken } from '@floorwatch/contracts';
 import { agentConfigSchema } from '@floorwatch/edge-agent';
 import { isLoopback, loadConfig } from '@floorwatch/runtime';
 import { findServer } from '@floorwatch/servers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
+import { programs } from '../../../tests/support/index.ts';
 import { composeDir, type ComposeFile, type ComposeService, parseMount, readComposeFile } from './compose-file.ts';
 
 let compose: ComposeFile;
@@ -101,7 +103,14 @@ describe('the configuration files', () => {
     const written = service('mqtt-users').command?.at(-1)?.split(' >> ')[1];
     expect(usersFile).toBe(`${users?.target}/${written?.replace('/data/', '')}`);
     expect(agent.volumes?.map(parseMount).map(({ target }) => target)).toContain(config.storage.dataDir);
-    expectSecrets(agent, [config.nats.tokenFile, config.http.tokenFile]);
+    expectSecrets(agent, [config.http.tokenFile]);
+    const key = `${gatewayToken(config)}.nkey`;
+    expect(config.nats.nkeyFile).toBe(`${targetOf(agent, 'agent-key')}/${key}`);
+    const made = service('nats-users').command?.at(-1) ?? '';
+    expect(made).toContain(`nats-users --dir ${targetOf(service('nats-users'), 'nats-users')} ${gatewayKey(config)} `);
+    expect(made).toContain(`cp /data/gateways/${key} ${targetOf(service('nats-users'), 'agent-key')}/`);
+    // The keys of the others are none of its business.
+    expect(targetOf(agent, 'nats-users')).toBeUndefined();
     expect(config.nats.servers).toEqual(['nats://nats:4222']);
   });
 
@@ -112,7 +121,8 @@ describe('the configuration files', () => {
     expect(portsOf(processor).map(({ container }) => container)).toEqual([String(config.http.port)]);
     expect(processor.environment?.['FLOORWATCH_HEALTH_URL']).toBe(`http://127.0.0.1:${config.http.port}/healthz`);
     expect(processor.volumes?.map(parseMount).map(({ target }) => target)).toContain(config.dataDir);
-    expectSecrets(processor, [config.nats.tokenFile, config.http.tokenFile, config.store.tokenFile]);
+    expectSecrets(processor, [config.http.tokenFile, config.store.tokenFile]);
+    expect(config.nats.nkeyFile).toBe(`${targetOf(processor, 'nats-users')}/processor.nkey`);
     expectSecrets(service('set-up'), [config.store.tokenFile]);
     expect(config.store.onboard).toBe(true);
     const grafana = service('grafana').environment ?? {};
@@ -166,10 +176,9 @@ describe('the secrets', () => {
       expect((await stat(join(folder, file))).mode & 0o777).toBe(0o644);
     }
     expect((await stat(secrets)).mode & 0o777).toBe(0o700);
-    const values = [...texts].filter(([name]) => name !== 'nats-auth').map(([, text]) => text);
+    const values = [...texts.values()];
     expect(new Set(values).size).toBe(values.length);
     expect(values.every((value) => /^[0-9a-f]{48}$/.test(value))).toBe(true);
-    expect(texts.get('nats-auth')).toContain(texts.get('nats-token') ?? 'none');
   });
 
   test('stay what they are when they are made again', async () => {
@@ -179,24 +188,35 @@ describe('the secrets', () => {
   });
 
   test('are never part of the repository', () => {
-    const ignored = execFileSync('git', ['check-ignore', 'deploy/compose/secrets/nats-token'], {
+    const ignored = execFileSync('git', ['check-ignore', 'deploy/compose/secrets/http-token'], {
       cwd: join(composeDir, '../..'),
     });
-    expect(ignored.toString().trim()).toBe('deploy/compose/secrets/nats-token');
-  });
-
-  test('and the configuration of NATS pass the real server', async () => {
-    const nats = service('nats');
-    const auth = nats.secrets?.find((secret) => typeof secret === 'object');
-    expect(auth).toEqual({ source: 'nats-auth', target: '/etc/nats/auth.conf' });
-    expect(nats.command).toEqual(['--config', '/etc/nats/nats.conf']);
-    await cp(join(composeDir, 'config/nats.conf'), join(folder, 'nats.conf'));
-    await cp(join(secrets, 'nats-auth.conf'), join(folder, 'auth.conf'));
-    const { path } = await findServer('nats-server');
-    expect(() => execFileSync(path, ['-t', '--config', join(folder, 'nats.conf')], { stdio: 'pipe' })).not.toThrow();
-    await rm(join(folder, 'auth.conf'));
-    expect(() => execFileSync(path, ['-t', '--config', join(folder, 'nats.conf')], { stdio: 'pipe' })).toThrow(
-      /auth\.conf/,
-    );
+    expect(ignored.toString().trim()).toBe('deploy/compose/secrets/http-token');
   });
 });
+
+describe('the configuration of NATS', () => {
+  test('passes the real server with the users that are made for it, and not without', async () => {
+    const nats = service('nats');
+    expect(nats.command).toEqual(['--config', '/etc/nats/nats.conf']);
+    expect(targetOf(nats, 'nats-users')).toBe('/etc/nats/users');
+    const directory = join(folder, 'nats');
+    await mkdir(directory);
+    await cp(join(composeDir, 'config/nats.conf'), join(directory, 'nats.conf'));
+    const { path } = await findServer('nats-server');
+    const check = () => execFileSync(path, ['-t', '--config', join(directory, 'nats.conf')], { stdio: 'pipe' });
+    expect(check).toThrow(/users\.conf/);
+    execFileSync(process.execPath, [
+      programs.processor,
+      'nats-users',
+      '--dir',
+      join(directory, 'users'),
+      'demo/compose',
+    ]);
+    expect(check).not.toThrow();
+  });
+});
+
+/** Where a service mounts a volume. */
+const targetOf = ({ volumes = [] }: ComposeService, volume: string): string | undefined =>
+  volumes.map(parseMount).find(({ source }) => source === volume)?.target;

@@ -23,6 +23,7 @@ export function namedFiles({ broker, nats, http }: AgentConfig): NamedFile[] {
     add('broker.tls.keyFile', broker.tls?.keyFile, 'key');
   }
   add('nats.credentialsFile', nats.credentialsFile, 'secret');
+  add('nats.nkeyFile', nats.nkeyFile, 'secret');
   add('nats.tokenFile', nats.tokenFile, 'secret');
   add('nats.tls.caFile', nats.tls?.caFile, 'certificate');
   add('nats.tls.certFile', nats.tls?.certFile, 'certificate');

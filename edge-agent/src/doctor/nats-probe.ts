@@ -1,3 +1,4 @@
+import { gatewayInbox } from '@floorwatch/contracts';
 import { messageOf, natsConnectionOptions, StartError, systemCodeOf } from '@floorwatch/runtime';
 import { connect, errors, headers, type NatsConnection, type PermissionViolationError } from '@nats-io/transport-node';
 
@@ -9,9 +10,13 @@ import { critical, type Finding, warning } from './finding.ts';
 export type NatsAttempt = { readonly connection: NatsConnection } | { readonly fault: Finding };
 
 /** Connects to one server once, with the agent's credentials. The caller closes the connection. Never throws. */
-export async function tryNats(config: AgentConfig['nats'], server: string): Promise<NatsAttempt> {
+export async function tryNats({ site, gateway, nats }: AgentConfig, server: string): Promise<NatsAttempt> {
   try {
-    const options = await natsConnectionOptions({ ...config, servers: [server] }, 'floorwatch-agent doctor');
+    const options = await natsConnectionOptions(
+      { ...nats, servers: [server] },
+      'floorwatch-agent doctor',
+      gatewayInbox({ site, gateway }),
+    );
     const timeout = limits.doctorAskMsMax;
     const once = { ...options, reconnect: false, maxReconnectAttempts: 0, timeout, ignoreClusterUpdates: true };
     return { connection: await connect(once) };
@@ -42,7 +47,7 @@ function faultOf(server: string, error: unknown): Finding {
     )
   ) {
     const remedy =
-      'correct nats.credentialsFile or nats.tokenFile (or FLOORWATCH_NATS_TOKEN), or let this user in there';
+      'correct nats.nkeyFile, nats.credentialsFile or nats.tokenFile (or FLOORWATCH_NATS_TOKEN), or let this user in there';
     return critical(`${server} refuses the credentials of this gateway: ${messageOf(error)}`, remedy, 'nats');
   }
   const code = causes.map(systemCodeOf).find((known) => known !== undefined);

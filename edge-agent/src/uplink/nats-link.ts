@@ -1,4 +1,12 @@
-import { type EpochMs, epochMs, INGEST_STREAM, limits as contractLimits } from '@floorwatch/contracts';
+import {
+  type EpochMs,
+  epochMs,
+  gatewayInbox,
+  gatewayKey,
+  type GatewayName,
+  INGEST_STREAM,
+  limits as contractLimits,
+} from '@floorwatch/contracts';
 import {
   Condition,
   connectNats,
@@ -42,6 +50,7 @@ const HEADER_BYTES_MAX = 256;
 export class NatsLink {
   readonly #config: NatsConfig;
   readonly #name: string;
+  readonly #inbox: string;
   readonly #logger: Logger;
   readonly #stop = new AbortController();
   #connection: NatsConnection | undefined;
@@ -56,10 +65,11 @@ export class NatsLink {
   readonly #listening: Promise<void>[] = [];
   readonly #changed = new Condition();
 
-  /** @param name how the server's own lists call the connection. */
-  constructor(config: NatsConfig, name: string, logger: Logger) {
+  /** @param gateway which the server's own lists name, and whose rights suffice. */
+  constructor(config: NatsConfig, gateway: GatewayName, logger: Logger) {
     this.#config = config;
-    this.#name = name;
+    this.#name = `floorwatch-agent ${gatewayKey(gateway)}`;
+    this.#inbox = gatewayInbox(gateway);
     this.#logger = logger;
   }
 
@@ -133,8 +143,13 @@ export class NatsLink {
   }
 
   async #establish(): Promise<void> {
-    const connection = await connectNats(this.#config, this.#name, this.#logger, this.#stop.signal, (error) =>
-      this.#fail('connection', error),
+    const connection = await connectNats(
+      this.#config,
+      this.#name,
+      this.#inbox,
+      this.#logger,
+      this.#stop.signal,
+      (error) => this.#fail('connection', error),
     );
     this.#connection = connection;
     this.#jetstream = jetstream(connection);

@@ -24,7 +24,7 @@ describe('a connection that breaks while JetStream has not answered', () => {
       subjects: [...INGEST_STREAM.subjects],
     });
     await connection.close();
-    const link = new NatsLink({ servers: [nats.url] }, 'test', silentLogger);
+    const link = new NatsLink({ servers: [nats.url] }, { site: 'Leipzig', gateway: 'hall 1' }, silentLogger);
     resources.defer(async () => link.close());
     await link.connect();
     await link.publish(SUBJECT, Buffer.from('{}'));

@@ -92,7 +92,7 @@ interface Sending {
 }
 
 async function send(lane: DiskLaneSpool, url: string, options: Partial<SpoolSenderOptions> = {}): Promise<Sending> {
-  const link = new NatsLink({ servers: [url] }, 'test', silentLogger);
+  const link = new NatsLink({ servers: [url] }, name, silentLogger);
   const sender = new SpoolSender({ ...name, ...options }, lane, link, silentLogger);
   const listener = new FloorListener(name, silentLogger, (message, isOutdated) =>
     sender.hearFloor(message, isOutdated),

@@ -34,7 +34,7 @@ export const checkNats: Check = {
     const findings: Finding[] = [];
     let seen = false;
     for (const server of config.nats.servers) {
-      const attempt = await tryNats(config.nats, server);
+      const attempt = await tryNats(config, server);
       if ('fault' in attempt) findings.push(attempt.fault);
       else {
         try {

@@ -17,7 +17,7 @@ export const checkProcessor: Check = {
   async run(context) {
     const { config } = context;
     for (const server of config.nats.servers) {
-      const attempt = await tryNats(config.nats, server);
+      const attempt = await tryNats(config, server);
       if ('fault' in attempt) continue;
       try {
         return await ofServer(attempt.connection, context);
