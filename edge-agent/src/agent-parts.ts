@@ -186,7 +186,7 @@ async function createBroker(config: AgentConfig, filters: readonly string[], log
   const broker = { ...config.broker, inFlightMax: inFlightMax(config.readings) };
   if (broker.kind === 'embedded') {
     const { EmbeddedBroker } = await import('./ingest/embedded-broker.ts');
-    return new EmbeddedBroker(broker, logger);
+    return new EmbeddedBroker({ ...broker, commitMs: config.storage.commitMs }, logger);
   }
   for (const [one, other] of overlapsOf(filters)) {
     logger.warn(

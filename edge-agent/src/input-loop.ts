@@ -52,7 +52,7 @@ export class InputLoop {
 
   /** Takes deliveries until there are no more, or `signal` aborts; then everything that was taken is settled. */
   async run(deliveries: AsyncIterable<Delivery<RawMessage>>, signal: AbortSignal): Promise<void> {
-    for await (const delivery of deliveries) {
+    for await (const delivery of this.#whenThereIsRoom(deliveries, signal)) {
       await this.#room(signal);
       if (this.#failure !== undefined) throw this.#failure;
       if (!signal.aborted) {
@@ -83,6 +83,21 @@ export class InputLoop {
     });
   }
 
+  /** Asks for a delivery when there is room for it, so that it holds what has come by then of everybody. */
+  async *#whenThereIsRoom<T>(deliveries: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
+    const iterator = deliveries[Symbol.asyncIterator]();
+    try {
+      for (;;) {
+        await this.#room(signal);
+        const next = await iterator.next();
+        if (next.done === true) return;
+        yield next.value;
+      }
+    } finally {
+      await iterator.return?.();
+    }
+  }
+
   /** Waits until there is room for another delivery, and every lane can be written. */
   async #room(signal: AbortSignal): Promise<void> {
     const { queue, refusals } = this.#parts;
@@ -91,7 +106,7 @@ export class InputLoop {
     const { openDeliveriesMax, openReadingsMax } = limits;
     const hasRoom = (): boolean => this.#open.deliveries < openDeliveriesMax && this.#open.readings < openReadingsMax;
     if (!hasRoom()) await this.#changed.until(hasRoom, signal);
-    if (queue.length > limits.processingItemsMax) await queue.whenBelow(limits.processingItemsMax, signal);
+    if (queue.waiting > limits.processingItemsMax) await queue.whenBelow(limits.processingItemsMax, signal);
   }
 
   async #take(delivery: Delivery<RawMessage>, signal: AbortSignal): Promise<void> {

@@ -14,11 +14,6 @@ export const limits = {
    * topic (64 KiB) and a little for properties: a payload cut here is still larger than `payloadBytesMax`, and is rejected for it.
    */
   packetBytesMax: payloadBytesMax + 68 * KIB,
-  /**
-   * Bytes of a packet that is neither PUBLISH nor CONNECT. Only SUBSCRIBE and UNSUBSCRIBE have more than a few: some hundred filters, which take a
-   * millisecond, fit.
-   */
-  controlBytesMax: 16 * KIB,
   /** Packets in what a socket hands out at a time, `readBytesMax`; the shortest packet has two bytes. */
   packetsPerReadMax: 4 * KIB,
   /**
@@ -34,8 +29,19 @@ export const limits = {
   readBytesMin: KIB,
   /** Messages between a broker and the pipeline. A burst of one second from a thousand sensors fits ten times. */
   pendingMessagesMax: 10_000,
-  /** Bytes of payloads and topics between a broker and the pipeline. */
+  /** Bytes of payloads between a broker and the pipeline. */
   pendingBytesMax: 16 * MIB,
+  /** Messages and bytes of one sender between the embedded broker and the pipeline: a second of what one device can send. */
+  laneMessagesMax: 1_000,
+  laneBytesMax: MIB,
+  /**
+   * Readings that wait for their commit at a time while more wait to be taken, of all senders together: what a sparse sender waits behind. At least what
+   * the agent can take while a fast disk commits; for each millisecond of `storage.commitMs` what a processor can take in it; and less than
+   * `openReadingsMax`, so that there is room for those of which nothing waits.
+   */
+  openReadingsShared: { min: 2_500, perCommitMs: 20, max: 16_000 },
+  /** Readings that are taken of one sender before it is the turn of the next. With 2,000 senders that flood, a message waits for 64 deliveries. */
+  turnReadings: 32,
   /** Readings handed on together, but for a message that holds more: about 5 ms of work on a Raspberry Pi, so that ticks and HTTP are not kept waiting. */
   deliveryReadingsMax: 1_000,
   /** Connections to the embedded broker at a time. Each costs about 30 KiB. */

@@ -1,3 +1,5 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
 import { LANES } from '@floorwatch/contracts';
 import { Condition, pause } from '@floorwatch/runtime';
 
@@ -22,7 +24,10 @@ export class ProcessingQueue {
   readonly #refusals: Refusals;
   readonly #betweenSteps: () => void;
   #waiting: SafeItems[] = [];
+  /** Items in `#waiting`. */
   #items = 0;
+  /** Items of the present step that are processed. */
+  #inHand = 0;
   #ended = false;
   #looks = false;
   readonly #changed = new Condition();
@@ -35,8 +40,13 @@ export class ProcessingQueue {
     this.#betweenSteps = betweenSteps;
   }
 
-  /** Items that wait to be processed, those in hand included. */
+  /** Items that wait to be processed, or for what they made to be safe. */
   get length(): number {
+    return this.#items + this.#inHand;
+  }
+
+  /** Items that wait to be processed. */
+  get waiting(): number {
     return this.#items;
   }
 
@@ -75,17 +85,26 @@ export class ProcessingQueue {
       if (signal.aborted) return this.#items === 0;
       if (this.#waiting.length === 0 && this.#ended) return true;
       this.#looks = false;
-      let done = 0;
+      let yieldedAt = 0;
       // What came meanwhile shares one frame per lane, unless it makes much.
-      while (this.#waiting.length > 0 && this.#writer.bytes < limits.stepBytesMax && done < limits.stepItemsMax) {
+      while (
+        this.#waiting.length > 0 &&
+        this.#writer.bytes < limits.stepBytesMax &&
+        this.#inHand < limits.stepItemsMax
+      ) {
         const items = this.#waiting.shift()!;
         this.#process(items);
-        done += countOf(items);
+        this.#inHand += countOf(items);
+        this.#items -= countOf(items);
+        this.#changed.notify();
+        if (this.#inHand - yieldedAt < limits.deliveryReadingsMax) continue;
+        // Devices are read and answered in between.
+        yieldedAt = this.#inHand;
+        await nextTurn();
       }
       if (!(await commitUntilTaken(this.#writer, this.#refusals, signal))) return false;
-      this.#items -= done;
+      this.#inHand = 0;
       this.#betweenSteps();
-      this.#changed.notify();
     }
   }
 

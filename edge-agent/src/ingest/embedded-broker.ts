@@ -19,7 +19,7 @@ import { CONNECTION_ENDED, InFlight } from './in-flight.ts';
 import type { Sender, Transmission } from './message-identity.ts';
 import { MessageQueue, type Settle } from './message-queue.ts';
 import { Logins } from './logins.ts';
-import { limitPackets, PacketLimiter, PacketTooLarge } from './packet-limiter.ts';
+import { limitPackets } from './packet-limiter.ts';
 import { paceReading, ReadingShare } from './paced-reading.ts';
 import { Places } from './places.ts';
 import { QuietAedes } from './quiet-aedes.ts';
@@ -36,6 +36,8 @@ export interface EmbeddedBrokerConfig {
   readonly usersFile?: string;
   /** Messages of one topic that a device may have unacknowledged. */
   readonly inFlightMax: number;
+  /** How long a commit of the journal waits for more, see `storage.commitMs`. Default: 0. */
+  readonly commitMs?: number;
 }
 
 /** A device's connection, and what it has in flight. */
@@ -69,7 +71,7 @@ export class EmbeddedBroker implements Source<RawMessage> {
   readonly #places = new Places(this.#door);
   readonly #subscribers = new Subscribers((reason, who) => this.#door.note(reason, who));
   readonly #sessions = new Sessions((reason, clientId) => this.#door.note(reason, `client ${quoted(clientId)}`));
-  readonly #queue = new MessageQueue(() => this.#resume());
+  readonly #queue: MessageQueue;
   readonly #share = new ReadingShare({
     pieceBytesMin: limits.readBytesMin,
     pieceBytesMax: limits.readBytesMax,
@@ -93,6 +95,9 @@ export class EmbeddedBroker implements Source<RawMessage> {
   constructor(config: EmbeddedBrokerConfig, logger: Logger) {
     this.#config = config;
     this.#logger = logger;
+    const { min, perCommitMs, max } = limits.openReadingsShared;
+    const openReadings = Math.min(max, min + perCommitMs * (config.commitMs ?? 0));
+    this.#queue = new MessageQueue(() => this.#resume(), openReadings);
   }
 
   /** @throws StartError if the port is taken, the users can't be read, or other machines could connect without a password. */
@@ -109,10 +114,7 @@ export class EmbeddedBroker implements Source<RawMessage> {
     const logins = usersFile === undefined ? undefined : new Logins(await BrokerUsers.load(usersFile));
     const aedes = this.#createAedes(logins);
     await aedes.listen();
-    aedes.on('clientError', (client, error) => {
-      if (error instanceof PacketTooLarge) this.#door.note('packet-too-large', clientInWords(client), client.id);
-      this.#note(client, error);
-    });
+    aedes.on('clientError', (client, error) => this.#note(client, error));
     aedes.on('connectionError', (client, error) => {
       noteStranger(client, error, this.#door);
       this.#note(client, error);
@@ -216,7 +218,7 @@ export class EmbeddedBroker implements Source<RawMessage> {
       connectionsMax: limits.connectionsMax,
       ...(this.#lastError === undefined ? {} : { lastError: this.#lastError }),
       pending: this.#queue.length,
-      held: this.#queue.full,
+      held: [...this.#held].some((socket) => this.#isFullFor(this.#connections.get(socket))),
       door: this.#door.view(),
     };
   }
@@ -246,7 +248,7 @@ export class EmbeddedBroker implements Source<RawMessage> {
       isConnecting: false,
     };
     this.#connections.set(socket, connection);
-    limitPackets(socket, new PacketLimiter(limits.packetBytesMax, limits.controlBytesMax), () => {
+    limitPackets(socket, limits.packetBytesMax, () => {
       this.#ended.add(socket);
       this.#giveUp(socket, inFlight);
     });
@@ -259,7 +261,11 @@ export class EmbeddedBroker implements Source<RawMessage> {
     // A device that does not read what it is answered is not read either.
     socket.on('drain', () => this.#resume());
     const isHeld = (): boolean =>
-      connection.isConnecting || this.#queue.full || inFlight.holding || socket.writableNeedDrain || this.#stopping;
+      connection.isConnecting ||
+      this.#isFullFor(connection) ||
+      inFlight.holding ||
+      socket.writableNeedDrain ||
+      this.#stopping;
     paceReading(socket, this.#share, isHeld, () => this.#held.add(socket));
     aedes.handle(socket);
   }
@@ -275,8 +281,13 @@ export class EmbeddedBroker implements Source<RawMessage> {
     if (!isConnecting) this.#resume();
   }
 
+  /** Whether the pipeline has no room for more of a connection. */
+  #isFullFor(connection: Connection | undefined): boolean {
+    return this.#queue.isHeld(connection?.sender?.clientId);
+  }
+
   #resume(): void {
-    if (this.#held.size === 0 || this.#queue.full || this.#stopping) return;
+    if (this.#held.size === 0 || this.#stopping) return;
     const held = [...this.#held];
     this.#held.clear();
     // Outside of the pipeline's own turn; each socket looks again whether there is room.

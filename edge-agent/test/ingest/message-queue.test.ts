@@ -26,19 +26,6 @@ describe('the queue between broker and pipeline', () => {
     expect(second.value?.items.map(({ topic }) => topic)).toEqual(['3']);
   });
 
-  it('is full of long topics as of large payloads', async () => {
-    const queue = new MessageQueue();
-    const topic = 'x'.repeat(limits.payloadBytesMax - 1);
-    const count = limits.pendingBytesMax / limits.payloadBytesMax;
-    for (let i = 0; i < count; i++) {
-      expect(queue.full).toBe(false);
-      queue.push(message(topic), nothing);
-    }
-    expect(queue.full).toBe(true);
-    await queue.deliveries(never).next();
-    expect(queue.full).toBe(false);
-  });
-
   it('waits for the first message', async () => {
     const queue = new MessageQueue();
     const next = queue.deliveries(never).next();
@@ -93,12 +80,55 @@ describe('the queue between broker and pipeline', () => {
 
     let room = 0;
     const byBytes: MessageQueue = new MessageQueue(() => (byBytes.full ? undefined : room++));
-    byBytes.push(message('', limits.pendingBytesMax - 1), nothing);
+    byBytes.push(message('t', limits.pendingBytesMax - 1), nothing);
     expect(byBytes.full).toBe(false);
-    byBytes.push(message('', 1), nothing);
+    byBytes.push(message('t', 1), nothing);
     expect(byBytes.full).toBe(true);
     await byBytes.deliveries(never).next();
     expect([byBytes.full, room]).toEqual([false, 1]);
+  });
+
+  it('holds a sender that has its share, and reads the others', () => {
+    const byCount = new MessageQueue();
+    const push = (queue: MessageQueue, sender: string, bytes = 1): void =>
+      queue.push({ ...message('t', bytes), client: sender }, nothing);
+    for (let i = 1; i < limits.laneMessagesMax; i++) push(byCount, 'a');
+    expect(byCount.isHeld('a')).toBe(false);
+    push(byCount, 'a');
+    expect([byCount.isHeld('a'), byCount.isHeld('b')]).toEqual([true, false]);
+
+    const byBytes = new MessageQueue();
+    push(byBytes, 'a', limits.laneBytesMax - 1);
+    expect(byBytes.isHeld('a')).toBe(false);
+    push(byBytes, 'a', 1);
+    expect([byBytes.isHeld('a'), byBytes.isHeld('b')]).toEqual([true, false]);
+  });
+
+  it('when it is full reads only from who has nothing in it, up to twice its limit', () => {
+    const queue = new MessageQueue();
+    const push = (sender: number): void => queue.push({ ...message('t'), client: `${sender}` }, nothing);
+    for (let i = 1; i < limits.pendingMessagesMax; i++) push(i);
+    expect(queue.isHeld('1')).toBe(false);
+    push(limits.pendingMessagesMax);
+    expect([queue.full, queue.isHeld('1'), queue.isHeld('new')]).toEqual([true, true, false]);
+    for (let i = 1; i < limits.pendingMessagesMax; i++) push(-i);
+    expect(queue.isHeld('new')).toBe(false);
+    push(-limits.pendingMessagesMax);
+    expect(queue.isHeld('new')).toBe(true);
+  });
+
+  it('hands on what waited for room on the way, when there is', async () => {
+    const queue = new MessageQueue(nothing, 2);
+    const deliveries = queue.deliveries(never);
+    const count = limits.turnReadings + 1;
+    for (let i = 0; i < count; i++) queue.push({ ...message(`${i}`), client: 'a' }, nothing);
+    const first = (await deliveries.next()).value;
+    expect(first?.items).toHaveLength(count - 1);
+    const second = deliveries.next();
+    queue.end();
+    await first?.ack();
+    expect((await second).value?.items.map(({ topic }) => topic)).toEqual([`${count - 1}`]);
+    expect((await deliveries.next()).done).toBe(true);
   });
 
   it('ends when it was ended and is empty, and at once when the signal aborts', async () => {
