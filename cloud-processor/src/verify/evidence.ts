@@ -126,14 +126,30 @@ class GatewayEvidence {
   rollups(record: RollupsRecord): void {
     this.#saved = undefined;
     const { base, bucketMs, columns } = record;
+    const { n, bucket } = columns;
     const hashes = rollupHashes(record);
-    for (let index = 0; index < columns.n.length; index++) {
-      const slot = this.#slotAt(base + columns.bucket[index]! * bucketMs);
-      if (slot < 0) continue;
-      // Elements wrap by themselves.
-      this.#words[slot]! += columns.n[index]!;
-      this.#words[slot + 1]! += hashes === undefined ? 0 : hashes[2 * index]!;
+    // Nearly all rollups of a record are of one hour.
+    let [hour, readings, hash] = [Number.NaN, 0, 0];
+    for (let index = 0; index < n.length; index++) {
+      const at = Math.floor((base + bucket[index]! * bucketMs) / COUNT_MS);
+      if (at !== hour) {
+        this.#add(hour, readings, hash);
+        hour = at;
+        readings = 0;
+        hash = 0;
+      }
+      readings += n[index]!;
+      if (hashes !== undefined) hash += hashes[2 * index]!;
     }
+    this.#add(hour, readings, hash);
+  }
+
+  #add(hour: number, readings: number, hash: number): void {
+    const slot = this.#slotAt(hour * COUNT_MS);
+    if (slot < 0) return;
+    // Elements wrap by themselves.
+    this.#words[slot]! += readings;
+    this.#words[slot + 1]! += hash;
   }
 
   episode({ id, phase, openedAt }: Pick<AnomalyRecord, 'id' | 'phase' | 'openedAt'>): void {
