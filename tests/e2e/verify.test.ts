@@ -78,16 +78,16 @@ describe.each(['duckdb', 'influxdb'] as const)('verify, with %s as the store', (
         { timeoutMs: 90_000, intervalMs: 500 },
       );
 
-      // Late readings, a repeat, and something that is none.
+      // Late readings, the second one without DUP and so a message of its own, and something that is none.
       const late = { value: 20.25, ts: base + 5, seq: 1 };
       for (const payload of [late, late, { value: 'hot' }]) {
         await device.publishAsync('sensors/press/temperature', JSON.stringify(payload), { qos: 1 });
       }
       await waitFor(
-        'the late reading is compared',
+        'the late readings are compared',
         async () => {
           const [gateway] = (await outcome()).report?.gateways ?? [];
-          return gateway?.readings.late === 1 && gateway.intake.rejected === 1 && gateway.readings.hours >= 9;
+          return gateway?.readings.late === 2 && gateway.intake.rejected === 1 && gateway.readings.hours >= 9;
         },
         { timeoutMs: 60_000, intervalMs: 500 },
       );
