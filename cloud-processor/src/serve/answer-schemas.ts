@@ -164,7 +164,13 @@ const about = z.strictObject({
   windowSizes: z.array(text),
   silentAfterMs: count,
   historyMs: count,
-  counts: z.strictObject({ sensors: count, gateways: count, openAnomalies: count, leftOut: count }),
+  counts: z.strictObject({
+    sensors: count,
+    gateways: count,
+    openAnomalies: count,
+    leftOut: count,
+    gatewaysCut: count,
+  }),
   gateway: z
     .strictObject({ mqttUrl: text.exactOptional(), statusUrl: text.exactOptional() })
     .describe('Where devices publish and where the agent reports, if the configuration says so'),

@@ -28,6 +28,7 @@ import type { FloorObserver } from '../floor-observer.ts';
 import { type AlarmSnapshot, alarmView } from '../sequence/alarms.ts';
 import type { Store } from '../write/store.ts';
 import { serveLimits } from './limits.ts';
+import { SensorPlaces } from './sensor-places.ts';
 import { SensorHistory } from './sensor-history.ts';
 
 /** What a page may want to hear at once. Called within the pipeline's call, so it returns at once and never throws. */
@@ -72,6 +73,8 @@ export interface FloorViewCounts {
   readonly openAnomalies: number;
   /** Rollups, reports and episodes of sensors and gateways beyond the limits. */
   readonly leftOut: number;
+  /** Gateways some of whose sensors found no place. */
+  readonly gatewaysCut: number;
 }
 
 interface GatewayEntry {
@@ -123,6 +126,9 @@ export class FloorView implements FloorObserver {
   #pointsLeft: number = serveLimits.pointsMax;
   #openAnomalies = 0;
   #leftOut = 0;
+  /** Somebody was the one gateway too many. */
+  #isCrowded = false;
+  readonly #places = new SensorPlaces(serveLimits.sensorsMax);
   /** Episodes that closed before {@link restore} was done, so that the store's older word does not open them again. */
   #closedMeanwhile: Set<string> | undefined = new Set();
 
@@ -333,7 +339,14 @@ export class FloorView implements FloorObserver {
       gateways: this.#gateways.size,
       openAnomalies: this.#openAnomalies,
       leftOut: this.#leftOut,
+      gatewaysCut: this.#places.gatewaysCut,
     };
+  }
+
+  /** What is not shown for want of room, for people; undefined: everything is. */
+  describeLeftOut(): string | undefined {
+    const crowded = `there are more than ${serveLimits.gatewaysMax} gateways; later ones are not shown`;
+    return this.#isCrowded ? crowded : this.#places.describe();
   }
 
   #view(entry: SensorEntry): SensorView {
@@ -395,6 +408,7 @@ export class FloorView implements FloorObserver {
     if (known !== undefined) return known;
     if (this.#gateways.size >= serveLimits.gatewaysMax) {
       this.#leftOut += 1;
+      this.#isCrowded = true;
       return undefined;
     }
     const entry: GatewayEntry = {
@@ -417,12 +431,12 @@ export class FloorView implements FloorObserver {
     const id = sensorId(ref);
     const known = this.#sensors.get(id);
     if (known !== undefined) return known;
-    if (this.#sensors.size >= serveLimits.sensorsMax) {
+    const gateway = this.#gateway(ref);
+    if (gateway === undefined) return undefined;
+    if (!this.#places.take(gatewayKey(ref), gateway.sensors.length)) {
       this.#leftOut += 1;
       return undefined;
     }
-    const gateway = this.#gateway(ref);
-    if (gateway === undefined) return undefined;
     const entry: SensorEntry = {
       id,
       ref: { site: ref.site, gateway: ref.gateway, device: ref.device, metric: ref.metric },

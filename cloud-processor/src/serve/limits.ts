@@ -4,6 +4,8 @@ import { days, durationMs, minutes, ROLLUP_MS, seconds } from '@floorwatch/contr
 export const serveLimits = {
   /** Sensors kept for the floor view, at about 1 kB each without their points. More are counted and left out. */
   sensorsMax: 50_000,
+  /** Sensors that one gateway may have there for each place that is free: alone it gets two thirds of all. */
+  sensorsPerFreePlace: 2,
   /** Gateways kept for the floor view. */
   gatewaysMax: 2_000,
   /** How far back a sensor's points go, in event time before its newest. */

@@ -79,7 +79,10 @@ export function createServeApp(options: ServeOptions): Hono {
 
   app.get('/healthz', noStore, (context) => {
     const { ok, parts } = health();
-    return context.json(token === undefined ? { ok, parts } : { ok }, ok ? 200 : 503);
+    const page = view.describeLeftOut();
+    // No reason to start the processor again: nothing is missing in the store.
+    const all = page === undefined ? parts : { ...parts, page };
+    return context.json(token === undefined ? { ok, parts: all } : { ok }, ok ? 200 : 503);
   });
   for (const path of ['/metrics', '/api/*']) {
     app.use(path, noStore);

@@ -32,6 +32,11 @@ export function registerMetrics(registry: Registry, view: FloorView, feed: LiveF
   gauge('floor_gateways', 'Gateways in the floor view', () => view.counts().gateways);
   gauge('floor_open_anomalies', 'Open episodes in the floor view', () => view.counts().openAnomalies);
   counter('floor_left_out_total', 'Records that the floor view had no room for', () => view.counts().leftOut);
+  gauge(
+    'floor_gateways_cut',
+    'Gateways with more sensors than the floor view has room for',
+    () => view.counts().gatewaysCut,
+  );
   gauge('live_clients', 'Pages that listen to the live feed', () => feed.counts().clients);
   counter('live_clients_cut_total', 'Pages cut because they read too slowly', () => feed.counts().cut);
   counter('live_clients_displaced_total', 'Pages cut to make room for newer ones', () => feed.counts().displaced);

@@ -153,14 +153,41 @@ test('lists by id, a page behind another, and by every filter', () => {
   expect(ids(view.sensors({ ids: new Set(['plant-1/gw-1/press-1/c']) }, 9))).toEqual(['plant-1/gw-1/press-1/c']);
 });
 
-test('beyond its limit of sensors it leaves records out and counts them', () => {
-  const { view, read } = makeView();
-  for (let i = 0; i < serveLimits.sensorsMax; i++) {
-    view.anomaly(anomalyRow(1, { phase: 'closed', sensor: sensor(`m${i}`) }));
+describe('a gateway with more sensors than there is room for', () => {
+  function add(view: FloorView, gateway: string, sensors: number): void {
+    for (let i = 0; i < sensors; i++) {
+      view.anomaly(anomalyRow(1, { phase: 'closed', sensor: { ...sensor(`m${i}`), gateway } }));
+    }
   }
-  expect(view.counts()).toMatchObject({ sensors: serveLimits.sensorsMax, leftOut: 0 });
-  read(1, BASE, sensor('one-too-many'));
-  expect(view.counts()).toMatchObject({ sensors: serveLimits.sensorsMax, leftOut: 1 });
+
+  test('gets two thirds of it, leaves the others out, counts them and says so', () => {
+    const { view } = makeView();
+    expect(view.describeLeftOut()).toBeUndefined();
+    add(view, 'gw-1', 33_334);
+    expect(view.counts()).toMatchObject({ sensors: 33_334, leftOut: 0, gatewaysCut: 0 });
+    add(view, 'gw-1', 33_335);
+    expect(view.counts()).toMatchObject({ sensors: 33_334, leftOut: 1, gatewaysCut: 1 });
+    expect(view.describeLeftOut()).toContain('sensors of plant-1/gw-1 are not shown');
+  });
+
+  test('does not make later gateways invisible: thousands of sensors of theirs are shown', () => {
+    const { view, read } = makeView();
+    add(view, 'gw-0', 150_000);
+    for (let g = 1; g <= 100; g++) add(view, `gw-${g}`, 150);
+    read(1, BASE, { ...sensor('last'), gateway: 'gw-101' });
+    const [site] = view.sites();
+    const shown = new Map(site!.gateways.map(({ gateway, sensors }) => [gateway, sensors]));
+    expect(shown.size).toBe(102);
+    expect([...shown.values()].filter((sensors) => sensors === 150)).toHaveLength(100);
+    expect(shown.get('gw-101')).toBe(1);
+    expect(view.counts()).toMatchObject({ gatewaysCut: 1 });
+  });
+
+  test('is none with as many as an agent takes by default, nor are two', () => {
+    const { view } = makeView();
+    for (const gateway of ['gw-1', 'gw-2']) add(view, gateway, 20_000);
+    expect(view.counts()).toMatchObject({ sensors: 40_000, leftOut: 0, gatewaysCut: 0 });
+  });
 });
 
 describe('after a restart', () => {

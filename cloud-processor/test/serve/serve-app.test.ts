@@ -4,7 +4,8 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
-import { makeApp } from './floor-fixture.ts';
+import { serveLimits } from '../../src/serve/limits.ts';
+import { anomalyRow, makeApp, sensor } from './floor-fixture.ts';
 
 let folder: string;
 let consoleDir: string;
@@ -68,6 +69,20 @@ describe('without a token', () => {
     const response = await app.request('/healthz');
     expect(response.status).toBe(503);
     expect(await response.json()).toEqual({ ok: false, parts: { nats: 'reconnecting' } });
+  });
+
+  test('health tells whose sensors are not shown, which is no reason to start anew', async () => {
+    const { app, view } = makeApp({ health: () => ({ ok: true, parts: { nats: 'ok' } }) });
+    for (let i = 0; i <= (2 * serveLimits.sensorsMax) / 3 + 1; i++) {
+      view.anomaly(anomalyRow(1, { phase: 'closed', sensor: sensor(`m${i}`) }));
+    }
+    const response = await app.request('/healthz');
+    expect(response.status).toBe(200);
+    expect(await response.json()).toEqual({
+      ok: true,
+      parts: { nats: 'ok', page: expect.stringContaining('sensors of plant-1/gw-1 are not shown') as string },
+    });
+    expect(await (await app.request('/metrics')).text()).toContain('floorwatch_processor_floor_gateways_cut 1');
   });
 });
 
