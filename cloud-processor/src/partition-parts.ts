@@ -37,7 +37,7 @@ export interface Lane {
 /** Puts one partition together with what its last checkpoint holds. */
 export function assemblePartition(options: {
   readonly number: number;
-  readonly windows: Pick<WindowConfig, 'sizes' | 'allowedLateness'>;
+  readonly windows: Pick<WindowConfig, 'sizes' | 'allowedLateness'> & Partial<Pick<WindowConfig, 'openWindowsMax'>>;
   readonly streamAgeMax: SequencerLimits['streamAgeMax'];
   readonly file: Pick<CheckpointFile, 'path' | 'save'>;
   /** `from`: undefined if there is no checkpoint. `isPrevious`: the process before may have stored more than it says. */
@@ -59,7 +59,7 @@ export function assemblePartition(options: {
     ...options.windows,
     gatewaysMax: processorLimits.gatewaysPerPartitionMax,
     sensorsPerGatewayMax: processorLimits.sensorsPerGatewayMax,
-    openWindowsMax: processorLimits.openWindowsPerPartitionMax,
+    openWindowsMax: options.windows.openWindowsMax ?? processorLimits.openWindowsPerPartitionMax,
     lostRangesPerGatewayMax: processorLimits.lostRangesPerGatewayMax,
     lostKept: processorLimits.lostKeptMs,
     lostSealedMax: processorLimits.lostSealedMsMax,

@@ -26,6 +26,8 @@ import { never, type World } from './world.ts';
 export const WINDOWS: WindowConfig = windowConfig({
   sizes: [seconds(20), seconds(60)],
   allowedLateness: seconds(5),
+  // So few that the oldest are often sealed early.
+  openWindowsMax: 6,
 });
 /** Checkpoints far apart with floors close together show what a floor must not tell, and the other way round what must wait. */
 const CHECKPOINT_MS = [2_000, 5_000, 15_000] as const;
