@@ -14,6 +14,11 @@ export const limits = {
    * topic (64 KiB) and a little for properties: a payload cut here is still larger than `payloadBytesMax`, and is rejected for it.
    */
   packetBytesMax: payloadBytesMax + 68 * KIB,
+  /**
+   * Bytes of a packet that is neither PUBLISH nor CONNECT. Only SUBSCRIBE and UNSUBSCRIBE have more than a few: some hundred filters, which take a
+   * millisecond, fit.
+   */
+  controlBytesMax: 16 * KIB,
   /** Packets in what a socket hands out at a time, `readBytesMax`; the shortest packet has two bytes. */
   packetsPerReadMax: 4 * KIB,
   /**
@@ -29,7 +34,7 @@ export const limits = {
   readBytesMin: KIB,
   /** Messages between a broker and the pipeline. A burst of one second from a thousand sensors fits ten times. */
   pendingMessagesMax: 10_000,
-  /** Bytes of payloads between a broker and the pipeline. */
+  /** Bytes of payloads and topics between a broker and the pipeline. */
   pendingBytesMax: 16 * MIB,
   /** Messages and bytes of one sender between the embedded broker and the pipeline: a second of what one device can send. */
   laneMessagesMax: 1_000,

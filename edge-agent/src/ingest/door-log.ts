@@ -79,6 +79,12 @@ export const DOOR_REASONS = {
     what: 'a last will has more than 4 KiB or a topic that nobody can publish to, and was left out',
     remedy: 'give the client a shorter will, or none',
   },
+  'packet-too-large': {
+    severity: 'warning',
+    timesMin: 1,
+    what: 'a packet that is not a message has more than 16 KiB, and its connection was closed',
+    remedy: 'let that program subscribe to fewer filters at a time, or use wildcards',
+  },
   'reserved-topic': {
     severity: 'warning',
     timesMin: 3,

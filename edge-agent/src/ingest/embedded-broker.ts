@@ -19,7 +19,7 @@ import { CONNECTION_ENDED, InFlight } from './in-flight.ts';
 import type { Sender, Transmission } from './message-identity.ts';
 import { MessageQueue, type Settle } from './message-queue.ts';
 import { Logins } from './logins.ts';
-import { limitPackets } from './packet-limiter.ts';
+import { limitPackets, PacketLimiter, PacketTooLarge } from './packet-limiter.ts';
 import { paceReading, ReadingShare } from './paced-reading.ts';
 import { Places } from './places.ts';
 import { QuietAedes } from './quiet-aedes.ts';
@@ -114,7 +114,10 @@ export class EmbeddedBroker implements Source<RawMessage> {
     const logins = usersFile === undefined ? undefined : new Logins(await BrokerUsers.load(usersFile));
     const aedes = this.#createAedes(logins);
     await aedes.listen();
-    aedes.on('clientError', (client, error) => this.#note(client, error));
+    aedes.on('clientError', (client, error) => {
+      if (error instanceof PacketTooLarge) this.#door.note('packet-too-large', clientInWords(client), client.id);
+      this.#note(client, error);
+    });
     aedes.on('connectionError', (client, error) => {
       noteStranger(client, error, this.#door);
       this.#note(client, error);
@@ -248,7 +251,7 @@ export class EmbeddedBroker implements Source<RawMessage> {
       isConnecting: false,
     };
     this.#connections.set(socket, connection);
-    limitPackets(socket, limits.packetBytesMax, () => {
+    limitPackets(socket, new PacketLimiter(limits.packetBytesMax, limits.controlBytesMax), () => {
       this.#ended.add(socket);
       this.#giveUp(socket, inFlight);
     });

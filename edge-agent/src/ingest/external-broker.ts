@@ -11,7 +11,7 @@ import { Acknowledgements } from './acknowledgements.ts';
 import type { BrokerState } from './broker-state.ts';
 import { InFlight } from './in-flight.ts';
 import { MessageQueue } from './message-queue.ts';
-import { limitPackets } from './packet-limiter.ts';
+import { limitPackets, PacketLimiter } from './packet-limiter.ts';
 import type { RawMessage } from './raw-message.ts';
 
 export interface ExternalBrokerConfig {
@@ -177,7 +177,7 @@ export class ExternalBroker implements Source<RawMessage> {
     };
     this.#connection = connection;
     // Whichever comes first: while there is no room, the end of the connection would be noticed only behind all that came before it.
-    limitPackets(socket, limits.packetBytesMax, () => this.#forget(connection));
+    limitPackets(socket, new PacketLimiter(limits.packetBytesMax), () => this.#forget(connection));
     socket.once('close', () => this.#forget(connection));
     return socket;
   }

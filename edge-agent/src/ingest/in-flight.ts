@@ -14,8 +14,12 @@ type Push = (message: RawMessage, settle: Settle, readings: number) => void;
 /** What became of a message that was still waiting when its connection ended: nothing, and nobody is there to be told. */
 export const CONNECTION_ENDED = new Error('the connection has ended');
 
-/** Topics of a connection that keep their place with nothing on its way: to come and go costs more than to count, and few devices have more. */
+/**
+ * Topics of a connection, and their characters, that keep their place with nothing on its way: to come and go costs more than to count, and few
+ * devices have more.
+ */
 const TOPICS_KEPT_MAX = 1_000;
+const TOPIC_CHARACTERS_KEPT_MAX = 32 * 1024;
 
 /**
  * Lets only so many readings of each topic of one connection through before they are settled, and always one message; the rest waits
@@ -27,6 +31,8 @@ export class InFlight {
   readonly #push: Push;
   readonly #onRoom: () => void;
   readonly #byTopic = new Map<string, number>();
+  /** Characters of these topics. */
+  #characters = 0;
   #parked: Parked[] = [];
   #closed = false;
 
@@ -44,6 +50,11 @@ export class InFlight {
   /** Whether messages wait here. */
   get holding(): boolean {
     return this.#parked.length > 0;
+  }
+
+  /** Characters of the topics that it remembers. */
+  get characters(): number {
+    return this.#characters;
   }
 
   /** @param gated whether its sender repeats it until it is acknowledged. */
@@ -81,17 +92,24 @@ export class InFlight {
       return;
     }
     const { topic } = message;
-    this.#byTopic.set(topic, (this.#byTopic.get(topic) ?? 0) + readings);
+    const before = this.#byTopic.get(topic);
+    if (before === undefined) this.#characters += topic.length;
+    this.#byTopic.set(topic, (before ?? 0) + readings);
     const settled = (error?: Error): void => {
       // A refusal ends the connection; nothing of it must get ahead of the repeats.
       if (error !== undefined) this.close();
-      const rest = (this.#byTopic.get(topic) ?? readings) - readings;
-      if (rest === 0 && this.#byTopic.size > TOPICS_KEPT_MAX) this.#byTopic.delete(topic);
-      else this.#byTopic.set(topic, rest);
+      this.#settled(topic, readings);
       settle(error);
       this.#letThrough();
     };
     this.#push(message, settled, readings);
+  }
+
+  #settled(topic: string, readings: number): void {
+    const rest = (this.#byTopic.get(topic) ?? readings) - readings;
+    const isFull = this.#byTopic.size > TOPICS_KEPT_MAX || this.#characters > TOPIC_CHARACTERS_KEPT_MAX;
+    if (rest > 0 || !isFull) this.#byTopic.set(topic, rest);
+    else if (this.#byTopic.delete(topic)) this.#characters -= topic.length;
   }
 
   #letThrough(): void {

@@ -71,7 +71,7 @@ export class MessageQueue {
 
   /** @param readings how many the message can hold at most. */
   push(message: RawMessage, settle: Settle, readings = readingsAtMost(message.payload)): void {
-    this.#lanes.add(message.client, { message, readings, bytes: message.payload.length, settle });
+    this.#lanes.add(message.client, { message, readings, bytes: bytesOf(message), settle });
     this.#changed.notify();
   }
 
@@ -130,3 +130,6 @@ export class MessageQueue {
     return { items, ack: async () => settleAll(), nack: async (why) => settleAll(why) };
   }
 }
+
+/** What a message holds while it waits; a topic may be as long as a payload. */
+const bytesOf = ({ topic, payload }: RawMessage): number => topic.length + payload.length;

@@ -1,19 +1,24 @@
 import type { Socket } from 'node:net';
 
-/** Packet type of PUBLISH, the upper four bits of a packet's first byte (MQTT 3.1.1, 2.2.1). */
+/** Packet types, the upper four bits of a packet's first byte (MQTT 3.1.1, 2.2.1). */
+const CONNECT = 1;
 const PUBLISH = 3;
+/** A packet is over the limit and can't be shortened. */
+export class PacketTooLarge extends RangeError {}
+
 /** A length takes at most four bytes of seven bits each (2.2.3). */
 const LENGTH_BYTES_MAX = 4;
 
 /**
  * Keeps large packets from a parser that would gather them whole, up to MQTT's 256 MiB. A PUBLISH over the limit is shortened: its
  * header is rewritten to the limit, and the bytes behind it are thrown away as they arrive. The receiver sees a message that is
- * too large, and can answer it like any other; the sender goes on. Any other packet over the limit is an error.
+ * too large, and can answer it like any other; the sender goes on. Any other packet over the limit is an error; all but CONNECT may have a lower one.
  *
  * Example, limit 100: the 2,000,003 bytes of a PUBLISH with length 1,999,999 become `30 64` and the first 100 bytes of its body.
  */
 export class PacketLimiter {
   readonly #bytesMax: number;
+  readonly #controlBytesMax: number;
   /** A header that has begun and is not complete, and how many bytes of it there are. */
   readonly #header = new Uint8Array(1 + LENGTH_BYTES_MAX);
   #headerBytes = 0;
@@ -22,15 +27,20 @@ export class PacketLimiter {
   /** Bytes behind them still to throw away. */
   #surplus = 0;
 
-  /** @param bytesMax largest body of a packet, at most 2 MiB (so that its length is never longer than the one it replaces). */
-  constructor(bytesMax: number) {
+  /**
+   * @param bytesMax largest body of a packet, at most 2 MiB (so that its length is never longer than the one it replaces).
+   * @param controlBytesMax largest body of one that is neither PUBLISH nor CONNECT.
+   */
+  constructor(bytesMax: number, controlBytesMax = bytesMax) {
     this.#bytesMax = bytesMax;
+    this.#controlBytesMax = controlBytesMax;
   }
 
   /**
    * The bytes of `chunk` to pass on, possibly none.
    *
-   * @throws RangeError if the stream can't be MQTT, or a packet other than PUBLISH is over the limit.
+   * @throws PacketTooLarge if a packet other than PUBLISH is over the limit.
+   * @throws RangeError if the stream can't be MQTT.
    */
   filter(chunk: Buffer): Buffer {
     const out: Buffer[] = [];
@@ -93,9 +103,10 @@ export class PacketLimiter {
     const first = this.#header[0] ?? 0;
     let length = 0;
     for (let i = this.#headerBytes - 1; i > 0; i--) length = length * 128 + (this.#header[i]! & 0x7f);
-    if (length > this.#bytesMax && first >> 4 !== PUBLISH) {
-      throw new RangeError(`a packet of type ${first >> 4} has ${length} bytes, the limit is ${this.#bytesMax}`);
-    }
+    const type = first >> 4;
+    const bytesMax = type === PUBLISH ? Infinity : type === CONNECT ? this.#bytesMax : this.#controlBytesMax;
+    if (length > bytesMax)
+      throw new PacketTooLarge(`a packet of type ${type} has ${length} bytes, the limit is ${bytesMax}`);
     this.#body = Math.min(length, this.#bytesMax);
     this.#surplus = length - this.#body;
   }
@@ -111,15 +122,14 @@ export class PacketLimiter {
 }
 
 /**
- * Puts a {@link PacketLimiter} in front of everything that `socket` receives, whoever reads from it; a packet that can't be
+ * Puts a limiter in front of everything that `socket` receives, whoever reads from it; a packet that can't be
  * shortened destroys the connection. Call it before anything arrives.
  *
  * @param ended called when the other side has ended the connection, which a socket says by itself only when it has been read to its end.
  *
  * `push` is where a socket takes bytes from the system. A Transform behind it would cost each acknowledgement a second stream.
  */
-export function limitPackets(socket: Socket, bytesMax: number, ended: () => void): void {
-  const limiter = new PacketLimiter(bytesMax);
+export function limitPackets(socket: Socket, limiter: PacketLimiter, ended: () => void): void {
   const push = socket.push.bind(socket);
   socket.push = (chunk: unknown, encoding?: BufferEncoding): boolean => {
     if (chunk === null) ended();

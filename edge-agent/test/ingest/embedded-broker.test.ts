@@ -155,6 +155,23 @@ describe('the embedded broker', () => {
     });
   });
 
+  it.each([limits.controlBytesMax, limits.controlBytesMax + 1])(
+    'takes a SUBSCRIBE of so many bytes as are allowed, and closes the connection for one more: %d',
+    async (bytes) => {
+      const broker = await open(resources);
+      const device = await RawDevice.connect(resources, broker.port);
+      const topic = (length: number): { topic: string; qos: 0 } => ({ topic: 'x'.repeat(length), qos: 0 });
+      // Two bytes for the identifier, and three for each filter besides itself.
+      const rest = bytes - 2 - 31 * 503;
+      const subscriptions = [...Array.from({ length: 31 }, () => topic(500)), topic(rest - 3)];
+      device.send({ cmd: 'subscribe', messageId: 1, subscriptions });
+      const isAllowed = bytes <= limits.controlBytesMax;
+      if (isAllowed) await device.hears('suback');
+      else await waitFor('the connection is closed', () => device.closed);
+      expect(broker.state().door?.['packet-too-large'].count).toBe(isAllowed ? 0 : 1);
+    },
+  );
+
   it('lets only users of the file connect when there is one', async () => {
     const usersFile = join(await resources.directory(), 'users');
     await writeFile(usersFile, `# devices\n\n${await userLine('press', 'correct horse')}\n`);

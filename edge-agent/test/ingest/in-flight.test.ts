@@ -97,6 +97,20 @@ describe('messages in flight', () => {
     expect(passed.heard).toEqual([`a3 ${ended}`, `b1 ${ended}`, 'a1 safe', `a4 ${ended}`]);
   });
 
+  it('do not leave topics behind without an end, however long these are', () => {
+    const passed = new Passed();
+    for (let i = 0; i < 100; i++) {
+      passed.accept(`${i}/${'x'.repeat(10_000)}`, `${i}`);
+      passed.settles.get(`${i}`)?.();
+    }
+    expect(passed.inFlight.characters).toBeLessThan(100_000);
+    // A topic that is not remembered counts again from nothing.
+    for (const text of ['a1', 'a2', 'a3']) passed.accept('a', text);
+    expect(passed.texts.slice(-2)).toEqual(['a1', 'a2']);
+    passed.settles.get('a1')?.();
+    expect(passed.texts.at(-1)).toBe('a3');
+  });
+
   it('let nothing through behind one that was refused', () => {
     const passed = new Passed();
     for (const text of ['a1', 'a2', 'a3', 'a4']) passed.accept('a', text);

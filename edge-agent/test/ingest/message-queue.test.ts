@@ -26,6 +26,19 @@ describe('the queue between broker and pipeline', () => {
     expect(second.value?.items.map(({ topic }) => topic)).toEqual(['3']);
   });
 
+  it('is full of long topics as of large payloads', async () => {
+    const queue = new MessageQueue();
+    const topic = 'x'.repeat(limits.payloadBytesMax - 1);
+    const count = limits.pendingBytesMax / limits.payloadBytesMax;
+    for (let i = 0; i < count; i++) {
+      expect(queue.full).toBe(false);
+      queue.push(message(topic), nothing);
+    }
+    expect(queue.full).toBe(true);
+    await queue.deliveries(never).next();
+    expect(queue.full).toBe(false);
+  });
+
   it('waits for the first message', async () => {
     const queue = new MessageQueue();
     const next = queue.deliveries(never).next();
@@ -80,9 +93,9 @@ describe('the queue between broker and pipeline', () => {
 
     let room = 0;
     const byBytes: MessageQueue = new MessageQueue(() => (byBytes.full ? undefined : room++));
-    byBytes.push(message('t', limits.pendingBytesMax - 1), nothing);
+    byBytes.push(message('', limits.pendingBytesMax - 1), nothing);
     expect(byBytes.full).toBe(false);
-    byBytes.push(message('t', 1), nothing);
+    byBytes.push(message('', 1), nothing);
     expect(byBytes.full).toBe(true);
     await byBytes.deliveries(never).next();
     expect([byBytes.full, room]).toEqual([false, 1]);
@@ -91,7 +104,7 @@ describe('the queue between broker and pipeline', () => {
   it('holds a sender that has its share, and reads the others', () => {
     const byCount = new MessageQueue();
     const push = (queue: MessageQueue, sender: string, bytes = 1): void =>
-      queue.push({ ...message('t', bytes), client: sender }, nothing);
+      queue.push({ ...message('', bytes), client: sender }, nothing);
     for (let i = 1; i < limits.laneMessagesMax; i++) push(byCount, 'a');
     expect(byCount.isHeld('a')).toBe(false);
     push(byCount, 'a');

@@ -117,4 +117,14 @@ describe('the limiter of packets', () => {
       ),
     );
   });
+
+  it('allows less to what is neither PUBLISH nor CONNECT, if it is told to', () => {
+    const subscribe = (bytes: number): Buffer =>
+      generate({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'x'.repeat(bytes - 5), qos: 0 }] });
+    const connect = generate({ cmd: 'connect', clientId: 'x'.repeat(200), protocolVersion: 4 });
+    const limited = (packet: Buffer): Buffer => new PacketLimiter(LIMIT, 100).filter(packet);
+    for (const packet of [subscribe(99), subscribe(100), connect, publish('a', 200)])
+      expect(limited(packet)).toBe(packet);
+    expect(() => limited(subscribe(101))).toThrow('has 101 bytes, the limit is 100');
+  });
 });
