@@ -190,7 +190,7 @@ class GatewayEvidence {
     if (slot < 0) {
       slot = this.#hours.push(hour) - 1;
       if (this.#words.length < this.#hours.length * EVIDENCE_WORDS) {
-        const words = new Uint32Array(this.#words.length * 2);
+        const words = new Uint32Array(this.#hours.length * EVIDENCE_WORDS * 2);
         words.set(this.#words);
         this.#words = words;
       }

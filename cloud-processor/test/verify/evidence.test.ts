@@ -2,7 +2,7 @@ import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { DuckDBInstance } from '@duckdb/node-api';
-import { COUNT_MS, days, partitionOf } from '@floorwatch/contracts';
+import { COUNT_MS, days, epochMs, partitionOf } from '@floorwatch/contracts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { resourcesPerTest } from '../../../tests/support/index.ts';
@@ -286,6 +286,28 @@ describe('evidence in the checkpoint', () => {
     expect(await differences(floor, 'gw-1')).toEqual([]);
     store.remove((row) => row.table !== 'gateway');
     expect(await differences(floor, 'gw-1')).not.toEqual([]);
+  });
+
+  it('is the same however often the processor starts again in between, also before anything was summed', () => {
+    const steps: ((evidence: Evidence) => void)[] = [
+      (evidence) => evidence.report(GATEWAY, { at: epochMs(BASE) }),
+      ...[0, 0, 2, 1, 0, -3, 400].map((hour) => (evidence: Evidence) => {
+        evidence.rollups(GATEWAY, rollups(1, [{ sensor: 0, at: BASE + hour * COUNT_MS, value: hour }]));
+      }),
+      (evidence) => evidence.episode(GATEWAY, { id: 'a', phase: 'opened', openedAt: epochMs(BASE) }),
+      (evidence) => evidence.episode(GATEWAY, { id: 'a', phase: 'closed', openedAt: epochMs(BASE) }),
+      (evidence) => evidence.beginAgain(GATEWAY),
+      (evidence) => evidence.tick(GATEWAY, BASE),
+    ];
+    const undisturbed = new Evidence();
+    let restarted = new Evidence();
+    for (const step of steps) {
+      step(undisturbed);
+      restarted = new Evidence(restarted.snapshot());
+      step(restarted);
+      expect(restarted.snapshot()).toEqual(undisturbed.snapshot());
+    }
+    expect(undisturbed.snapshot()[0]?.hours).toHaveLength(3);
   });
 
   it('keeps seven days and the hour in hand, in at most 4 KB of a checkpoint', () => {
