@@ -77,11 +77,11 @@ export const limits = {
   /** Bytes of a last will and its topic: it is kept as long as its connection, so this is 8 MiB for all. */
   willBytesMax: 4 * KIB,
   /**
-   * Subscriptions of one client and of all of them, each about a kilobyte: Home Assistant takes one for every entity, and 2,000 devices may each
-   * listen for commands with five. As many filters are remembered for the sessions.
+   * Subscriptions of one client and of all of them, each 2 to 3 KB: Home Assistant takes one for every entity, and a thousand devices may listen for
+   * commands with three each. As many filters are remembered for the sessions.
    */
   subscriptionsPerClientMax: 1_000,
-  subscriptionsMax: 10_000,
+  subscriptionsMax: 5_000,
   /** Characters of a filter. A topic that is remembered has as many. */
   filterLengthMax: 512,
   /** Sessions that are remembered: as many as can be connected, and as many that are absent. */

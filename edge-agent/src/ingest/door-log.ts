@@ -124,7 +124,7 @@ export const DOOR_REASONS = {
   'subscriptions-all': {
     severity: 'warning',
     timesMin: 1,
-    what: 'a subscription was refused because all clients together have 10,000 already',
+    what: 'a subscription was refused because all clients together have 5,000 already',
     remedy: 'find out which program subscribes so often, and let it use wildcards',
   },
   'session-forgotten': {

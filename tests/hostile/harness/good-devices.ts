@@ -19,6 +19,12 @@ interface Moment {
   readonly waited: number;
 }
 
+/** A span of `performance.now()`. */
+export interface Span {
+  readonly from: number;
+  readonly to: number;
+}
+
 /** When a reading was sent, and how long its PUBACK took. */
 interface Answered {
   readonly sentAt: number;
@@ -62,6 +68,8 @@ export class GoodDevices {
 
   start(): void {
     this.#timer = setInterval(() => {
+      // It must not look idle in between.
+      if (this.#turn % 100 === 0) this.#bursting.publish(1, false);
       for (let i = 0; i < this.#perStep; i++) this.#devices[this.#turn++ % this.#devices.length]?.publish(1);
     }, STEP_MS);
   }
@@ -97,12 +105,21 @@ export class GoodDevices {
     return this.#all.reduce((sum, { pending }) => sum + pending, 0);
   }
 
-  /** How long the PUBACKs took of 99 of 100 readings that were sent between two moments of `performance.now()`. */
-  p99(from: number, to: number): number {
+  /** How long the PUBACKs of 99 of 100 readings took that were sent in these spans, in milliseconds; NaN if there are none. */
+  p99(spans: readonly Span[]): number {
     return percentile(
-      this.#answered.filter(({ sentAt }) => sentAt >= from && sentAt < to).map(({ ms }) => ms),
+      spans.flatMap((span) => this.#answeredIn(span).map(({ ms }) => ms)),
       0.99,
     );
+  }
+
+  /** Readings that were sent in a span, and answered. */
+  answeredIn(span: Span): number {
+    return this.#answeredIn(span).length;
+  }
+
+  #answeredIn({ from, to }: Span): Answered[] {
+    return this.#answered.filter(({ sentAt }) => sentAt >= from && sentAt < to);
   }
 }
 
