@@ -9,6 +9,8 @@ import { waitedForProcessorMs } from './processor-wait.ts';
 
 const STEP_MS = 20;
 const METRIC = 'load';
+/** Where both processes waited at the same time, more is left out than passed. No PUBACK takes less than this anyway. */
+const LATENCY_MS_MIN = 1;
 
 /** A reading that a device has sent, by its name in the ledger and the journal. */
 export const readingKey = (device: string, seq: number): string => `${device} ${seq}`;
@@ -198,7 +200,7 @@ class GoodDevice {
     this.#acknowledged.add(sent.key);
     if (sent.sent === undefined) return;
     const { at, waited } = this.#now();
-    const ms = Math.max(0, at - sent.sent.at - (waited - sent.sent.waited));
+    const ms = Math.max(LATENCY_MS_MIN, at - sent.sent.at - (waited - sent.sent.waited));
     this.#answered.push({ sentAt: sent.sent.at, ms });
   }
 }

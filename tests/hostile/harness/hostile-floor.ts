@@ -62,7 +62,7 @@ export class HostileFloor {
     do await pauseMs(WARM_UP_MS);
     while (floor.devices.answeredIn({ from, to: performance.now() }) < WARM_UP_READINGS_MIN);
     floor.#calmBytes = await agent.residentBytes();
-    // From here on the system counts the highest memory anew.
+    // From here on the system looks for the highest memory.
     await writeFile(`/proc/${agent.program.pid ?? 0}/clear_refs`, '5');
     return floor;
   }
