@@ -5,6 +5,7 @@ import { describe, expect, it, vi } from 'vitest';
 
 import { resourcesPerTest } from '../../tests/support/index.ts';
 import type { RawMessage } from '../src/ingest/raw-message.ts';
+import { Connection, NOW } from './ingest/repeating-devices.ts';
 import { faultStream } from './snapshot/fault-stream.ts';
 import {
   contentOf,
@@ -308,4 +309,36 @@ describe('an agent with another configuration', () => {
     },
     60_000,
   );
+});
+
+it('remembers each reading once where a snapshot was taken before it was processed', async () => {
+  const config = coreConfig(await resources.directory());
+  const core = await Core.start(config, NOW);
+  await core.processed();
+  const { writer, snapshots, input } = core.parts;
+  // The step with the tick ends when readings behind it are safe, and a snapshot is taken then.
+  const commit = writer.commit.bind(writer);
+  let go = (): void => undefined;
+  const released = new Promise<void>((resolve) => (go = resolve));
+  writer.commit = async () => released.then(commit);
+  snapshots.hurry();
+  input.tick({ now: NOW, quality: 'synchronised', sinceStartMs: 0 });
+  await input.settled();
+  const first = new Connection('press');
+  const payload = { value: 21.5, ts: NOW };
+  await core.take([{ messages: [first.message(1, payload), first.message(2, payload)] }]);
+  go();
+  await core.processed();
+  await snapshots.settled();
+  expect(core.parts.snapshots.view.bytes).toBeGreaterThan(0);
+  await core.abandon();
+
+  const next = await Core.start(config, NOW);
+  expect(next.parts.recovery.view.items).toBeGreaterThan(1);
+  const second = new Connection('press');
+  const messages = [1, 2, 3].map((id) => second.message(id, payload));
+  await next.take([{ messages }]);
+  await next.processed();
+  expect(next.parts.intake.counts).toMatchObject({ accepted: 1, duplicates: 2 });
+  await next.abandon();
 });

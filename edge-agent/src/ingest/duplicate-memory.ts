@@ -64,8 +64,9 @@ export class DuplicateMemory {
     const rings = this.#rings;
     const ring = rings.ringOf(sensor);
     // From the newest to the oldest: repeats are repeats of late readings.
-    for (let index = rings.count(sensor) - 1; index >= 0; index--) {
-      const at = rings.placeOf(sensor, index);
+    const last = rings.count(sensor) - 1;
+    let at = last < 0 ? 0 : rings.placeOf(sensor, last);
+    for (let index = last; index >= 0; index--, at = rings.placeBefore(sensor, at)) {
       if (ring[at] !== low || ring[at + 1] !== high) continue;
       const other = ring[at + 2]!;
       if (other === owner || (repeatsOf !== undefined && clientOf(other) !== repeatsOf)) continue;

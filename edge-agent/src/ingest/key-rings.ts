@@ -50,6 +50,11 @@ export class KeyRings {
     return at >= length ? at - length : at;
   }
 
+  /** Where the entry lies that was added before the one at `at`. */
+  placeBefore(slot: number, at: number): number {
+    return (at === 0 ? this.#rings[slot]!.length : at) - ENTRY_WORDS;
+  }
+
   /** Adds an entry that is not safe yet. */
   add(slot: number, low: number, high: number, owner: number): void {
     this.#makeRoom(slot);

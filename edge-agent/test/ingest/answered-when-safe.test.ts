@@ -112,6 +112,26 @@ describe('the embedded broker with the intake', () => {
     expect(device.answered('puback')).toEqual(Array.from({ length: 100 }, (_, i) => i + 1));
   });
 
+  it('takes equal messages without DUP for as many readings, and knows by DUP those of the last connection', async () => {
+    const gateway = await open();
+    const device = await RawDevice.connect(resources, gateway.broker.port);
+    for (let i = 1; i <= 5; i++) device.publish(i, i % 2 === 0 ? '21.5' : payload(1));
+    const taking = (async () => {
+      while (gateway.journal.length < 5) await gateway.keep(await gateway.take());
+    })();
+    await device.hears('puback', 5);
+    await taking;
+    await device.vanish();
+    const again = await RawDevice.connect(resources, gateway.broker.port, { clean: true });
+    again.publish(4, '21.5', { dup: true });
+    again.publish(5, payload(1), { dup: true });
+    again.publish(6, '21.5');
+    while (gateway.journal.length < 6) await gateway.keep(await gateway.take());
+    await again.hears('puback', 3);
+    expect(gateway.journal).toEqual([1, 21.5, 1, 21.5, 1, 21.5]);
+    expect(gateway.intake.counts.duplicates).toBe(2);
+  });
+
   it('does not answer a repeat before the original is safe', async () => {
     const gateway = await open();
     const device = await RawDevice.connect(resources, gateway.broker.port);

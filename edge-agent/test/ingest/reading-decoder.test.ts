@@ -130,9 +130,10 @@ describe('the decoder of readings', () => {
     expect(typeof decoded === 'string' ? decoded : typeof decoded.value).toBe(expected);
   });
 
-  it('lists each subscription once', () => {
+  it('lists each subscription once, and none that another one covers', () => {
     const twice = new ReadingDecoder(
       [
+        { topic: 'a/press/{device}', codec: 'metrics' },
         { topic: 'a/{device}/{metric}', codec: 'auto' },
         { topic: 'a/{metric}/{device}', codec: 'auto' },
       ],

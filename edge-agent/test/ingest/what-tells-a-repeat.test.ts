@@ -106,6 +106,30 @@ describe('over connections of one client', () => {
     expect(judge.values).toEqual([21.5, 21.5, 21.5, 22, 21.5]);
   });
 
+  it('takes what was repeated and answered for answered', () => {
+    const judge = new RepeatJudge();
+    const first = new Connection('press');
+    judge.take([first.message(1, 21.5)]);
+    first.cut();
+    judge.commit();
+    const second = new Connection('press');
+    judge.accept(second.message(1, 21.5));
+    second.cut();
+    judge.accept(new Connection('press').message(1, 21.5));
+    expect(judge.values).toHaveLength(2);
+  });
+
+  it('knows what was sent again under the identifier of another message by that identifier', () => {
+    const judge = new RepeatJudge();
+    const first = new Connection('press');
+    judge.take([first.message(1, 21.5), first.message(2, 22)]);
+    first.cut();
+    judge.commit();
+    const second = new Connection('press');
+    judge.accept(second.message(2, 21.5), second.message(2, 21.5, { isDup: true }));
+    expect(judge.values).toEqual([21.5, 22]);
+  });
+
   it('takes for it only as many messages as were not answered, and as many again', () => {
     const judge = new RepeatJudge();
     const first = new Connection('press');
