@@ -10,7 +10,7 @@ import { encodeCheckpoint } from '../../src/checkpoint/format.ts';
 import { Evidence, evidenceAt } from '../../src/verify/evidence.ts';
 import { addsUp, describeReport, isProven } from '../../src/verify/describe-report.ts';
 import { type StoreConfig, storeConfigSchema } from '../../src/write/store-config.ts';
-import { BASE, GATEWAY, MINUTE, rollups } from '../support/floor.ts';
+import { BASE, batchOf, GATEWAY, messageOf, MINUTE, rollups, tick } from '../support/floor.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 import { noInflux, startTestInflux, type TestInflux } from '../write/influx-server.ts';
 import { gatewayRow } from '../write/sample-rows.ts';
@@ -278,6 +278,20 @@ describe('evidence in the checkpoint', () => {
     const [alarm] = (await floor.verified({}, BASE + days(1) / 2)).report!.differences;
     expect(alarm).toMatchObject({ kind: 'alarm', finding: expect.stringContaining('"trimmed"') as string });
     expect((await floor.verified({}, BASE + days(2))).report!.differences).toEqual([]);
+  });
+
+  it('does not add up for a week after somebody has sent in the name of the gateway', async () => {
+    const floor = await begun(HOURS);
+    const last = floor.partition.capture().sources.find(({ lane }) => lane === 'telemetry')!.epochs[0]![1];
+    const another = batchOf([tick(last, BASE)], { epoch: floor.partition.capture().sources[0]!.takenFrom! });
+    floor.partition.apply({ ...messageOf(another, 1_000), storedAt: epochMs(BASE) }, epochMs(BASE));
+    for (const [later, kinds] of [
+      [days(6), ['alarm']],
+      [days(8), []],
+    ] as const) {
+      const { report } = await floor.verified({}, BASE + later);
+      expect(report!.differences.map(({ kind }) => kind)).toEqual(kinds);
+    }
   });
 
   it('is compared after a start from the earlier checkpoint, also in a partition in which nothing happens any more', async () => {
