@@ -20,7 +20,8 @@ interface Waiting extends Login {
   readonly name: string;
   readonly password: Uint8Array;
   readonly digest: string;
-  readonly settle: (outcome: LoginOutcome) => void;
+  /** All connections of this address that wait for it: devices often share a user, and connect together. */
+  readonly settles: Set<(outcome: LoginOutcome) => void>;
 }
 
 /**
@@ -37,6 +38,8 @@ export class Logins {
   readonly #right = new Map<string, string>();
   /** Digests of what was wrong, the oldest first. */
   readonly #wrong = new Set<string>();
+  /** What waits or is being compared, by address and digest. */
+  readonly #pending = new Map<string, Waiting>();
   #isChecking = false;
 
   constructor(users: Pick<BrokerUsers, 'has' | 'check'>) {
@@ -60,28 +63,51 @@ export class Logins {
     const known = this.#known(name, digest);
     if (known !== undefined) return known;
     if (gone.aborted) return 'gone';
-    const user = this.#users.has(name) ? name : undefined;
     return new Promise((resolve) => {
+      const waiting = this.#waitingFor({ name, password, digest, address });
       const leave = (): void => {
-        this.#queue.remove(waiting);
+        waiting.settles.delete(settle);
+        if (waiting.settles.size === 0) this.#forget(waiting);
         resolve('gone');
       };
       const settle = (outcome: LoginOutcome): void => {
         gone.removeEventListener('abort', leave);
         resolve(outcome);
       };
-      const waiting = { address, user, name, password, digest, settle };
       gone.addEventListener('abort', leave, { once: true });
-      this.#queue.add(waiting)?.settle('busy');
+      waiting.settles.add(settle);
       void this.#work();
     });
+  }
+
+  /** The login with the same password from the same address that waits, or one that waits from now on. */
+  #waitingFor(login: Pick<Waiting, 'name' | 'password' | 'digest' | 'address'>): Waiting {
+    const known = this.#pending.get(keyOf(login));
+    if (known !== undefined) return known;
+    const user = this.#users.has(login.name) ? login.name : undefined;
+    const waiting = { ...login, user, settles: new Set<(outcome: LoginOutcome) => void>() };
+    this.#pending.set(keyOf(login), waiting);
+    const displaced = this.#queue.add(waiting);
+    // Behind this call, which may be about the one that gives way.
+    if (displaced !== undefined) queueMicrotask(() => this.#settle(displaced, 'busy'));
+    return waiting;
+  }
+
+  #forget(waiting: Waiting): void {
+    this.#queue.remove(waiting);
+    if (this.#pending.get(keyOf(waiting)) === waiting) this.#pending.delete(keyOf(waiting));
+  }
+
+  #settle(waiting: Waiting, outcome: LoginOutcome): void {
+    this.#forget(waiting);
+    for (const settle of waiting.settles) settle(outcome);
   }
 
   async #work(): Promise<void> {
     if (this.#isChecking) return;
     this.#isChecking = true;
     for (let one = this.#queue.next(); one !== undefined; one = this.#queue.next()) {
-      one.settle(this.#known(one.name, one.digest) ?? (await this.#compare(one)));
+      this.#settle(one, this.#known(one.name, one.digest) ?? (await this.#compare(one)));
     }
     this.#isChecking = false;
   }
@@ -117,3 +143,5 @@ export class Logins {
     return hash.digest('base64');
   }
 }
+
+const keyOf = ({ address, digest }: Pick<Waiting, 'address' | 'digest'>): string => `${digest} ${address}`;

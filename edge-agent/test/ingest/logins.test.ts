@@ -98,6 +98,20 @@ describe('logins', () => {
     expect(new Set([late, ...(await Promise.all(guesses))])).toEqual(new Set(['gone']));
   });
 
+  it('of many devices that share a user and connect together wait as one', async () => {
+    const { users, logIn } = opened();
+    const gone = new AbortController();
+    const count = 10 * limits.loginsWaitingPerUserMax;
+    const first = logIn('b', 'b');
+    const leaving = logIn('a', 'a', 'A', gone.signal);
+    const devices = Array.from({ length: count }, async () => logIn('a', 'a'));
+    gone.abort();
+    await users.end();
+    expect([await first, await leaving]).toEqual(['right', 'gone']);
+    expect(await Promise.all(devices)).toEqual(devices.map(() => 'right'));
+    expect(users.checked).toEqual(['b:b', 'a:a']);
+  });
+
   it('with the same wrong password cost one check', async () => {
     const { users, logIn } = opened();
     const tries = Array.from({ length: 5 }, async () => logIn('a', 'old'));
