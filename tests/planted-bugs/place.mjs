@@ -56,9 +56,9 @@ function programOf(file, text) {
   return program;
 }
 
-/** What a piece of code can be: statements if it ends as one, else an expression or properties. */
+/** What a piece of code can be: statements if it ends with a semicolon, an expression or properties if it does not, any with a brace. */
 function readings(code) {
-  const isStatements = /[;}]$/.test(code.trim());
+  const [last] = code.trim().slice(-1);
   const wrapped = [
     [`class A { async *a() { for (;;) { ${code} } } }`, (body) => body[0].body.body[0].value.body.body[0].body.body],
     [`class A { async *a() { return (${code}\n); } }`, (body) => [body[0].body.body[0].value.body.body[0].argument]],
@@ -67,7 +67,7 @@ function readings(code) {
       (body) => body[0].body.body[0].value.body.body[0].argument.properties,
     ],
   ];
-  return (isStatements ? wrapped.slice(0, 1) : wrapped.slice(1)).flatMap(([text, pick]) => {
+  return wrapped.slice(last === ';' || last === '}' ? 0 : 1, last === ';' ? 1 : 3).flatMap(([text, pick]) => {
     const { program, errors } = parseSync('a.ts', text, { preserveParens: false });
     // Names that only the class around the place declares are no error of the syntax.
     if (errors.some(({ message }) => !/Private (?:field|identifier)|private name/i.test(message))) return [];

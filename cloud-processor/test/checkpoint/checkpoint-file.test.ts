@@ -1,9 +1,9 @@
-import { copyFile, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
+import { copyFile, type FileHandle, open, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { crc32 } from 'node:zlib';
 
 import { epochMs } from '@floorwatch/contracts';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
 import { resourcesPerTest } from '../../../tests/support/index.ts';
 import { CheckpointFile } from '../../src/checkpoint/checkpoint-file.ts';
@@ -136,6 +136,27 @@ describe('checkpoint file', () => {
     const { folder, previous } = await twoSaved();
     expect((await readdir(folder)).sort()).toEqual(['partition-03.ndjson', 'partition-03.previous.ndjson']);
     expect(await readFile(previous, 'utf8')).toContain('"ordinal":1');
+  });
+
+  it('is safe under its name when it is saved: the folder is synced after the last rename', async () => {
+    const { file, folder } = await twoSaved();
+    const handle = await open(folder);
+    /** What the folder held whenever it was synced. */
+    const synced: string[] = [];
+    const sync = Reflect.get(handle, 'sync');
+    const spy = vi.spyOn(Object.getPrototypeOf(handle) as FileHandle, 'sync').mockImplementation(async function (
+      this: FileHandle,
+    ) {
+      if ((await this.stat()).isDirectory()) synced.push(await readFile(file.path, 'utf8'));
+      return sync.call(this);
+    });
+    await handle.close();
+    try {
+      await file.save(state(3));
+    } finally {
+      spy.mockRestore();
+    }
+    expect(synced.at(-1)).toContain('"ordinal":3');
   });
 
   it('a damaged one is put aside, and never takes the place of the one before', async () => {

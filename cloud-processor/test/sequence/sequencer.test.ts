@@ -1,7 +1,7 @@
-import { days, epochMs, type FloorRecord, type GapRecord, type Predecessor } from '@floorwatch/contracts';
+import { days, type EpochMs, epochMs, type FloorRecord, type GapRecord, type Predecessor } from '@floorwatch/contracts';
 import { describe, expect, it } from 'vitest';
 
-import { type Judgement, Sequencer, type SourceName } from '../../src/sequence/sequencer.ts';
+import { floorOfSnapshot, type Judgement, Sequencer, type SourceName } from '../../src/sequence/sequencer.ts';
 import { BASE, GATEWAY, sequencerLimits, start, tick } from '../support/floor.ts';
 
 const SOURCE: SourceName = { ...GATEWAY, lane: 'telemetry' };
@@ -222,6 +222,14 @@ describe('an epoch', () => {
     expect(sequencer.floor(SOURCE)).toEqual({ epoch: E3, floor: 2, highest: 2 });
   });
 
+  it('of which the end is lost is complete when the next one begins, and its gateway is told so', () => {
+    const sequencer = at(5);
+    const lost: GapRecord = { ...gap(1, 3, 'trimmed'), predecessor: after(8) };
+    expect(sequencer.accept(SOURCE, E2, [lost], AT)).toMatchObject({ from: 0, begun: 'after-loss' });
+    const [snapshot] = sequencer.snapshot();
+    expect(floorOfSnapshot(snapshot!)).toMatchObject({ epoch: E2, floor: 3, others: [{ epoch: E1, floor: 8 }] });
+  });
+
   it('that is over: duplicates of it say nothing, new records of it are applied with an alarm', () => {
     const sequencer = at(5);
     sequencer.accept(SOURCE, E2, begin(after(5), 2), AT);
@@ -269,6 +277,17 @@ describe('old epochs', () => {
     expect(one.begun).toBe('in-turn');
     expect(known(kept)).toEqual([name(3), name(4), name(5)]);
     expect(kept).toMatchObject({ forgottenOld: 2, forgottenAtLimit: 0 });
+  });
+
+  it('without a successor are kept however old they are: their gateway may go on', () => {
+    const sequencer = startsOf(2, 1);
+    // A copy of the disk has begun another epoch behind the first one, and only that one goes on.
+    sequencer.accept(SOURCE, 'copy-1', begin({ epoch: name(1), last: 1 }), epochMs(BASE + 2));
+    const muchLater = (count: number): EpochMs => epochMs(BASE + days(count));
+    sequencer.accept(SOURCE, 'copy-2', begin({ epoch: 'copy-1', last: 1 }), muchLater(10));
+    sequencer.accept(SOURCE, 'copy-3', begin({ epoch: 'copy-2', last: 1 }), muchLater(20));
+    expect(known(sequencer)).toEqual([name(2), 'copy-2', 'copy-3']);
+    expect(sequencer.accept(SOURCE, name(2), numbers(1, 3), muchLater(20))).toMatchObject({ from: 1, duplicates: 1 });
   });
 
   it('heard again are kept', () => {

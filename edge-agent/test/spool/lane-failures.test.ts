@@ -349,4 +349,26 @@ describe('dropped frames', () => {
     expect(told!.frames[0]!.number).toBe(to + 1);
     expect(told!.frames.reduce((sum, { readings }) => sum + readings, 0)).toBe(7 * (told!.to - to));
   }, 60_000);
+
+  it('are told exactly behind a gap that was told before, also after a kill', async () => {
+    const disk = new MemoryFileSystem();
+    const more = { bytesMax: 8 * 1024 * KIB, segmentBytesMax: 704 * KIB, durability: 'process' } as const;
+    const spool = await open(disk, more);
+    await begin(spool, EPOCHS[0]);
+    const fill = async (lane: DiskLaneSpool): Promise<void> => {
+      while (lane.segments < 2) await lane.append([rollupItem(lane.lastNumber + 1, 7, 0, 480)]);
+      await lane.dropOldest();
+    };
+    await fill(spool);
+    const told = await spool.read(1, 1e9, 1e9);
+    const frames = told?.kind === 'gap' ? told.gap.frames : [];
+    // An odd number, so that joining two by two would join the last one with the first of the next drop.
+    expect([frames.length < 1_000, frames.length % 2]).toEqual([true, 1]);
+    const { spool: again } = await DiskLaneSpool.open(options(disk.afterKill(), more));
+    await fill(again);
+    const rest = await again.read(told!.to + 1, 1e9, 1e9);
+    const next = rest?.kind === 'gap' ? rest.gap : undefined;
+    expect(next!.frames[0]!.number).toBe(told!.to + 1);
+    expect(next!.frames.reduce((sum, { readings }) => sum + readings, 0)).toBe(7 * (rest!.to - told!.to));
+  });
 });

@@ -206,3 +206,15 @@ it('a floor ahead of what was remembered over a restart spares repeats', () => {
   expect(cursor.hear(floor(300, 99), LANE, 0)).toBeUndefined();
   expect([cursor.next, cursor.uncommittedBytes]).toEqual([301, 0]);
 });
+
+describe('another series of checkpoints', () => {
+  it('is not held to what the one before called safe', () => {
+    const cursor = cursorAt(101);
+    send(cursor, 500, 1);
+    expect(cursor.hear(floor(300, 20), LANE, 0)).toBeUndefined();
+    // It knows no epoch of this gateway, so it needs all that there is.
+    expect(cursor.hear(floor('foreign', 20, false, { series: 'b' }), LANE, 5_000)).toBe('unknown-epoch');
+    expect([cursor.floor, cursor.next]).toEqual([undefined, 1]);
+    expect(cursor.trimmable(GRACE_MS + 5_000)).toBeUndefined();
+  });
+});
