@@ -91,7 +91,7 @@ export class Fold {
     if (refutedFrom !== undefined) {
       this.ledger.refuteGaps(address, { lane: address.lane, epoch: batch.epoch, from: refutedFrom });
     }
-    if (begun === 'after-loss' && address.lane === 'telemetry') this.windows.lose(address, null);
+    if (begun === 'after-loss' && address.lane === 'telemetry') this.windows.recover(address, this.#out);
     if (begun === 'after-loss') {
       this.ledger.loseEpochEnd(address, { lane: address.lane, epoch: batch.epoch, run: judgement.run });
       this.evidence.beginAgain(address);
@@ -131,7 +131,7 @@ export class Fold {
         break;
       }
       case 'status': {
-        const row = gatewayRow(address, record);
+        const row = gatewayRow(address, record, this.sequencer.placeOf(address, batch.epoch, record.number));
         this.#out.emit(row);
         this.evidence.report(address, record);
         this.#observer.gateway(row);
@@ -144,7 +144,9 @@ export class Fold {
         this.ledger.gap(address, { lane: address.lane, epoch: batch.epoch, run, floor }, record);
         // An earlier series of checkpoints has taken these, so the store has more than is known here.
         if (record.reason === 'trimmed') this.evidence.beginAgain(address);
-        if (address.lane === 'telemetry') this.#loseFrames(address, record, floor);
+        if (address.lane !== 'telemetry') break;
+        if (record.reason === 'trimmed') this.windows.recover(address, this.#out);
+        else this.#loseFrames(address, record, floor);
         break;
     }
   }

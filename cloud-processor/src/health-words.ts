@@ -28,3 +28,8 @@ export const describeEarlySeals = (windows: number): string =>
   `${windows} windows were sealed before windows.allowedLatenessSeconds had passed, because a partition holds at most ` +
   `${processorLimits.openWindowsPerPartitionMax} open ones; what is late corrects them in the store, which costs it more. ` +
   'What to do: lower windows.allowedLatenessSeconds, or leave out the smallest of windows.sizes';
+
+/** That partitions have not begun yet, in words with what to do. */
+export const describeRecovery = (partitions: readonly number[]): string =>
+  `partition ${partitions.join(', ')}: its newest checkpoint is not here, so the store is looked at before anything is read. ` +
+  'What to do: nothing, it begins by itself after store.lingerMs if the store answers; if a newer copy of dataDir exists, stop and put it back';

@@ -66,6 +66,8 @@ export const processorLimits = {
   countersPerGatewayMax: 16,
   /** Starts of one agent whose numbers are remembered while the stream can hold them: one every ten minutes for a week. */
   epochsPerSourceMax: 1_000,
+  /** Runs of one gateway that a start without its newest checkpoint takes over from the store: as many as starts of its agent are remembered. */
+  storedRunsMax: 1_000,
   /** Late rollups of one partition that wait to correct their windows, each once per window size: 30 MB. Reading stops here. */
   lateRollupsPerPartitionMax: 100_000,
   /** How long late readings are gathered before the windows that they belong to are read and corrected. */

@@ -2,8 +2,7 @@ import { randomBytes } from 'node:crypto';
 
 import type { Logger } from '@floorwatch/runtime';
 
-import type { CheckpointFile } from './checkpoint/checkpoint-file.ts';
-import type { CheckpointState } from './checkpoint/format.ts';
+import type { CheckpointFile, LoadedCheckpoint } from './checkpoint/checkpoint-file.ts';
 import type { PartitionReader } from './consume/partition-reader.ts';
 import type { DeadLetters } from './dead-letters/dead-letters.ts';
 import type { FloorObserver } from './floor-observer.ts';
@@ -27,10 +26,11 @@ export interface Lane {
   readonly runner: PartitionRunner;
   readonly writer: OutboxWriter;
   readonly corrector: LateCorrector;
-  /** After a start from the checkpoint before the newest. */
-  readonly comparer: StoreComparer | undefined;
-  /** Before that time of `performance.now()` the store is neither compared with nor read as a base. */
-  readonly readableFrom: number;
+  readonly comparer: StoreComparer;
+  /** The checkpoint that it begins with, if there is one. */
+  readonly loaded: LoadedCheckpoint;
+  /** Before that time of `performance.now()` a request of a process before may still land in the store. */
+  readonly landed: number;
   reader: PartitionReader | undefined;
 }
 
@@ -40,8 +40,7 @@ export function assemblePartition(options: {
   readonly windows: Pick<WindowConfig, 'sizes' | 'allowedLateness'> & Partial<Pick<WindowConfig, 'openWindowsMax'>>;
   readonly streamAgeMax: SequencerLimits['streamAgeMax'];
   readonly file: Pick<CheckpointFile, 'path' | 'save'>;
-  /** `from`: undefined if there is no checkpoint. `isPrevious`: the process before may have stored more than it says. */
-  readonly loaded: { readonly from: CheckpointState | undefined; readonly isPrevious: boolean };
+  readonly loaded: LoadedCheckpoint;
   readonly store: Store;
   readonly deadLetters: DeadLetters;
   readonly observer: FloorObserver;
@@ -51,8 +50,8 @@ export function assemblePartition(options: {
   /** Is told the times that the NATS server puts on messages. */
   readonly clock?: Pick<RetentionClock, 'saw'>;
 }): Lane {
-  const { number, file, store, deadLetters, observer, logger, right } = options;
-  const { from, isPrevious } = options.loaded;
+  const { number, file, loaded, store, deadLetters, observer, logger, right } = options;
+  const from = loaded.kind === 'none' ? undefined : loaded.state;
   // Until then a request of a process that was killed may still land, of one that had not come to its first checkpoint too.
   const landed = from?.clean === true ? 0 : performance.now() + store.lingerMs;
   const windows = {
@@ -79,9 +78,8 @@ export function assemblePartition(options: {
     observer,
     deadLetters,
     from,
-    outbox: { comparing: isPrevious, updatesFrom: landed },
+    outbox: { updatesFrom: landed },
   });
-  const readableFrom = isPrevious ? landed : 0;
   const floors = new SafeFloors(from);
   const runner = new PartitionRunner({
     partition,
@@ -90,7 +88,6 @@ export function assemblePartition(options: {
     floors,
     logger,
     right,
-    storeReadableFrom: readableFrom,
     ...(options.clock !== undefined && { clock: options.clock }),
   });
   const writer = new OutboxWriter({
@@ -101,18 +98,16 @@ export function assemblePartition(options: {
     settle: () => partition.settle(),
   });
   const corrector = new LateCorrector({ target: partition, store, logger, ready: () => runner.mayCorrect });
-  const comparer = isPrevious ? new StoreComparer(partition.outbox, store, logger) : undefined;
+  const comparer = new StoreComparer(partition.outbox, store, logger);
   const config = { windows, sequence };
-  return { config, runner, writer, corrector, comparer, readableFrom, reader: undefined };
+  return { config, runner, writer, corrector, comparer, loaded, landed, reader: undefined };
 }
 
-/** Writes out what partitions have for the store until `signal` aborts. To be called when the store can be asked. */
-export async function writeOut(lanes: readonly Lane[], signal: AbortSignal): Promise<void> {
-  await Promise.all(
-    lanes.flatMap((lane) => [
-      lane.writer.run(signal),
-      lane.corrector.run(signal),
-      lane.comparer?.run(lane.readableFrom - performance.now(), signal) ?? Promise.resolve(),
-    ]),
-  );
+/** Writes out what a partition has for the store until `signal` aborts. To be called when the store can be asked. */
+export async function writeOut(lane: Lane, signal: AbortSignal): Promise<void> {
+  await Promise.all([
+    lane.writer.run(signal),
+    lane.corrector.run(signal),
+    lane.comparer.run(lane.landed - performance.now(), signal),
+  ]);
 }

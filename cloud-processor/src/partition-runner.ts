@@ -34,9 +34,10 @@ export class PartitionRunner {
   readonly #deadLetters: DeadLetters;
   readonly floors: SafeFloors;
   readonly #logger: Logger;
-  readonly #storeReadableFrom: number;
   readonly #clock: Pick<RetentionClock, 'saw'> | undefined;
   readonly #right: { readonly mayAct: boolean };
+  /** Nothing is saved before it is known whether the state is the newest, see `Recovery`. */
+  begun = false;
   /** The newest checkpoint that this process has saved. */
   saved: { readonly series: string; readonly ordinal: number } | undefined;
   /** Who waits for a checkpoint. */
@@ -65,8 +66,6 @@ export class PartitionRunner {
     readonly deadLetters: DeadLetters;
     readonly floors: SafeFloors;
     readonly logger: Logger;
-    /** Before that time of `performance.now()` the store is no base: a request of the process before may still change it. */
-    readonly storeReadableFrom?: number;
     /** The claim on the partition. */
     readonly right: { readonly mayAct: boolean };
     readonly clock?: Pick<RetentionClock, 'saw'>;
@@ -76,7 +75,6 @@ export class PartitionRunner {
     this.#deadLetters = options.deadLetters;
     this.floors = options.floors;
     this.#logger = options.logger;
-    this.#storeReadableFrom = options.storeReadableFrom ?? 0;
     this.#right = options.right;
     this.#clock = options.clock;
   }
@@ -89,7 +87,7 @@ export class PartitionRunner {
    */
   async checkpoint(last = false): Promise<void> {
     // What another processor may go by already must not be passed over by this one.
-    if (!this.#right.mayAct) return;
+    if (!this.begun || !this.#right.mayAct) return;
     if (!this.partition.dirty && !this.floors.isBehind && !last && this.#cuts.size === 0) return;
     const cuts = new Set(this.#cuts);
     const begun = performance.now();
@@ -141,7 +139,7 @@ export class PartitionRunner {
 
   /** Whether the store may be read and corrected windows may go into the outbox. */
   get mayCorrect(): boolean {
-    return performance.now() >= this.#storeReadableFrom && this.partition.outbox.size < processorLimits.outboxRowsMax;
+    return this.partition.outbox.size < processorLimits.outboxRowsMax;
   }
 
   /** The partition as the reader sees it. */
@@ -153,7 +151,6 @@ export class PartitionRunner {
         return partition.cursor;
       },
       moveTo: (cursor) => partition.moveTo(cursor),
-      streamEnds: (sequence) => partition.streamEnds(sequence),
       apply: ({ subject, data, seq, timestampNanos }) => {
         const storedAt = epochMs(Number(timestampNanos / NANOS_PER_MS));
         this.#clock?.saw(storedAt);

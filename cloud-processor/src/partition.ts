@@ -4,6 +4,7 @@ import {
   type BatchFault,
   decodeBatch,
   type EpochMs,
+  gatewayKey,
   type GatewayName,
   type IngestAddress,
   parseIngestSubject,
@@ -25,6 +26,7 @@ import type { GatewayReach } from './window/reach.ts';
 import type { WindowConfig } from './window/window-config.ts';
 import type { SealedLoss, WindowOperator } from './window/window-operator.ts';
 import { markedIncomplete } from './write/incomplete-marker.ts';
+import type { StoredBefore } from './stored-gateway.ts';
 import { Outbox, type OutboxStart } from './write/outbox.ts';
 
 /** A message of the stream. */
@@ -57,14 +59,15 @@ const IMPOSSIBLE: ReadonlySet<BatchReason> = new Set(['address', 'invalid', 'num
 export class Partition {
   readonly number: number;
   readonly outbox: Outbox;
-  readonly #series: string;
+  #series: string;
   readonly #fold: Fold;
   readonly #observer: FloorObserver;
   readonly #deadLetters: DeadLetterSink;
   #cursor: StreamCursor;
   /** The message at the cursor while its digest is not known: only checkpoints need it. */
   #undigested: Uint8Array | undefined;
-  #comparedThrough: number | undefined;
+  /** What processors before have stored that this state may not know. */
+  #before: StoredBefore;
   #dirty = false;
 
   constructor(options: {
@@ -77,7 +80,7 @@ export class Partition {
     readonly deadLetters: DeadLetterSink;
     readonly from: CheckpointState | undefined;
     /** How the outbox begins, besides what `from` says; see `OutboxStart`. */
-    readonly outbox?: Partial<Pick<OutboxStart, 'comparing' | 'updatesFrom'>>;
+    readonly outbox?: Partial<Pick<OutboxStart, 'updatesFrom'>>;
   }) {
     const { from } = options;
     this.number = options.number;
@@ -96,11 +99,33 @@ export class Partition {
     this.outbox = new Outbox({
       ordinal: from?.ordinal ?? 0,
       rows: from?.unsent ?? [],
-      comparing: options.outbox?.comparing ?? false,
+      stored: from?.before.gateways ?? [],
       updatesFrom: options.outbox?.updatesFrom ?? 0,
     });
+    this.#before = from?.before ?? { gateways: [], runsTo: 0 };
+    this.#recall();
     this.#tellWatermarks();
     for (const alarm of this.alarms.all()) this.#observer.alarm(alarm);
+  }
+
+  /**
+   * The checkpoint that this state comes from, if any, is not the last that was saved for the partition. To be called before anything is read or
+   * written.
+   *
+   * @param series of the checkpoints that begin now; undefined: they follow those before. Gateways take no notice of ordinals of a series that are
+   *   behind what they were told.
+   */
+  recover(before: StoredBefore, series: string | undefined): void {
+    this.#series = series ?? this.#series;
+    this.#before = before;
+    this.#recall();
+    this.outbox.compare(before.gateways);
+    this.#dirty = true;
+  }
+
+  #recall(): void {
+    this.#fold.sequencer.remember(this.#before);
+    this.windows.storedTo = new Map(this.#before.gateways.map((name) => [gatewayKey(name), name.windowsTo] as const));
   }
 
   /** What happened since the start. */
@@ -214,7 +239,6 @@ export class Partition {
     }
     this.#cursor = { created: this.#cursor.created, position: sequence, digest: null };
     this.#undigested = data;
-    this.#mayStopComparing();
     this.#dirty = true;
   }
 
@@ -250,20 +274,6 @@ export class Partition {
     }
   }
 
-  /**
-   * The partition's newest message had this sequence when reading began: whatever a process before this one has made of it, it made of messages up to
-   * there.
-   */
-  streamEnds(sequence: number): void {
-    this.#comparedThrough ??= sequence;
-    this.#mayStopComparing();
-  }
-
-  #mayStopComparing(): void {
-    if (this.#comparedThrough !== undefined && this.#cursor.position >= this.#comparedThrough)
-      this.outbox.stopComparing();
-  }
-
   /** Everything that a checkpoint must hold, copied at one instant. `clean`: nothing is under way any more, see `CheckpointState`. */
   capture(clean = false): CheckpointState {
     this.#dirty = false;
@@ -281,6 +291,7 @@ export class Partition {
       unsent: rows,
       clean,
       comparing: this.outbox.comparing,
+      before: this.#before,
     };
   }
 }

@@ -15,8 +15,8 @@ import { jetstream, jetstreamManager, type JetStreamManager } from '@nats-io/jet
 import { Kvm } from '@nats-io/kv';
 import type { NatsConnection } from '@nats-io/transport-node';
 
-import { CheckpointFile } from './checkpoint/checkpoint-file.ts';
-import { CheckpointError, type CheckpointState } from './checkpoint/format.ts';
+import { CheckpointFile, type LoadedCheckpoint } from './checkpoint/checkpoint-file.ts';
+import { CheckpointError } from './checkpoint/format.ts';
 import { folderId } from './claim/folder-id.ts';
 import { lockDataDir } from './claim/lock-data-dir.ts';
 import { CLAIMS_BUCKET, type ClaimProgress, PartitionClaims } from './claim/partition-claims.ts';
@@ -29,9 +29,10 @@ import { DeadLetters } from './dead-letters/dead-letters.ts';
 import { type RetryOutcome, retryLetter } from './dead-letters/retry.ts';
 import type { FloorObserver, OpenWindows } from './floor-observer.ts';
 import { FloorPublisher } from './floors/floor-publisher.ts';
-import { describeClaims, describeEarlySeals } from './health-words.ts';
+import { describeClaims, describeEarlySeals, describeRecovery } from './health-words.ts';
 import { processorLimits } from './limits.ts';
 import { PROCESSOR_INBOX } from './nats-users/processor-rights.ts';
+import { Recovery } from './recovery/recovery.ts';
 import { assemblePartition, type Lane, writeOut } from './partition-parts.ts';
 import { Reprocessor } from './reprocess/reprocessor.ts';
 import { NatsStreamPass, type StreamPass } from './reprocess/stream-pass.ts';
@@ -69,7 +70,10 @@ export class Pipeline implements OpenWindows {
   #streamWatch: StreamWatch | undefined;
   #claims: PartitionClaims | undefined;
   readonly #tenure: Tenure;
-  readonly #claimed = new Condition();
+  /** Lets partitions begin once their claims are taken. */
+  #recovery: Recovery | undefined;
+  /** A partition has begun, or the store can be asked. */
+  readonly #progress = new Condition();
   #connection: NatsConnection | undefined;
   #connected = false;
   #storeConnected = false;
@@ -150,6 +154,12 @@ export class Pipeline implements OpenWindows {
       stream: () => (this.#connected && this.#storeConnected && this.#tenure.mayAct ? this.#stream : undefined),
       logger: this.#logger,
     });
+    this.#recovery = new Recovery({
+      store: this.#store,
+      streamAgeMax: this.#config.stream.ageMax,
+      storeConnected: async (signal) => this.#progress.until(() => this.#storeConnected, signal),
+      logger: this.#logger,
+    });
     this.#verifier = new Verifier(this.#verifyTarget(deadLetters), this.#logger);
     this.#floors = new FloorPublisher({
       interval: this.#config.floorInterval,
@@ -203,13 +213,10 @@ export class Pipeline implements OpenWindows {
     });
   }
 
-  async #load(
-    file: CheckpointFile,
-    partition: number,
-  ): Promise<{ readonly from: CheckpointState | undefined; readonly isPrevious: boolean }> {
+  async #load(file: CheckpointFile, partition: number): Promise<LoadedCheckpoint> {
     try {
       const loaded = await file.load();
-      if (loaded.kind === 'none') return { from: undefined, isPrevious: false };
+      if (loaded.kind === 'none') return loaded;
       if (loaded.kind === 'fallback') {
         this.#logger.error(
           { partition, problem: loaded.problem },
@@ -218,7 +225,7 @@ export class Pipeline implements OpenWindows {
       }
       const { ordinal, cursor, unsent } = loaded.state;
       this.#logger.info({ partition, ordinal, position: cursor.position, unsent: unsent.length }, 'checkpoint loaded');
-      return { from: loaded.state, isPrevious: loaded.kind === 'fallback' || loaded.state.comparing };
+      return loaded;
     } catch (error) {
       if (!(error instanceof CheckpointError)) throw error;
       const remedy =
@@ -293,8 +300,14 @@ export class Pipeline implements OpenWindows {
     await Promise.all([
       claims.keep(signal),
       watch.run(signal),
-      ...this.#lanes.map(async (lane) => lane.reader?.run(signal)),
+      ...this.#lanes.map(async (lane) => this.#readLane(lane, claims, signal)),
     ]);
+  }
+
+  async #readLane(lane: Lane, claims: PartitionClaims, signal: AbortSignal): Promise<void> {
+    await this.#recovery?.begin(lane, claims.before(lane.runner.partition.number), signal);
+    this.#progress.notify();
+    if (lane.runner.begun) await lane.reader?.run(signal);
   }
 
   async #claim(connection: NatsConnection, signal: AbortSignal): Promise<PartitionClaims> {
@@ -309,7 +322,6 @@ export class Pipeline implements OpenWindows {
     });
     this.#claims = claims;
     await claims.take(signal);
-    this.#claimed.notify();
     return claims;
   }
 
@@ -354,8 +366,12 @@ export class Pipeline implements OpenWindows {
   async #write(signal: AbortSignal): Promise<void> {
     await this.#connectStore(signal);
     // A processor that may not work on these partitions must not write what it remembers of them, either.
-    await this.#claimed.until(() => this.#tenure.taken, signal);
-    await writeOut(this.#lanes, signal);
+    await Promise.all(
+      this.#lanes.map(async (lane) => {
+        await this.#progress.until(() => lane.runner.begun, signal);
+        await writeOut(lane, signal);
+      }),
+    );
   }
 
   async #connectStore(signal: AbortSignal): Promise<void> {
@@ -363,6 +379,7 @@ export class Pipeline implements OpenWindows {
       try {
         await this.#store.connect(signal);
         this.#storeConnected = true;
+        this.#progress.notify();
         this.#tellStoreConnected?.();
         return;
       } catch (error) {
@@ -482,6 +499,7 @@ export class Pipeline implements OpenWindows {
         heldBack === 0 ? 'ok' : `full in ${heldBack} of ${this.#lanes.length} partitions: reading waits for the store`,
       checkpoints: this.#lanes.some(({ runner }) => runner.checkpoints.failing) ? 'can not be saved' : 'ok',
     };
+    const waiting = [...(this.#recovery?.waiting ?? [])];
     const ok = Object.values(parts).every((part) => part === 'ok');
     const now = this.#reprocessor?.status?.now;
     const expired = this.#lanes.reduce((sum, { writer }) => sum + writer.expired, 0);
@@ -492,6 +510,7 @@ export class Pipeline implements OpenWindows {
       ok,
       parts: {
         ...parts,
+        ...(waiting.length === 0 ? {} : { recovery: describeRecovery(waiting) }),
         ...(now === undefined || now === null ? {} : { reprocess: `${now.phase} partition ${now.partition}` }),
         ...this.#describeRetention(expired),
         ...(sealedEarly === 0 ? {} : { windows: describeEarlySeals(sealedEarly) }),

@@ -18,9 +18,15 @@ export function anomalyRow(name: GatewayName, record: AnomalyRecord, epoch: stri
 }
 
 /** The row that a gateway's report becomes. */
-export function gatewayRow(name: GatewayName, record: StatusRecord): GatewayRow {
+export function gatewayRow(name: GatewayName, record: StatusRecord, source: GatewayRow['source']): GatewayRow {
   const { kind: _kind, number: _number, ...facts } = record;
-  return { table: 'gateway', site: name.site, gateway: name.gateway, ...facts };
+  return {
+    table: 'gateway',
+    site: name.site,
+    gateway: name.gateway,
+    ...facts,
+    ...(source !== undefined && { source }),
+  };
 }
 
 /** The rows that a tick's counts become. */

@@ -39,6 +39,7 @@ async function measured(): Promise<Registry> {
     const message = messageOf(batchOf([record]), record.number);
     runner.target.apply({ ...message, seq: record.number, timestampNanos: BigInt(BASE) * 1_000_000n } as never);
   }
+  runner.begun = true;
   // Nobody takes claims here.
   const mayAct = vi.spyOn(Tenure.prototype, 'mayAct', 'get').mockReturnValue(true);
   await runner.checkpoint();

@@ -19,18 +19,20 @@ async function begun(from: CheckpointState | undefined): Promise<Lane> {
   store.lingerMs = LINGER_MS;
   const deadLetters = await DeadLetters.open(await resources.directory(), 16 * 1024 * 1024);
   resources.defer(() => deadLetters.close());
-  return assemblePartition({
+  const lane = assemblePartition({
     number: 3,
     windows: windowConfig(),
     streamAgeMax: days(7),
     file: { path: 'nowhere', save: async () => 1 },
-    loaded: { from, isPrevious: false },
+    loaded: from === undefined ? { kind: 'none' } : { kind: 'newest', state: from },
     store,
     deadLetters,
     observer: deafObserver,
     logger: createLogger('test', 'silent'),
     right: heldRight,
   });
+  lane.runner.begun = true;
+  return lane;
 }
 
 /** An episode opens and closes; the partition may send what a checkpoint holds. */

@@ -107,4 +107,6 @@ export interface GatewayRow extends GatewayName {
   readonly clock: ClockQuality;
   readonly sensors: number;
   readonly counters: Readonly<Record<string, number>>;
+  /** The record that it comes from, and the number that its run began with. Absent: a replay made it, which no longer knew. */
+  readonly source?: RecordPlace & { readonly epoch: string; readonly from: number };
 }

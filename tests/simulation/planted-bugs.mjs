@@ -144,6 +144,11 @@ export const plantedBugs = [
   bug(
     'no-comparison',
     'after a start from the checkpoint before, rows are sent without a look at the store',
-    edit('cloud-processor', 'this.#comparing = comparing;', 'this.#comparing = comparing && rows.length < 0;'),
+    edit(
+      'cloud-processor',
+      'if (stored === undefined) return false;',
+      'if (stored !== null) return false;',
+      'Outbox.#mayBeStored',
+    ),
   ),
 ];

@@ -3,6 +3,7 @@ import { z } from 'zod';
 
 import type { StreamCursor } from '../consume/generation.ts';
 import { ALARM_CAUSES, type AlarmCause, type AlarmSnapshot } from '../sequence/alarms.ts';
+import type { StoredBefore, StoredGateway } from '../stored-gateway.ts';
 import type { SourceSnapshot } from '../sequence/sequencer.ts';
 import { CELLS } from '../window/cells.ts';
 import { EVIDENCE_WORDS, type EvidenceSnapshot, hoursOf, spansOf } from '../verify/evidence.ts';
@@ -29,8 +30,10 @@ export interface CheckpointState {
   readonly unsent: readonly Row[];
   /** The processor stopped cleanly: no request to the store is under way that could still land. */
   readonly clean: boolean;
-  /** Something in `unsent` is still to be compared with the store, see `OutboxStart`. */
+  /** Something in `unsent` is still to be compared with the store, see `Outbox.compare`. */
   readonly comparing: boolean;
+  /** What processors before have stored that this state may not know. */
+  readonly before: StoredBefore;
 }
 
 /** Version of the format below. Until the first release the format changes in place; what was written before is not read. */
@@ -49,6 +52,7 @@ const BYTES_PER_PIECE = 3 * 2 ** 15;
  * - `{"kind":"checkpoint","version":1,"codeVersion":…,"series":…,"ordinal":…,"partition":…,"cursor":{…}}`, always first
  * - `{"kind":"sources","sources":[…]}`, any number of times; an epoch is `[name, floor, highest number, has a successor, heard at, lost from, digest]`,
  *   a run is `[run, epoch, first number]`
+ * - `{"kind":"stored","stored":[…]}`, any number of times, see `StoredGateway`
  * - `{"kind":"alarms","alarms":[…]}`, any number of times
  * - `{"kind":"ledger","ledger":[…]}`, any number of times
  * - `{"kind":"evidence",…}`: the sums of a gateway's event hours; `hours` as in `spansOf`, `words` little-endian 32-bit integers in base64
@@ -62,9 +66,21 @@ const BYTES_PER_PIECE = 3 * 2 ** 15;
  */
 export function* encodeCheckpoint(state: CheckpointState, codeVersion: string): Generator<string> {
   const { series, ordinal, partition, cursor, clean, comparing } = state;
-  const head = { version: CHECKPOINT_VERSION, codeVersion, series, ordinal, partition, cursor, clean, comparing };
+  const { runsTo } = state.before;
+  const head = {
+    version: CHECKPOINT_VERSION,
+    codeVersion,
+    series,
+    ordinal,
+    partition,
+    cursor,
+    clean,
+    comparing,
+    runsTo,
+  };
   yield line({ kind: 'checkpoint', ...head });
   for (const sources of chunks(state.sources)) yield line({ kind: 'sources', sources });
+  for (const stored of chunks(state.before.gateways)) yield line({ kind: 'stored', stored });
   for (const alarms of chunks(state.alarms)) yield line({ kind: 'alarms', alarms });
   for (const ledger of chunks(state.ledger)) yield line({ kind: 'ledger', ledger });
   for (const { hours, words, ...evidence } of state.evidence) {
@@ -175,8 +191,21 @@ const lineSchema = z.discriminatedUnion('kind', [
     }),
     clean: z.boolean(),
     comparing: z.boolean(),
+    runsTo: count,
   }),
   z.object({ kind: z.literal('sources'), sources: z.array(sourceSchema) }),
+  z.object({
+    kind: z.literal('stored'),
+    stored: z.array(
+      z.object({
+        site: z.string(),
+        gateway: z.string(),
+        windowsTo: instant,
+        episodesTo: instant,
+        runs: z.array(z.tuple([count, z.string(), count, count])),
+      }),
+    ),
+  }),
   z.object({ kind: z.literal('alarms'), alarms: z.array(alarmSchema) }),
   z.object({ kind: z.literal('ledger'), ledger: z.array(ledgerSchema) }),
   z.object({
@@ -201,6 +230,8 @@ const lineSchema = z.discriminatedUnion('kind', [
     lostSealed: z.array(pair(instant, instant)),
     completeFrom: z.array(pair(instant, instant)),
     sealedEarly: z.array(pair(instant, instant)),
+    recoverFrom: instant.nullable(),
+    recoveredTo: instant.nullable(),
     reach: z.array(pair(z.number(), z.number())),
     sensors: z.array(z.object({ device: z.string(), metric: z.string(), unit: z.string().exactOptional() })),
   }),
@@ -249,6 +280,7 @@ export function decodeCheckpoint(lines: readonly string[]): CheckpointState {
   if (first?.kind !== 'checkpoint')
     throw new CheckpointError('damaged', 'it does not begin with the line "checkpoint"');
   const sources: SourceSnapshot[] = [];
+  const stored: StoredGateway[] = [];
   const alarms: AlarmSnapshot[] = [];
   const ledger: LedgerSnapshot[] = [];
   const evidence: EvidenceSnapshot[] = [];
@@ -262,6 +294,9 @@ export function decodeCheckpoint(lines: readonly string[]): CheckpointState {
         throw new CheckpointError('damaged', 'it holds the line "checkpoint" twice');
       case 'sources':
         sources.push(...value.sources);
+        break;
+      case 'stored':
+        stored.push(...value.stored);
         break;
       case 'alarms':
         alarms.push(...value.alarms);
@@ -291,8 +326,9 @@ export function decodeCheckpoint(lines: readonly string[]): CheckpointState {
         break;
     }
   }
-  const { kind: _kind, codeVersion: _codeVersion, ...head } = first;
-  return { ...head, sources, alarms, ledger, evidence, windows: { gateways, late, lateWindows }, unsent };
+  const { kind: _kind, codeVersion: _codeVersion, runsTo, ...head } = first;
+  const before = { gateways: stored, runsTo };
+  return { ...head, before, sources, alarms, ledger, evidence, windows: { gateways, late, lateWindows }, unsent };
 }
 
 function parseLine(text: string): Line {

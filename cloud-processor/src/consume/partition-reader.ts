@@ -18,8 +18,6 @@ export interface ReadTarget {
   readonly cursor: StreamCursor;
   /** The stream is another one than remembered, or was trimmed: reading begins elsewhere. */
   moveTo(cursor: StreamCursor): void;
-  /** Reading goes on behind the position, and the partition's newest message has this sequence now. */
-  streamEnds(sequence: number): void;
   apply(message: JsMsg): void;
   /** False while there is no room for what a message may cause. */
   hasRoom(): boolean;
@@ -46,8 +44,6 @@ export class PartitionReader {
   /** Whether a consumer stands. */
   reading = false;
   #stopReading: (() => void) | undefined;
-  /** Whether the stream was looked at since the start. */
-  #looked = false;
 
   constructor(options: {
     readonly client: JetStreamClient;
@@ -147,17 +143,8 @@ export class PartitionReader {
       : null;
     const digestAtPosition = stored === null ? null : crc32(stored.data);
     const start = chooseStart(cursor, { created: info.created, firstSequence, lastSequence, digestAtPosition });
-    // Only the first look can tell what the process before had seen, and only of a stream that is still the same.
-    if (start.why === 'continue' && !this.#looked) this.#target.streamEnds(await this.#lastOfPartition());
     if (start.why !== 'continue') this.#tellMove(start, cursor, info.created);
-    this.#looked = true;
     return { from: start.from, created: info.created };
-  }
-
-  /** The partition's newest message: those of others behind it would never come here. 0: there is none. */
-  async #lastOfPartition(): Promise<number> {
-    const filter = { last_by_subj: partitionFilter(this.#target.number) };
-    return (await this.#manager.streams.getMessage(INGEST_STREAM.name, filter))?.seq ?? 0;
   }
 
   #tellMove(start: StartDecision, cursor: StreamCursor, created: string): void {

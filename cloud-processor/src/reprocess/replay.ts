@@ -16,7 +16,13 @@ import { deafObserver } from '../floor-observer.ts';
 import { Fold } from '../fold.ts';
 import type { LiveState, StreamMessage } from '../partition.ts';
 import { anomalyRow, gatewayRow } from '../rows.ts';
-import type { Judgement, SequencerLimits, SourceName, SourceSnapshot } from '../sequence/sequencer.ts';
+import {
+  type Judgement,
+  placeIn,
+  type SequencerLimits,
+  type SourceName,
+  type SourceSnapshot,
+} from '../sequence/sequencer.ts';
 import type { WindowConfig } from '../window/window-config.ts';
 import type { SealedLoss } from '../window/window-operator.ts';
 import type { HeldNumbers } from './held-numbers.ts';
@@ -114,7 +120,11 @@ export class Replay {
     const told = batch.records.flatMap((record): ToldRow[] =>
       record.kind === 'anomaly' ? [anomalyRow(address, record, batch.epoch)] : [],
     );
-    const reports = batch.records.flatMap((record) => (record.kind === 'status' ? [gatewayRow(address, record)] : []));
+    const reports = batch.records.flatMap((record) =>
+      record.kind === 'status'
+        ? [gatewayRow(address, record, placeIn(this.#runsOf(address), batch.epoch, record.number))]
+        : [],
+    );
     const gateway = this.#gateways.get(gatewayKey(address));
     if (address.lane !== 'telemetry' || gateway === undefined) return { windows: [], told, reports };
     this.#rows = [];
@@ -122,6 +132,10 @@ export class Replay {
     this.#follow(gateway, batch, judgement);
     const counted = this.#rows.filter((row) => row.table === 'counted' || row.table === 'counted_episodes');
     return { windows: this.#rows.filter((row) => row.table === 'window'), told: [...told, ...counted], reports };
+  }
+
+  #runsOf(source: SourceName): SourceSnapshot['runs'] {
+    return this.#live.find((live) => nameOf(live) === nameOf(source))?.runs ?? [];
   }
 
   /** Whether the live state has taken a batch, up to its last number. */

@@ -3,6 +3,7 @@ import {
   type EpochMs,
   type FloorRecord,
   type GatewayName,
+  type GatewayRow,
   type Lane,
   type LaneFloor,
   lastNumber,
@@ -10,6 +11,7 @@ import {
   type Predecessor,
 } from '@floorwatch/contracts';
 
+import type { StoredBefore, StoredRun } from '../stored-gateway.ts';
 import type { AlarmCause } from './alarms.ts';
 import { recordDigest } from './record-digest.ts';
 
@@ -101,6 +103,10 @@ interface Source {
   run: number;
   takenFrom: string | null;
   readonly runs: RunSnapshot[];
+  /** Runs that processors before have counted, of records that may come again. */
+  remembered: readonly StoredRun[];
+  /** No run above it is in the store but those counted here. */
+  runsTo: number;
   /** The last snapshot, while nothing has changed since: most sources are quiet between two checkpoints. */
   saved: SourceSnapshot | undefined;
 }
@@ -135,6 +141,9 @@ const isTooFar = (number: number, floor: number): boolean => number - floor > co
 export class Sequencer {
   readonly #limits: SequencerLimits;
   readonly #sources = new Map<string, Source>();
+  /** By telemetry lane, see {@link remember}. */
+  #remembered: ReadonlyMap<string, readonly StoredRun[]> = new Map();
+  #runsTo = 0;
   /** Epochs no longer remembered: the stream can't hold their records any more. */
   forgottenOld = 0;
   /** Epochs given up at the limit: what of them comes again can't be recognised. */
@@ -157,6 +166,8 @@ export class Sequencer {
         run,
         takenFrom,
         runs: [...runs],
+        remembered: [],
+        runsTo: 0,
         saved: undefined,
       });
     }
@@ -199,9 +210,28 @@ export class Sequencer {
     return waiting;
   }
 
-  /** The highest run of any source; 0: there is none. */
+  /**
+   * What the store and the claim tell of the runs that processors before have counted: records that come again get the run that they had, so
+   * that windows which hold them already know them, and all others come behind every run.
+   */
+  remember({ gateways, runsTo }: StoredBefore): void {
+    this.#remembered = new Map(gateways.map((name) => [keyOf({ ...name, lane: 'telemetry' }), name.runs] as const));
+    this.#runsTo = gateways.reduce((most, { runs }) => Math.max(most, ...runs.map(([run]) => run)), runsTo);
+    for (const [key, source] of this.#sources) {
+      source.remembered = this.#remembered.get(key) ?? [];
+      source.runsTo = this.#runsTo;
+    }
+  }
+
+  /** The run in which a number was taken; undefined: it is not known any more. */
+  placeOf(name: SourceName, epoch: string, number: number): GatewayRow['source'] {
+    const runs = this.#sources.get(keyOf(name))?.runs ?? [];
+    return placeIn(runs, epoch, number);
+  }
+
+  /** The highest run that was counted here or before; 0: there is none. */
   get highestRun(): number {
-    let highest = 0;
+    let highest = this.#runsTo;
     for (const { run } of this.#sources.values()) highest = Math.max(highest, run);
     return highest;
   }
@@ -252,6 +282,8 @@ export class Sequencer {
       run: 0,
       takenFrom: null,
       runs: [],
+      remembered: this.#remembered.get(key) ?? [],
+      runsTo: this.#runsTo,
       saved: undefined,
     };
     this.#sources.set(key, source);
@@ -332,9 +364,10 @@ function judge(
     return { ...nothingNew(records, { run: source.run, floor, duplicates, ahead: 0 }), ...suspicion };
   }
   take(state, records);
-  if (source.takenFrom !== epoch) {
-    source.run += 1;
-    source.runs.push([source.run, epoch, floor + 1]);
+  const run = runOf(source, epoch, floor + 1);
+  if (source.takenFrom !== epoch || source.run !== run) {
+    source.run = run;
+    source.runs.push([run, epoch, floor + 1]);
     if (source.runs.length > RUNS_MAX) source.runs.shift();
   }
   source.takenFrom = epoch;
@@ -376,6 +409,22 @@ function take(state: EpochState, records: readonly FloorRecord[]): void {
   if (newest.kind !== 'gap') state.lostFrom = 0;
   else if (kept !== undefined) state.lostFrom = kept.number + 1;
   else if (state.lostFrom === 0) state.lostFrom = before + 1;
+}
+
+/** The run of the next record to be taken. */
+function runOf({ run, takenFrom, remembered, runsTo }: Source, epoch: string, number: number): number {
+  // The last of them may go on behind what the store tells, as long as no other has begun since.
+  const known = remembered.findLast(
+    ([, name, from, to]) => name === epoch && from <= number && (number <= to || run <= runsTo),
+  );
+  if (known !== undefined) return known[0];
+  return takenFrom === epoch ? run : Math.max(run, runsTo) + 1;
+}
+
+/** The place of a record, by the runs that it may be in. */
+export function placeIn(runs: readonly RunSnapshot[], epoch: string, number: number): GatewayRow['source'] {
+  const found = runs.findLast(([, name, from]) => name === epoch && from <= number);
+  return found === undefined ? undefined : { epoch, run: found[0], from: found[2], number };
 }
 
 const nothingNew = (

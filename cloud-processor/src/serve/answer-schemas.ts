@@ -110,6 +110,10 @@ const gatewayRow: z.ZodType<GatewayRow> = z.strictObject({
   clock: z.enum(CLOCK_QUALITIES),
   sensors: count,
   counters: z.record(text, z.number()),
+  source: z
+    .strictObject({ epoch: text, run: count, from: count, number: count })
+    .exactOptional()
+    .describe('The record that it comes from, and the number that its run began with; absent where it is not known'),
 });
 const alarm: z.ZodType<GatewayAlarm> = z.strictObject({
   kind: z.enum(['identity', 'trimmed']),

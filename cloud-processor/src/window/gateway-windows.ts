@@ -35,6 +35,9 @@ export interface GatewaySnapshot extends GatewayName {
   readonly completeFrom: readonly (readonly [size: number, from: number])[];
   /** Per window size up to where its windows are sealed, if that is further than `sealedTo`. */
   readonly sealedEarly: readonly (readonly [size: number, to: number])[];
+  /** See {@link GatewayWindows.recover}. */
+  readonly recoverFrom: number | null;
+  readonly recoveredTo: number | null;
   /** See `Reach`. */
   readonly reach: readonly ReachStep[];
   /** By slot. */
@@ -83,6 +86,10 @@ export class GatewayWindows {
   #newestEnd = BEGINNING;
   /** Set while readings are missing whose event times are unknown: the instant from which they may be. */
   #lostSince: number | undefined;
+  /** Set from {@link recover} to the next tick: the instant from which windows that nobody has stored lack readings. */
+  #recoverFrom: number | undefined;
+  /** Windows that end by then may have been stored by a processor whose state is lost. */
+  #recoveredTo: number | undefined;
 
   constructor(name: GatewayName, config: WindowConfig, shared: WindowShared, from?: GatewaySnapshot) {
     this.name = { site: name.site, gateway: name.gateway };
@@ -97,6 +104,8 @@ export class GatewayWindows {
       this.#sealedTo = from.sealedTo;
       this.#newestEnd = from.newestEnd;
       this.#lostSince = from.lostSince ?? undefined;
+      this.#recoverFrom = from.recoverFrom ?? undefined;
+      this.#recoveredTo = from.recoveredTo ?? undefined;
       for (const sensor of from.sensors) this.#slots.slotOf(sensor);
     }
     this.#tracks = this.#makeTracks(from);
@@ -209,8 +218,11 @@ export class GatewayWindows {
     const { size } = track;
     const sensor = this.#slots.ref(slot);
     const late = readingsOf(rollup);
-    const incomplete = start < track.completeFrom || this.#lost.touch(start, start + size);
+    const incomplete =
+      start < track.completeFrom || this.#recoverFrom !== undefined || this.#lost.touch(start, start + size);
     this.#shared.lateWindows.add({ sensor, unit: this.#slots.unit(slot), size, start, incomplete }, order, rollup);
+    // How many were late before is not known any more.
+    if (start + size <= (this.#recoveredTo ?? -Infinity)) return;
     const readings = this.#shared.late.add(`${sensorId(sensor)}\n${size}\n${start}`, late);
     this.#shared.countLate(this.name, size, late);
     out.emit({ table: 'late', sensor, size: durationMs(size), start: epochMs(start), readings });
@@ -225,6 +237,10 @@ export class GatewayWindows {
    * which their sensors first reported.
    */
   advance(watermark: EpochMs, out: Collector<WindowRow>): void {
+    if (this.#recoverFrom !== undefined) {
+      this.#lost.add(this.#recoverFrom, Math.max(this.#newestEnd, watermark));
+      this.#recoverFrom = undefined;
+    }
     if (this.#watermark !== undefined && watermark <= this.#watermark) return;
     this.#watermark = watermark;
     if (this.#lostSince !== undefined) this.#lost.add(this.#lostSince, Math.max(this.#newestEnd, watermark));
@@ -245,6 +261,7 @@ export class GatewayWindows {
    */
   sealOldest(windows: number, out: Collector<WindowRow>): void {
     if (this.#lostSince !== undefined) this.#lost.add(this.#lostSince, this.#newestEnd);
+    if (this.#recoverFrom !== undefined) this.#lost.add(this.#recoverFrom, this.#newestEnd);
     const open = this.#tracks.flatMap((track) => Array.from(track.panes.values(), (pane) => ({ track, pane })));
     for (const { track, pane } of open.sort((a, b) => a.pane.end - b.pane.end)) {
       if (this.#shared.openWindows <= windows) return;
@@ -274,6 +291,24 @@ export class GatewayWindows {
     const [from, to] = range;
     this.#lost.add(from, to);
     this.#loseSealed(from, to);
+  }
+
+  /**
+   * Records are gone that were safe once: a processor before has counted them, and its state is lost. Windows that it may have stored are not made
+   * again from the rest: those that are open are sealed, and what comes for them corrects what is stored, or begins an incomplete window if nothing is.
+   *
+   * @param storedTo windows that end by then may be stored; undefined: none are.
+   */
+  recover(storedTo: number | undefined, out: Collector<WindowRow>): void {
+    this.#recoverFrom ??= this.#sealedTo;
+    this.#lost.add(this.#recoverFrom, Math.max(this.#newestEnd, this.#watermark ?? BEGINNING));
+    if (storedTo === undefined || storedTo <= (this.#recoveredTo ?? -Infinity)) return;
+    this.#recoveredTo = storedTo;
+    for (const track of this.#tracks) {
+      const stored = [...track.panes.values()].filter((pane) => pane.end <= storedTo);
+      for (const pane of stored.sort((a, b) => a.start - b.start)) this.#seal(track, pane, out);
+      track.sealedTo = Math.max(track.sealedTo, storedTo);
+    }
   }
 
   /** Windows that are sealed by now are marked where they are stored. */
@@ -380,6 +415,8 @@ export class GatewayWindows {
         .slice(0, this.#config.sizes.length)
         .map((track) => [track.size, track.completeFrom] as const),
       sealedEarly: early,
+      recoverFrom: this.#recoverFrom ?? null,
+      recoveredTo: this.#recoveredTo ?? null,
       reach: this.#reach.all().slice(),
       sensors: this.#slots.snapshot(),
       panes: this.#tracks.flatMap((track) => [...track.panes.values()].map((pane) => pane.snapshot())),

@@ -135,6 +135,14 @@ export class WindowOperator {
     this.#gateway(name)?.lose(range);
   }
 
+  /** By gateway: windows that end by then may be in the store, although this state knows nothing of them. */
+  storedTo: ReadonlyMap<string, number> = new Map();
+
+  /** Records of the gateway are gone that were safe once, see `GatewayWindows.recover`. */
+  recover(name: GatewayName, out: Collector<WindowRow>): void {
+    this.#gateway(name)?.recover(this.storedTo.get(gatewayKey(name)), out);
+  }
+
   /** Where sealed windows are to be marked incomplete, until {@link marked} is told. */
   losses(): readonly SealedLoss[] {
     return [...this.#gateways.values()].flatMap(({ name, lostSealed: { ranges, sizes } }) =>

@@ -21,7 +21,16 @@ import { type Logger, makeFolder, messageOf, StartError } from '@floorwatch/runt
 import { writeParquet } from './duckdb-parquet.ts';
 import { CREATE_RETENTION, DuckdbRetention } from './duckdb-retention.ts';
 import { CREATE_TABLES, replaceRows, timestamp } from './duckdb-tables.ts';
-import { decodeCursor, namesOf, NewestPerSensor, pageOf, pageSize, SERIES_CURSOR, seriesCursor } from './paging.ts';
+import {
+  decodeCursor,
+  LastEnds,
+  namesOf,
+  NewestPerSensor,
+  pageOf,
+  pageSize,
+  SERIES_CURSOR,
+  seriesCursor,
+} from './paging.ts';
 import { RetentionClock } from './retention-clock.ts';
 import { type DuckdbStoreConfig, retentionOf } from './store-config.ts';
 import {
@@ -224,14 +233,23 @@ export class DuckdbStore implements Store {
 
   async newestWindows(since: number, limit: number): Promise<readonly NewestWindow[]> {
     const newest = new NewestPerSensor(limit);
-    const rows = await this.#rows(
-      'window',
-      `SELECT arg_max(row, time) AS row FROM "window" WHERE time >= $1
-       GROUP BY site, gateway, device, metric, size`,
-      [timestamp(since)],
-    );
-    for (const row of rows) newest.offer(row);
+    for (const row of await this.#lastWindows('WHERE time >= $1', [timestamp(since)])) newest.offer(row);
     return newest.windows();
+  }
+
+  async windowEnds(): Promise<ReturnType<LastEnds['all']>> {
+    const ends = new LastEnds();
+    for (const row of await this.#lastWindows('', [])) ends.offer(row);
+    return ends.all();
+  }
+
+  /** The newest window of each sensor and size. */
+  async #lastWindows(where: string, values: DuckDBValue[]): Promise<WindowRow[]> {
+    return this.#rows(
+      'window',
+      `SELECT arg_max(row, time) AS row FROM "window" ${where} GROUP BY site, gateway, device, metric, size`,
+      values,
+    );
   }
 
   async scan<T extends ScannedTable>(

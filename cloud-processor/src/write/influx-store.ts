@@ -28,7 +28,7 @@ import { processorLimits } from '../limits.ts';
 import { bisect } from './bisect.ts';
 import { InfluxClient } from './influx-client.ts';
 import { INFLUX_MS_MAX, INFLUX_MS_MIN, lineOf, tagValue } from './line-protocol.ts';
-import { decodeCursor, NewestPerSensor, pageOf, pageSize, SERIES_CURSOR, seriesCursor } from './paging.ts';
+import { decodeCursor, LastEnds, NewestPerSensor, pageOf, pageSize, SERIES_CURSOR, seriesCursor } from './paging.ts';
 import { RetentionClock } from './retention-clock.ts';
 import { type InfluxdbStoreConfig, retentionOf } from './store-config.ts';
 import { type ScannedTable, type ScanQuery, type Store, StoreError } from './store.ts';
@@ -233,13 +233,24 @@ export class InfluxStore implements Store {
 
   async newestWindows(since: number, limit: number): Promise<readonly NewestWindow[]> {
     const newest = new NewestPerSensor(limit);
-    if (since >= INFLUX_MS_MAX) return [];
+    await this.#lastWindows(since, (row) => newest.offer(row));
+    return newest.windows();
+  }
+
+  async windowEnds(): Promise<ReturnType<LastEnds['all']>> {
+    const ends = new LastEnds();
+    await this.#lastWindows(INFLUX_MS_MIN, (row) => ends.offer(row));
+    return ends.all();
+  }
+
+  /** Hands over the newest window of each sensor and size. */
+  async #lastWindows(since: number, take: (row: WindowRow) => void): Promise<void> {
+    if (since >= INFLUX_MS_MAX) return;
     const last = flux`${this.#range(clamp(since), INFLUX_MS_MAX)}
       |> filter(fn: (r) => r._measurement == "window" and r._field == "row")
       |> last()
       |> keep(columns: ["_value"])`;
-    await this.#connected().query(last, (row) => newest.offer(decodeRow('window', String(row['_value']))));
-    return newest.windows();
+    await this.#connected().query(last, (row) => take(decodeRow('window', String(row['_value']))));
   }
 
   async scan<T extends ScannedTable>(

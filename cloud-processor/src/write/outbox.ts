@@ -1,6 +1,7 @@
-import type { Row } from '@floorwatch/contracts';
+import { gatewayKey, type Row } from '@floorwatch/contracts';
 import { Condition } from '@floorwatch/runtime';
 
+import type { StoredGateway } from '../stored-gateway.ts';
 import { type Entry, EntryQueue, GONE_MAX } from './entry-queue.ts';
 import { rowKey } from './row-key.ts';
 
@@ -9,8 +10,8 @@ export interface OutboxStart {
   /** Of the checkpoint that it was in, 0 for none. */
   readonly ordinal: number;
   readonly rows: readonly Row[];
-  /** The checkpoint is not the newest one, or follows one that was not: windows and episodes are compared with the store before they are sent. */
-  readonly comparing: boolean;
+  /** What the store may hold that this state does not know, see {@link Outbox.compare}. */
+  readonly stored: readonly StoredGateway[];
   /** Updates wait until then, because a request of the process before may still land; in the time of {@link Outbox.take}. */
   readonly updatesFrom: number;
 }
@@ -38,7 +39,8 @@ export class Outbox {
   readonly #held = new EntryQueue('held');
   #sending: readonly Entry[] = [];
   readonly #unchecked = new Set<Entry>();
-  #comparing: boolean;
+  /** By gateway. */
+  #stored: ReadonlyMap<string, StoredGateway> = new Map();
   readonly #updatesFrom: number;
   /** Until when an older value of a key may still land. */
   readonly #landing = new Map<string, number>();
@@ -47,10 +49,10 @@ export class Outbox {
   #next: number;
   readonly #change = new Condition();
 
-  constructor({ ordinal, rows, comparing, updatesFrom }: OutboxStart = FRESH) {
+  constructor({ ordinal, rows, stored, updatesFrom }: OutboxStart = FRESH) {
     this.#next = ordinal + 1;
     this.#saved = ordinal;
-    this.#comparing = comparing;
+    this.compare(stored);
     this.#updatesFrom = updatesFrom;
     for (const row of rows) this.#place(this.#remember(row, ordinal));
   }
@@ -112,11 +114,36 @@ export class Outbox {
   }
 
   #place(entry: Entry): void {
-    if (this.#comparing && (entry.table === 'window' || entry.table === 'anomaly')) {
+    if (entry.row !== undefined && this.#mayBeStored(entry.row)) {
       entry.place = 'unchecked';
       this.#unchecked.add(entry);
       this.#change.notify();
     } else this.#release(entry);
+  }
+
+  /** Whether the store may hold a value of the row's key that this state does not know. */
+  #mayBeStored(row: Row): boolean {
+    if (this.#stored.size === 0 || (row.table !== 'window' && row.table !== 'anomaly')) return false;
+    const stored = this.#stored.get(gatewayKey(row.sensor));
+    if (stored === undefined) return false;
+    return row.table === 'window' ? row.start + row.size <= stored.windowsTo : row.openedAt <= stored.episodesTo;
+  }
+
+  /**
+   * The store may hold rows of these gateways that a process before has made and that this state does not know. What is here of them, and what
+   * will be put, is compared with the store before it is sent. Nothing may be on its way.
+   */
+  compare(stored: readonly StoredGateway[]): void {
+    this.#stored = new Map(stored.map((gateway) => [gatewayKey(gateway), gateway] as const));
+    for (const entry of this.#entries.values()) {
+      if (entry.place === 'gone' || entry.place === 'unchecked') continue;
+      // A queue that an entry comes back to would hold it twice.
+      const again = { ...entry };
+      this.#leave(entry);
+      letGo(entry);
+      this.#entries.set(again.key, again);
+      this.#place(again);
+    }
   }
 
   #release(entry: Entry): void {
@@ -125,7 +152,8 @@ export class Outbox {
   }
 
   #makeReady(entry: Entry): void {
-    (entry.table === 'anomaly' ? this.#urgent : this.#ready).push(entry);
+    // Reports tell which run is which epoch's, so no window of a run may be stored before the first of them.
+    (entry.table === 'anomaly' || entry.table === 'gateway' ? this.#urgent : this.#ready).push(entry);
     this.#change.notify();
   }
 
@@ -182,14 +210,9 @@ export class Outbox {
     this.#change.notify();
   }
 
-  /** Whether something is, or will be, to be compared. */
+  /** Whether something is to be compared with the store. */
   get comparing(): boolean {
-    return this.#comparing || this.#unchecked.size > 0;
-  }
-
-  /** What is put from now on is newer than anything that the store can have. */
-  stopComparing(): void {
-    this.#comparing = false;
+    return this.#unchecked.size > 0;
   }
 
   /** The rows last taken are in the store, or will never be. Those that a newer value has replaced since do not take it along. */
@@ -224,7 +247,7 @@ export class Outbox {
   }
 }
 
-const FRESH: OutboxStart = { ordinal: 0, rows: [], comparing: false, updatesFrom: 0 };
+const FRESH: OutboxStart = { ordinal: 0, rows: [], stored: [], updatesFrom: 0 };
 
 /** An entry that has left its place is gone, and lets go of its row. */
 function letGo(entry: Entry): void {

@@ -1,4 +1,6 @@
 import {
+  gatewayKey,
+  type GatewayName,
   limits,
   type NewestWindow,
   type Page,
@@ -77,6 +79,22 @@ export class NewestPerSensor {
 
   windows(): NewestWindow[] {
     return [...this.#newest.values()];
+  }
+}
+
+/** Gathers when the last window of each gateway ends. */
+export class LastEnds {
+  readonly #ends = new Map<string, GatewayName & { end: number }>();
+
+  offer({ sensor: { site, gateway }, start, size }: WindowRow): void {
+    const key = gatewayKey({ site, gateway });
+    const known = this.#ends.get(key);
+    if (known === undefined) this.#ends.set(key, { site, gateway, end: start + size });
+    else known.end = Math.max(known.end, start + size);
+  }
+
+  all(): (GatewayName & { readonly end: number })[] {
+    return [...this.#ends.values()];
   }
 }
 

@@ -19,8 +19,8 @@ import type { Store } from './store.ts';
 const EPISODES_MAX = 100;
 
 /**
- * After a start from the checkpoint before the newest: the process before may have stored more than is known here. Compares what wants to
- * leave with what the store has, and lets only that pass which the store is behind of.
+ * After a start from a checkpoint that is not the newest, or from none: processes before may have stored more than is known here. Compares what
+ * wants to leave with what the store has, and lets only that pass which the store is behind of.
  */
 export class StoreComparer {
   readonly #outbox: Outbox;

@@ -45,6 +45,8 @@ export interface Store extends Sink<Row> {
   anomalies(query: AnomalyQuery): Promise<Page<AnomalyRow>>;
   /** The newest sealed window of every sensor that has one since `since`, in any order, at most `limit`. */
   newestWindows(since: number, limit: number): Promise<readonly NewestWindow[]>;
+  /** Of every gateway that has sealed windows, when the last of them ends, in any order. */
+  windowEnds(): Promise<readonly (GatewayName & { readonly end: number })[]>;
   /**
    * Hands over every row of a table that one gateway has in a stretch of time, in any order, also if two have the same key. Nothing is
    * kept of those that were handed over.
@@ -78,9 +80,9 @@ export interface StoreRetention {
   agree(before: EpochMs): Promise<void>;
 }
 
-export type ScannedTable = 'window' | 'anomaly' | 'counted' | 'counted_episodes';
+export type ScannedTable = 'window' | 'anomaly' | 'counted' | 'counted_episodes' | 'gateway';
 
-/** Which rows to hand over: of one gateway, with `from` ≤ time < `to` (a window's start, an episode's opening, a counted hour). */
+/** Which rows to hand over: of one gateway, with `from` ≤ time < `to` (a window's start, an episode's opening, a counted hour, a report). */
 export interface ScanQuery<T extends ScannedTable> extends GatewayName {
   readonly table: T;
   readonly from: EpochMs;

@@ -101,6 +101,10 @@ const state = (ordinal: number, more: Partial<CheckpointState> = {}): Checkpoint
   ],
   clean: false,
   comparing: false,
+  before: {
+    gateways: [{ ...GATEWAY, windowsTo: BASE, episodesTo: BASE - 1, runs: [[1, '1-00000001', 1, 7]] }],
+    runsTo: 4,
+  },
   unsent: [windowRow(), anomalyRow({ phase: 'closed', closeReason: 'recovered' })],
   ...more,
 });

@@ -31,6 +31,7 @@ describe('a dead letter that is not on the disk', () => {
       logger,
       right: heldRight,
     });
+    runner.begun = true;
     // A log that is closed takes nothing, like a disk that fails.
     await deadLetters.close();
     partition.apply({ subject: 'junk', data: Buffer.from('x'), sequence: 1, storedAt: epochMs(1) }, epochMs(1));
@@ -67,7 +68,7 @@ describe('a dead letter that is not on the disk', () => {
     expect([settled, outbox.size, kept.length]).toEqual([0, 1, 0]);
 
     fails = false;
-    const again = new Outbox({ ordinal: 0, rows: [windowRow()], comparing: false, updatesFrom: 0 });
+    const again = new Outbox({ ordinal: 0, rows: [windowRow()], stored: [], updatesFrom: 0 });
     const next = new AbortController();
     const second = new OutboxWriter({ outbox: again, store, deadLetters, logger, settle: () => again.settle() });
     const running = second.run(next.signal);

@@ -7,7 +7,7 @@ import { describe, expect, it, vi } from 'vitest';
 
 import { resourcesPerTest, waitFor } from '../../../tests/support/index.ts';
 import { createMetrics } from '../../src/metrics.ts';
-import { MINUTE } from '../support/floor.ts';
+import { MINUTE, withoutRuns } from '../support/floor.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 import { connectPublisher, hasStream, startPipeline } from '../support/running.ts';
 import { ScriptedGateway } from '../support/scripted-gateway.ts';
@@ -198,11 +198,6 @@ describe('a processor', () => {
     expect(gateway.heard[before]!.ordinal).toBeGreaterThanOrEqual(gateway.heard[before - 1]!.ordinal);
     expect(two.partition().counts.gaps).toBe(0);
     expect(two.pipeline.alarms()).toEqual([]);
-    // What the process before had made of the stream that is gone nobody knows, so everything is compared with the store, for good.
-    for (const { reader } of two.pipeline.lanes) reader?.lookAgain();
-    gateway.append(5);
-    await expectExact(gateway, store);
-    expect(two.partition().outbox.comparing).toBe(true);
   });
 
   it('without any checkpoint gets what the gateway still holds, and both know that the rest is gone', async () => {
@@ -251,7 +246,7 @@ describe('a processor', () => {
       'all windows are stored',
       () => Object.keys(again.contents('window')).length === Object.keys(expected).length,
     );
-    expect(again.contents('window')).toEqual(expected);
+    expect(withoutRuns(again.contents('window'))).toEqual(withoutRuns(expected));
     expect(two.pipeline.alarms()).toEqual([]);
   });
 });

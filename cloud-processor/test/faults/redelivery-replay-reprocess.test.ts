@@ -8,7 +8,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { resourcesPerTest, waitFor } from '../../../tests/support/index.ts';
 import { createStore } from '../../src/write/create-store.ts';
 import { type InfluxdbStoreConfig, type StoreConfig, storeConfigSchema } from '../../src/write/store-config.ts';
-import { BASE, batchOf, BUCKET, messageOf, rollups, start, tick } from '../support/floor.ts';
+import { BASE, batchOf, BUCKET, messageOf, report, rollups, start, tick } from '../support/floor.ts';
 import { connectPublisher, hasStream, type RunningPipeline, startPipeline } from '../support/running.ts';
 import { scriptedStream } from '../support/script.ts';
 import { noInflux, startTestInflux } from '../write/influx-server.ts';
@@ -88,11 +88,13 @@ function batches(): { readonly subject: string; readonly data: Uint8Array }[] {
       const at = BASE + minute * 60_000 + i * BUCKET;
       return { sensor: i % 3, at: minute % 7 === 3 && i === 5 ? at - 600_000 : at, value: Math.sin(minute + i) * 1e3 };
     });
-    const records = [rollups(2 * index + 2, readings), tick(2 * index + 3, BASE + minute * 60_000)];
-    const first = minute === 0 ? [start()] : minute === 30 ? [start({ epoch: '1-0000000c', last: 61 })] : [];
+    const records = [rollups(2 * index + 3, readings), tick(2 * index + 4, BASE + minute * 60_000)];
+    const reported = { ...report(2), at: epochMs(BASE + minute * 60_000) };
+    const begins = start(minute === 0 ? null : { epoch: '1-0000000c', last: 62 });
+    const first = index === 0 ? [begins, reported] : [];
     return messageOf(batchOf([...first, ...records], { epoch, gateway: 'gw-2' }), 0);
   });
-  const end = messageOf(batchOf([tick(62, BASE + 3 * 3_600_000)], { epoch: '2-0000000d', gateway: 'gw-2' }), 0);
+  const end = messageOf(batchOf([tick(63, BASE + 3 * 3_600_000)], { epoch: '2-0000000d', gateway: 'gw-2' }), 0);
   return [...scriptedStream().filter(({ subject }) => !subject.includes('someone')), ...second, end];
 }
 

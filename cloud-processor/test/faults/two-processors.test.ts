@@ -99,7 +99,9 @@ describe('a second processor', () => {
     const one = await processor(dataDir);
     await works(one);
     await one.stop();
-    await publisher.publish(batchOf([start(), rollups(2, [{ sensor: 0, at: BASE, value: 1 }]), tick(3, BASE * 2)]));
+    await publisher.publish(
+      batchOf([start(), rollups(2, [{ sensor: 0, at: BASE, value: 1 }]), tick(3, BASE + 2 * 3_600_000)]),
+    );
     const key = keyOf(one);
     await (await bucket()).put(key, ELSEWHERE);
     const store = new MemoryStore();

@@ -16,6 +16,7 @@ import {
 
 import {
   decodeCursor,
+  LastEnds,
   NewestPerSensor,
   pageOf,
   pageSize,
@@ -156,6 +157,12 @@ export class MemoryStore implements Store {
     const newest = new NewestPerSensor(limit);
     for (const row of this.#all('window')) if (row.start >= since) newest.offer(row);
     return newest.windows();
+  }
+
+  async windowEnds(): Promise<ReturnType<LastEnds['all']>> {
+    const ends = new LastEnds();
+    for (const row of this.#all('window')) ends.offer(row);
+    return ends.all();
   }
 
   async scan<T extends ScannedTable>(

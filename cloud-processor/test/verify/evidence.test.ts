@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { resourcesPerTest } from '../../../tests/support/index.ts';
 import { encodeCheckpoint } from '../../src/checkpoint/format.ts';
 import { Evidence, evidenceAt } from '../../src/verify/evidence.ts';
+import type { StoredBefore } from '../../src/stored-gateway.ts';
 import { addsUp, describeReport, isProven } from '../../src/verify/describe-report.ts';
 import { type StoreConfig, storeConfigSchema } from '../../src/write/store-config.ts';
 import { BASE, batchOf, GATEWAY, messageOf, MINUTE, rollups, tick } from '../support/floor.ts';
@@ -195,11 +196,12 @@ describe('evidence in the checkpoint', () => {
   async function begun(
     hours = HOURS,
     more: (gateway: CountingGateway) => void = () => undefined,
-    outbox: { readonly comparing?: boolean } = {},
+    before?: StoredBefore,
   ): Promise<Floor> {
     store = new MemoryStore();
     await store.connect(never);
-    const floor = new Floor(store, { outbox });
+    const floor = new Floor(store);
+    if (before !== undefined) floor.partition.recover(before, undefined);
     floor.gateway.report();
     hoursOf(floor.gateway, hours);
     more(floor.gateway);
@@ -295,7 +297,9 @@ describe('evidence in the checkpoint', () => {
   });
 
   it('is compared after a start from the earlier checkpoint, also in a partition in which nothing happens any more', async () => {
-    const floor = await begun(HOURS, undefined, { comparing: true });
+    const far = BASE + days(1);
+    const stored = { ...GATEWAY, windowsTo: far, episodesTo: far, runs: [] };
+    const floor = await begun(HOURS, undefined, { gateways: [stored], runsTo: 0 });
     expect(floor.partition.capture().comparing).toBe(true);
     expect(await differences(floor, 'gw-1')).toEqual([]);
     store.remove((row) => row.table !== 'gateway');

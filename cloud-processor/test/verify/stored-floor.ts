@@ -24,7 +24,7 @@ export class Floor {
   /** Rows that are older may be gone from the store. */
   keptFrom = -Infinity;
 
-  constructor(store: Store, more: Partial<Pick<ConstructorParameters<typeof Partition>[0], 'outbox'>> = {}) {
+  constructor(store: Store) {
     this.store = store;
     this.partition = new Partition({
       ...partitionBasics,
@@ -36,7 +36,6 @@ export class Floor {
         },
       },
       from: undefined,
-      ...more,
     });
   }
 

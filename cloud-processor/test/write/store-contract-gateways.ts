@@ -2,7 +2,18 @@ import { durationMs, epochMs, type Row } from '@floorwatch/contracts';
 import { describe, expect, it } from 'vitest';
 
 import type { ScannedTable, Store } from '../../src/write/store.ts';
-import { anomalyRow, BASE, countedEpisodesRow, countedRow, DAY, HOUR, PRESS, windowRow } from './sample-rows.ts';
+import {
+  anomalyRow,
+  BASE,
+  countedEpisodesRow,
+  countedRow,
+  DAY,
+  gatewayRow,
+  HOUR,
+  MINUTE,
+  PRESS,
+  windowRow,
+} from './sample-rows.ts';
 import { byFirst, FAR, never, report, written } from './store-questions.ts';
 
 /** What every store promises of all that one gateway told; a part of {@link describeStore}. */
@@ -40,6 +51,7 @@ export function describeGateways(opened: () => Promise<Store>): void {
         anomaly: [anomalyRow(), anomalyRow({ id: 'f'.repeat(32), openedAt: epochMs(BASE + HOUR - 1) })],
         counted: [countedRow(), countedRow({ since: 7 }), countedRow({ counter: '2-00000002' })],
         counted_episodes: [countedEpisodesRow(), countedEpisodesRow({ since: 7 })],
+        gateway: [gatewayRow(), gatewayRow({ at: epochMs(BASE + HOUR - 1) })],
       };
       const others: Row[] = [
         windowRow(at(BASE - 1)),
@@ -50,6 +62,8 @@ export function describeGateways(opened: () => Promise<Store>): void {
         countedRow({ sensor: elsewhere }),
         countedRow({ hour: epochMs(BASE + HOUR) }),
         countedEpisodesRow({ gateway: 'gw-2' }),
+        gatewayRow({ gateway: 'gw-2' }),
+        gatewayRow({ at: epochMs(BASE + HOUR) }),
       ];
       await store.write([...Object.values(rows).flat(), ...others], never);
       for (const table of Object.keys(rows) as ScannedTable[]) {
@@ -66,6 +80,24 @@ export function describeGateways(opened: () => Promise<Store>): void {
       const found = await scanned(store, 'counted', BASE, BASE + 1);
       const expected = [countedRow({ n: 3_601, hash: 'ffffffffffffffff' }), countedRow({ since: 7, n: 1 })];
       expect(byText(found)).toEqual(byText(expected));
+    });
+
+    it('says when the last window of every gateway ends, of whatever size it is', async () => {
+      const store = await opened();
+      expect(await store.windowEnds()).toEqual([]);
+      const later = windowRow({ start: epochMs(BASE + 2 * HOUR - MINUTE) });
+      const hour = windowRow({
+        start: epochMs(BASE + HOUR),
+        size: durationMs(HOUR),
+        sensor: { ...PRESS, metric: 'm' },
+      });
+      const day = windowRow({ start: epochMs(BASE), size: durationMs(DAY) });
+      await store.write([windowRow(), later, hour, windowRow({ sensor: elsewhere }), day], never);
+      const ends = (await store.windowEnds()).toSorted((a, b) => (a.gateway < b.gateway ? -1 : 1));
+      expect(ends).toEqual([
+        { site: 'plant-1', gateway: 'gw-1', end: BASE + DAY },
+        { site: 'plant-1', gateway: 'gw-2', end: BASE + MINUTE },
+      ]);
     });
 
     it('of more than fits into one answer', async () => {

@@ -7,6 +7,7 @@ import {
   decodeCheckpoint,
   encodeCheckpoint,
 } from '../../../cloud-processor/src/checkpoint/format.ts';
+import type { LoadedCheckpoint } from '../../../cloud-processor/src/checkpoint/checkpoint-file.ts';
 import { PartitionReader } from '../../../cloud-processor/src/consume/partition-reader.ts';
 import type { DeadLetters } from '../../../cloud-processor/src/dead-letters/dead-letters.ts';
 import { FloorPublisher } from '../../../cloud-processor/src/floors/floor-publisher.ts';
@@ -18,6 +19,7 @@ import type { WindowConfig } from '../../../cloud-processor/src/window/window-co
 import type { Store } from '../../../cloud-processor/src/write/store.ts';
 import { deaf, heldRight, windowConfig } from '../../../cloud-processor/test/support/floor.ts';
 import type { StoreModel } from './store-model.ts';
+import { type BeforeClaim, Recovery } from '../../../cloud-processor/src/recovery/recovery.ts';
 import { Reprocessor } from '../../../cloud-processor/src/reprocess/reprocessor.ts';
 import { gapsIn, type StreamModel } from './stream-model.ts';
 import { BASE } from './virtual-time.ts';
@@ -47,13 +49,13 @@ class CheckpointDisk {
     return true;
   }
 
-  load(): { readonly from: CheckpointState | undefined; readonly isFallback: boolean } {
+  load(): LoadedCheckpoint {
     if (this.newest === 'damaged') {
       this.newest = undefined;
-      return { from: decode(this.previous!), isFallback: true };
+      return { kind: 'fallback', state: decode(this.previous!), problem: 'damaged' };
     }
     const text = this.newest ?? this.previous;
-    return { from: text === undefined ? undefined : decode(text), isFallback: false };
+    return text === undefined ? { kind: 'none' } : { kind: 'newest', state: decode(text) };
   }
 
   put(text: string): void {
@@ -63,6 +65,11 @@ class CheckpointDisk {
 }
 
 const decode = (text: string): CheckpointState => decodeCheckpoint(text.split('\n').slice(0, -1));
+
+/** What the claim on the partition says, as NATS keeps it. */
+interface ClaimModel {
+  last: BeforeClaim | undefined;
+}
 
 /** One life of the processor's process: wired as `Pipeline` does, without connections of its own. */
 class ProcessorLife {
@@ -77,13 +84,19 @@ class ProcessorLife {
   #onCrash: () => void = () => undefined;
   #running: Promise<unknown> = Promise.resolve();
 
-  constructor(world: World, disk: CheckpointDisk, stream: StreamModel, storeModel: StoreModel, name: string) {
+  constructor(
+    world: World,
+    disk: CheckpointDisk,
+    claim: ClaimModel,
+    stream: StreamModel,
+    storeModel: StoreModel,
+    name: string,
+  ) {
     this.#world = world;
     setMaxListeners(0, this.#sources.signal, this.#sinks.signal);
     const logger = world.logger(name);
     const [checkpointMs, floorMs] = [world.pick(CHECKPOINT_MS), world.pick(FLOOR_MS)];
     const store = storeModel.connect(() => this.#survives()) as Store;
-    const { from, isFallback } = disk.load();
     const deadLetters = {
       addBatch: ({ reason, message }: { reason: string; message: string }) =>
         world.fail(`a batch became a dead letter: ${reason}, ${message}`),
@@ -96,6 +109,8 @@ class ProcessorLife {
       await world.time.sleep(world.int(1, world.strikes('slow-disk', 0.2) ? 2_000 : 20));
       if (!this.#survives()) return never();
       disk.put(text);
+      const { series, ordinal } = state;
+      claim.last = { checkpoint: { series, ordinal }, run: this.runner.partition.sequence.highestRun };
       if (this.#crashesAfterSave) this.#opsLeft = Math.min(this.#opsLeft, world.int(1, 25));
       return this.#survives() ? text.length : never();
     };
@@ -104,7 +119,7 @@ class ProcessorLife {
       windows: WINDOWS,
       streamAgeMax: days(7),
       file: { path: 'checkpoint', save },
-      loaded: { from, isPrevious: isFallback || (from?.comparing ?? false) },
+      loaded: disk.load(),
       store,
       deadLetters,
       observer: deaf,
@@ -133,14 +148,23 @@ class ProcessorLife {
       logger,
     });
     const [sources, sinks] = [this.#sources.signal, this.#sinks.signal];
-    this.#running = Promise.all([
-      reader.run(sources),
-      this.#saveRegularly(checkpointMs, sources),
-      floors.run(sources),
-      writeOut([lane], sinks),
-    ]).catch((error: unknown) => {
-      if (!this.#dead) world.fail(`the processor died: ${String(error)}`);
+    const recovery = new Recovery({
+      store,
+      streamAgeMax: days(7),
+      storeConnected: async () => undefined,
+      logger,
+      isOf: () => () => true,
     });
+    const begun = recovery.begin(lane, claim.last, sources);
+    const work = async (): Promise<void> => {
+      await begun;
+      if (this.runner.begun) await Promise.all([reader.run(sources), writeOut(lane, sinks)]);
+    };
+    this.#running = Promise.all([work(), this.#saveRegularly(checkpointMs, sources), floors.run(sources)]).catch(
+      (error: unknown) => {
+        if (!this.#dead) world.fail(`the processor died: ${String(error)}`);
+      },
+    );
   }
 
   /** The reader's target, each of whose messages is a moment at which the process may die. */
@@ -167,7 +191,6 @@ class ProcessorLife {
         return target.cursor;
       },
       moveTo: (cursor) => target.moveTo(cursor),
-      streamEnds: (sequence) => target.streamEnds(sequence),
       hasRoom: () => target.hasRoom(),
       roomAgain: async (signal) => target.roomAgain(signal),
       apply,
@@ -246,6 +269,7 @@ export class Processor {
   readonly #stream: StreamModel;
   readonly #store: StoreModel;
   readonly #disk = new CheckpointDisk();
+  readonly #claim: ClaimModel = { last: undefined };
   #life: ProcessorLife | undefined;
   #lives = 0;
   #stopping = false;
@@ -264,7 +288,7 @@ export class Processor {
     const name = `processor ${++this.#lives}`;
     this.#world.note(`${name} starts`);
     this.#stopping = false;
-    this.#life = new ProcessorLife(this.#world, this.#disk, this.#stream, this.#store, name);
+    this.#life = new ProcessorLife(this.#world, this.#disk, this.#claim, this.#stream, this.#store, name);
   }
 
   /** Dies at one of its next steps, and starts again some time later. */

@@ -46,7 +46,10 @@ export class StoreModel {
   /** A processor's connection; `isDead` says whether that one is gone, so that no answer reaches it. */
   connect(
     beforeAnswer: () => boolean,
-  ): Pick<Store, 'lingerMs' | 'write' | 'windows' | 'windowsByTime' | 'scan' | 'anomalies'> {
+  ): Pick<
+    Store,
+    'lingerMs' | 'write' | 'windows' | 'windowsByTime' | 'scan' | 'anomalies' | 'windowEnds' | 'gateways'
+  > {
     const answer = async <T>(give: () => Promise<T>): Promise<T> => {
       const result = await give();
       return beforeAnswer() ? result : never();
@@ -60,6 +63,8 @@ export class StoreModel {
         answer(async () => this.#read(async () => this.memory.windowsByTime(query))),
       scan: async (query, take, signal) =>
         answer(async () => this.#read(async () => this.memory.scan(query, take, signal))),
+      windowEnds: async () => answer(async () => this.#read(async () => this.memory.windowEnds())),
+      gateways: async (since: number) => answer(async () => this.#read(async () => this.memory.gateways(since))),
       anomalies: async (query: AnomalyQuery): Promise<Page<AnomalyRow>> =>
         answer(async () => this.#read(async () => this.memory.anomalies(query))),
     };
