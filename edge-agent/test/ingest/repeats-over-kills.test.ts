@@ -249,7 +249,7 @@ describe('devices that keep their client id and send until they are acknowledged
           expect(world.counted(index, kind)).toEqual(expected(made, kind));
         }
       }),
-      { numRuns: Number(process.env['RUNS'] ?? 600) },
+      { numRuns: Number(process.env['RUNS'] ?? 400) },
     );
   });
 

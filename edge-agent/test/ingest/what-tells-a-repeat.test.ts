@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
+import { hashMessage } from '../../src/ingest/reading-key.ts';
 import { limits } from '../../src/limits.ts';
 import { Connection, NOW, RepeatJudge } from './repeating-devices.ts';
 
@@ -348,5 +349,20 @@ describe('the memory of messages', () => {
     judge.accept(connection.message(60_001, 21.5));
     // A time that the device did not send is not written either.
     expect(judge.lastBytes - without).toBe(0);
+  });
+});
+
+describe('the hash of a message', () => {
+  it('differs where a character of the topic, a byte of the payload, or the place between them does', () => {
+    const messages = [
+      ...['a', 'ab', 'abc', 'abd', 'bbc', 'abc\u0000'].map((topic) => [topic, '21.5'] as const),
+      ...['', '2', '21', '21.', '21.6', '21.50', '21.51', '31.5', '21.5\u0000', '2\u0000'].map(
+        (payload) => ['a', payload] as const,
+      ),
+      ['a2', '1.5'] as const,
+    ];
+    const hashes = messages.map(([topic, payload]) => hashMessage(topic, Buffer.from(payload)));
+    expect(new Set(hashes).size).toBe(messages.length);
+    expect(hashes.every((hash) => Number.isInteger(hash) && hash >= 0 && hash < 2 ** 32)).toBe(true);
   });
 });
