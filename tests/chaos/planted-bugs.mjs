@@ -30,8 +30,8 @@ export const plantedBugs = [
       },
       {
         folder: 'edge-agent',
-        find: 'const { readings, quarantined } = taken;',
-        replace: '$&\n    await delivery.ack();',
+        find: 'const number = ++this.#taken;',
+        replace: '$& await delivery.ack();',
       },
     ],
     file: KILL_9,
@@ -71,9 +71,8 @@ export const plantedBugs = [
     edits: [
       {
         folder: 'edge-agent',
-        find: 'if (!(await commitUntilTaken(this.#writer, this.#refusals, signal))) return false;\n      this.#items -= done;\n      this.#betweenSteps();',
-        replace:
-          'this.#betweenSteps();\n      if (!(await commitUntilTaken(this.#writer, this.#refusals, signal))) return false;\n      this.#items -= done;',
+        find: 'if (!(await commitUntilTaken(this.#writer, this.#refusals, signal))) return false;',
+        replace: 'this.#betweenSteps(); $&',
       },
     ],
     file: 'edge-agent/test/snapshot/never-ahead-of-lanes.test.ts',
@@ -147,8 +146,8 @@ export const plantedBugs = [
     edits: [
       {
         folder: 'edge-agent',
-        find: 'const { readings, quarantined } = taken;',
-        replace: '$&\n    if (readings.length + quarantined.length === 0) return delivery.ack();',
+        find: 'const number = ++this.#taken;',
+        replace: '$& if (taken.readings.length + taken.quarantined.length === 0) return delivery.ack();',
       },
     ],
     file: KILL_9,
@@ -166,12 +165,12 @@ export const plantedBugs = [
     name: 'processed-before-safe',
     what: 'readings are processed before their frame is on the disk',
     edits: [
-      { folder: 'edge-agent', find: 'if (readings.length > 0) queue.push({ first, readings });', replace: '' },
+      { folder: 'edge-agent', find: 'queue.push({ first, readings });', replace: '' },
       {
         folder: 'edge-agent',
-        find: 'const { readings, quarantined } = taken;',
+        find: 'const number = ++this.#taken;',
         replace:
-          '$&\n    if (readings.length > 0) queue.push({ first: (this.#parts.journal as unknown as { next: number }).next, readings });',
+          '$& if (taken.readings.length > 0) queue.push({ first: (this.#parts.journal as unknown as { next: number }).next, readings: taken.readings });',
       },
     ],
     file: KILL_9,
