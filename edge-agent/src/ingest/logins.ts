@@ -25,8 +25,8 @@ interface Waiting extends Login {
 }
 
 /**
- * Checks the passwords of clients, one at a time, so that guessing takes no more than one thread and 16 MiB; {@link LoginQueue} says in which
- * order. What was right once in this process is known by a fast digest from then on and never waits: a thousand devices reconnect without a
+ * Checks the passwords of clients, one at a time, so that guessing takes no more than one thread and 16 MiB (malloc keeps that much for each of the
+ * four threads of Node.js that may do it); {@link LoginQueue} says in which order. What was right once in this process is known by a fast digest from then on and never waits: a thousand devices reconnect without a
  * thousand checks, and whatever others guess meanwhile does not delay them. What was wrong is known likewise for a while, so that a device
  * that was set up wrong and tries every second costs nothing. No number of wrong passwords locks a user out.
  */

@@ -1,9 +1,13 @@
 import type { HostileCase } from '../harness/hostile-case.ts';
+import { floods } from './floods.ts';
 import { ghostSubscription } from './ghost-subscription.ts';
+import { idleConnections } from './idle-connections.ts';
+import { logins } from './logins.ts';
 import { mutatedPackets } from './mutated-packets.ts';
 import { sessions } from './sessions.ts';
 import { stalledSubscriber } from './stalled-subscriber.ts';
 import { subscriptions } from './subscriptions.ts';
+import { takeOvers } from './take-overs.ts';
 
 /** In the order in which they attack the same agent. */
 export const HOSTILE_CASES: readonly HostileCase[] = [
@@ -12,4 +16,8 @@ export const HOSTILE_CASES: readonly HostileCase[] = [
   stalledSubscriber,
   sessions,
   subscriptions,
+  logins,
+  takeOvers,
+  idleConnections,
+  floods,
 ];

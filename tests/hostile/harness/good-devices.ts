@@ -6,6 +6,7 @@ import mqtt, { type IPublishPacket } from 'mqtt-packet';
 import { percentile } from '../../chaos/harness/chaos-options.ts';
 import { waitFor } from '../../support/index.ts';
 import { waitedForProcessorMs } from './processor-wait.ts';
+import { GUEST } from './users.ts';
 
 const STEP_MS = 20;
 const METRIC = 'load';
@@ -164,7 +165,7 @@ class GoodDevice {
     socket.on('close', () => (this.isLost ||= !this.#isClosing));
     await once(socket, 'connect');
     const hello = { cmd: 'connect', protocolId: 'MQTT', protocolVersion: 4, clean: true, keepalive: 60 } as const;
-    socket.write(mqtt.generate({ ...hello, clientId: this.#name }));
+    socket.write(mqtt.generate({ ...hello, ...GUEST, clientId: this.#name }));
     await connected;
   }
 

@@ -9,7 +9,7 @@ export interface Attacked {
   /** The devices whose readings must be taken as before. */
   readonly devices: GoodDevices;
   /** Connects a client, which is closed when the attack is over. Does not wait until the broker has answered. null: it sends no CONNECT. */
-  readonly connect: (options?: RawClientOptions | null) => Promise<RawClient>;
+  readonly connect: (options?: RawClientOptions | null, localAddress?: string) => Promise<RawClient>;
   /** How often the broker has refused something for this reason since it started, as `/status` says. */
   readonly refused: (reason: string) => Promise<number>;
 }

@@ -12,6 +12,7 @@ import type { Resources } from '../../support/index.ts';
 import { GoodDevices, readingKey, type Span } from './good-devices.ts';
 import type { HostileCase } from './hostile-case.ts';
 import { RawClient } from './raw-client.ts';
+import { EARLY, usersText } from './users.ts';
 
 const MEMORY = '/dev/shm';
 const DEVICES = 10;
@@ -48,16 +49,23 @@ export class HostileFloor {
 
   /** Starts everything, and waits until the agent is at its usual work. */
   static async start(resources: Resources, seed: number): Promise<HostileFloor> {
+    const usersFile = path.join(await resources.directory(), 'users');
+    await writeFile(usersFile, await usersText(), { mode: 0o600 });
     // NATS is away: what is sent is not the matter here. Snapshots would trim the journal, which is looked at in the end.
     const agent = await AgentProcess.create(resources, 'nats://127.0.0.1:1', {
       dataDir: await memoryDirectory(resources),
-      config: { storage: { snapshotMs: 3_600_000, snapshotReadings: 10_000_000 } },
+      config: { broker: { usersFile }, storage: { snapshotMs: 3_600_000, snapshotReadings: 10_000_000 } },
     });
     await agent.start();
     const floor = new HostileFloor(agent, seed);
     await floor.devices.connect(agent.mqttPort);
     resources.defer(() => floor.devices.stop());
     floor.devices.start();
+    for (const user of EARLY) {
+      const client = await RawClient.connect(agent.mqttPort, user);
+      await client.hears('connack');
+      client.vanish();
+    }
     const from = performance.now();
     do await pauseMs(WARM_UP_MS);
     while (floor.devices.answeredIn({ from, to: performance.now() }) < WARM_UP_READINGS_MIN);
@@ -77,8 +85,8 @@ export class HostileFloor {
       await attack({
         port: this.agent.mqttPort,
         devices: this.devices,
-        connect: async (options) => {
-          const client = await RawClient.connect(this.agent.mqttPort, options);
+        connect: async (options, localAddress) => {
+          const client = await RawClient.connect(this.agent.mqttPort, options, localAddress);
           clients.push(client);
           return client;
         },

@@ -4,6 +4,7 @@ import { connect, type Socket } from 'node:net';
 import mqtt, { type IConnectPacket, type Packet } from 'mqtt-packet';
 
 import { waitFor } from '../../support/index.ts';
+import { GUEST } from './users.ts';
 
 export type RawClientOptions = Partial<
   Pick<IConnectPacket, 'clientId' | 'clean' | 'keepalive' | 'will' | 'username' | 'password'>
@@ -28,9 +29,17 @@ export class RawClient {
     socket.on('close', () => (this.closed = true));
   }
 
-  /** Connects, and sends CONNECT unless `options` is null. */
-  static async connect(port: number, options: RawClientOptions | null = {}): Promise<RawClient> {
-    const socket = connect(port, '127.0.0.1');
+  /**
+   * Connects, and sends CONNECT unless `options` is null.
+   *
+   * @param localAddress where it comes from, one of 127.0.0.0/8.
+   */
+  static async connect(
+    port: number,
+    options: RawClientOptions | null = {},
+    localAddress = '127.0.0.1',
+  ): Promise<RawClient> {
+    const socket = connect({ port, host: '127.0.0.1', localAddress });
     socket.setNoDelay(true);
     const client = new RawClient(socket);
     await Promise.race([once(socket, 'connect'), once(socket, 'close')]).catch(() => undefined);
@@ -77,5 +86,6 @@ const helloOf = (options: RawClientOptions): Packet => ({
   clean: true,
   clientId: '',
   keepalive: 0,
+  ...GUEST,
   ...options,
 });
