@@ -1,4 +1,4 @@
-import { hours, limits as contractLimits, minutes, seconds } from '@floorwatch/contracts';
+import { days, hours, limits as contractLimits, minutes, seconds } from '@floorwatch/contracts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -207,6 +207,8 @@ export const limits = {
   replayStepItems: 2_000,
   /** Bounds of the setting `readings.futureMsMax`. */
   futureMsMax: minutes(60 * 24 * 366),
+  /** Largest setting of `readings.pastMsMax`: recordings of any age. */
+  pastMsMax: days(36_525),
   /** Share of a log's limit from which a person is told that it fills up. */
   fullShareWarned: 0.8,
   /** How long it is told that a floor message came that can't be true. */

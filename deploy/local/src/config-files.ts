@@ -42,6 +42,9 @@ const SIMULATED_ENGINE = {
   },
 };
 
+/** 100 years, the most that the agent takes. */
+const RECORDED_MS_MAX = 36_525 * 86_400_000;
+
 /**
  * The agent's configuration: a person's file, if there is one, with what only this floor knows laid over it.
  *
@@ -63,16 +66,21 @@ function ownAgentConfig(options: LocalOptions, ports: LocalPorts, now: Date): Re
     // Each gateway has a folder of its own.
     storage: { dataDir: join(options.dataDirectory, 'agent', gateway.replace(/[^\w-]/g, '-')) },
     http: { port: ports.agent },
+    // A recording may be of any age.
+    ...(isRecordedTime(options) && { readings: { pastMsMax: RECORDED_MS_MAX } }),
     nats: { servers: [options.agentOnly?.natsUrl ?? `nats://127.0.0.1:${ports.nats}`] },
   };
 }
+
+const isRecordedTime = ({ input }: Pick<LocalOptions, 'input'>): boolean =>
+  input.kind === 'recording' && input.replay.times === 'file';
 
 /**
  * A recording that keeps its own times begins long before the one that was played last has ended. As a gateway of its own it has
  * a clock of its own, so that none of it is late.
  */
 function gatewayName({ input }: LocalOptions, now: Date): string {
-  if (input.kind !== 'recording' || input.replay.times === 'now') return 'floor';
+  if (!isRecordedTime({ input })) return 'floor';
   return `recording ${now.toISOString().slice(0, 19).replace('T', ' ')}`;
 }
 

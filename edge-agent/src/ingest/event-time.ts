@@ -4,9 +4,10 @@ import type { RejectReason } from './reject.ts';
 
 /** 2000-01-01T00:00:00Z. No recording that we know is older; a clock that shows less was never set. */
 export const YEAR_2000_MS = 946_684_800_000;
-const YEAR_2000_S = YEAR_2000_MS / 1_000;
-/** As seconds this is the year 5138, as milliseconds March 1973: no number is plausible as both. */
-const SECONDS_MAX = 100_000_000_000;
+/** 2100-01-01T00:00:00Z. */
+const YEAR_2100_MS = 4_102_444_800_000;
+/** Milliseconds in a second, a millisecond, a microsecond and a nanosecond. The years 2000 to 2100 are other numbers in each of them. */
+const UNITS_MS = [1_000, 1, 1e-3, 1e-6] as const;
 
 /** ISO 8601 date and time with seconds optional and a zone required: without one, the same text means 24 different times. */
 const ISO_8601 = /^(\d{4})-(\d\d)-(\d\d)[T ]\d\d:\d\d(:\d\d([.,]\d{1,9})?)?(Z|[+-]\d\d(:?\d\d)?)$/i;
@@ -15,21 +16,37 @@ const ISO_8601 = /^(\d{4})-(\d\d)-(\d\d)[T ]\d\d:\d\d(:\d\d([.,]\d{1,9})?)?(Z|[+
 const INSTANT_MS_MAX = 8.64e15;
 
 /**
- * The event time that a device sent: epoch milliseconds (a fraction is dropped) or ISO 8601. Whether it can be right is for the caller to
- * judge.
+ * The event time that a device sent: seconds, milliseconds, microseconds or nanoseconds since 1970, or ISO 8601. A number is in the unit in which it
+ * lies in the years 2000 to 2100, and milliseconds if there is none; a fraction of a millisecond is dropped. Whether it can be right is for the caller
+ * to judge.
  *
  * @param ts the field as it came.
  */
 export function parseEventTime(ts: unknown): EpochMs | RejectReason {
   if (typeof ts === 'number') {
-    if (ts >= YEAR_2000_S && ts < SECONDS_MAX) return 'time-in-seconds';
-    return Math.abs(ts) <= INSTANT_MS_MAX ? epochMs(Math.floor(ts)) : 'time-malformed';
+    const ms = inMilliseconds(ts);
+    return Math.abs(ms) <= INSTANT_MS_MAX ? epochMs(Math.floor(ms)) : 'time-malformed';
   }
   const parts = typeof ts === 'string' ? ISO_8601.exec(ts) : null;
   // Date.parse reads the 30th of February as the 2nd of March.
   if (parts === null || !isDay(Number(parts[1]), Number(parts[2]), Number(parts[3]))) return 'time-malformed';
   const ms = Date.parse(normaliseIso(parts[0]));
   return Number.isNaN(ms) ? 'time-malformed' : epochMs(ms);
+}
+
+function inMilliseconds(ts: number): number {
+  for (const unit of UNITS_MS) {
+    // Divided where the unit is smaller: 1e-3 is no binary fraction, 1,000 is.
+    const ms = unit < 1 ? ts / Math.round(1 / unit) : ts * unit;
+    if (ms >= YEAR_2000_MS && ms < YEAR_2100_MS) return ms;
+  }
+  return ts;
+}
+
+/** Whether a field can only be a time of our days: for fields that nobody has named a time. */
+export function isTimeOfOurDays(field: unknown): boolean {
+  const at = parseEventTime(field);
+  return typeof at === 'number' && at >= YEAR_2000_MS && at < YEAR_2100_MS;
 }
 
 const isDay = (year: number, month: number, day: number): boolean => {

@@ -24,6 +24,8 @@ export interface IntakeConfig {
   readonly readings: {
     /** How far ahead of the gateway's clock an event time may be, in milliseconds. */
     readonly futureMsMax: number;
+    /** How long before the gateway's clock an event time may lie, in milliseconds. Absent: for any time. */
+    readonly pastMsMax?: number;
     /** Readings of each sensor among which repeats are recognised. */
     readonly duplicatesRemembered: number;
     /** Readings that all sensors share for it, if that is more for each. Absent: 0. */
@@ -162,7 +164,13 @@ export class Intake {
   readonly #replayed = new Map<number, number>();
   /** Position of the last reading in the journal that is known as safe here. */
   position = 0;
-  readonly #quarantined: Record<QuarantineReason, number> = { 'time-in-future': 0, 'time-before-2000': 0 };
+  /** What lies before it is too long ago. */
+  #earliest = -Infinity;
+  readonly #quarantined: Record<QuarantineReason, number> = {
+    'time-in-future': 0,
+    'time-in-past': 0,
+    'time-before-2000': 0,
+  };
 
   /** @param quarantine what is in it must not go there again. */
   constructor(config: IntakeConfig, quarantine: KnownQuarantine) {
@@ -198,10 +206,16 @@ export class Intake {
     return quality === 'unsynchronised' ? Infinity : now + this.#config.readings.futureMsMax;
   }
 
+  #earliestAt({ now, quality }: IntakeClock): number {
+    const { pastMsMax = Infinity } = this.#config.readings;
+    return quality === 'unsynchronised' ? -Infinity : now - pastMsMax;
+  }
+
   /** Sorts the messages of a delivery. What is wrong with one reading of a message says nothing against its others. Never throws. */
   take(messages: readonly RawMessage[], clock: IntakeClock): Taken {
     const delivery = new OpenDelivery();
     const latest = this.latest(clock);
+    this.#earliest = this.#earliestAt(clock);
     for (const message of messages) this.#sort(message, latest, delivery);
     this.#open.push(delivery);
     return delivery;
@@ -271,7 +285,9 @@ export class Intake {
       return;
     }
     // The gateway's own time may lie ahead of what its clock shows now; that says nothing against the reading.
-    const reason = faultOfTime(reading.eventTime, timed ? latest : Infinity);
+    const reason = timed
+      ? faultOfTime(reading.eventTime, latest, this.#earliest)
+      : faultOfTime(reading.eventTime, Infinity);
     if (reason === undefined) this.#admit(message, reading, timed, delivery, part);
     else this.#setAside({ reading, receivedAt: message.receivedAt, reason }, message.sent?.sender, delivery);
   }
@@ -430,7 +446,7 @@ export class Intake {
   }
 
   get counts(): IntakeCounts {
-    const quarantined = this.#quarantined['time-in-future'] + this.#quarantined['time-before-2000'];
+    const quarantined = Object.values(this.#quarantined).reduce((sum, count) => sum + count, 0);
     return {
       ...this.#counts,
       rejected: this.#rejects.total,

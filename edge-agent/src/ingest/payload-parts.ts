@@ -1,4 +1,4 @@
-import { parseEventTime } from './event-time.ts';
+import { isTimeOfOurDays, parseEventTime } from './event-time.ts';
 import { isRecord, type JsonObject, type Payload, readObject, type RefusedField } from './payload-object.ts';
 import type { OrReject } from './reject.ts';
 
@@ -24,6 +24,9 @@ export interface PayloadPart {
 export interface PayloadParts {
   readonly parts: readonly PayloadPart[];
 }
+
+/** What devices call the time of an object with a field for every metric, in lower case and without signs. */
+const TIME_NAMES = new Set(['timestamp', 'time', 'datetime', 'eventtime', 'measuredat', 'lastseen', 'epoch']);
 
 /** Fields of a `metrics` object that hold for all of its metrics. */
 const COMMON = new Set(['ts', 'seq', 'quality']);
@@ -89,11 +92,16 @@ function metricsOf(
       parts.push({ at: place, payload: 'payload-malformed' });
       continue;
     }
-    const { common, refused } = readCommon(object);
+    const time = findTime(object, ignore);
+    const { common, refused } = readCommon(time === undefined ? object : { ...object, ts: object[time] });
     for (const { at, reason } of refused) parts.push({ at: place === '' ? at : `${place}.${at}`, payload: reason });
     for (const [metric, field] of Object.entries(object)) {
       // Null means not sent, as everywhere.
       if (COMMON.has(metric) || ignore.has(metric) || field === null) continue;
+      if (metric === time) {
+        parts.push({ at: place === '' ? metric : `${place}.${metric}`, payload: 'time-renamed' });
+        continue;
+      }
       if (++readings > readingsMax) return 'too-many-readings';
       const own = isRecord(field) ? field : { value: field };
       const payload = readObject({ ...common, ...withoutNulls(own), metric });
@@ -103,6 +111,16 @@ function metricsOf(
     }
   }
   return { parts };
+}
+
+/** The field that holds the time of an object without `ts`, if one can only mean that: as a metric it would be a sensor that only counts up. */
+function findTime(object: JsonObject, ignore: ReadonlySet<string>): string | undefined {
+  if (object['ts'] !== undefined && object['ts'] !== null) return undefined;
+  for (const name in object) {
+    if (!TIME_NAMES.has(name.toLowerCase().replaceAll(/[_-]/g, '')) || ignore.has(name)) continue;
+    if (isTimeOfOurDays(object[name])) return name;
+  }
+  return undefined;
 }
 
 /** What holds for all metrics of an object, and what of it is refused; that is said once. */

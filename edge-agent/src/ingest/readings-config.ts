@@ -1,3 +1,4 @@
+import { days, minutes } from '@floorwatch/contracts';
 import { z } from 'zod';
 
 import { limits } from '../limits.ts';
@@ -7,6 +8,7 @@ const MIB = 1024 * 1024;
 /** The section `readings` of the configuration: which times are believed, and what is taken for a repeat. */
 export const readingsConfigSchema = z.strictObject({
   futureMsMax: z.number().int().min(0).max(limits.futureMsMax).default(600_000),
+  pastMsMax: z.number().int().min(minutes(60)).max(limits.pastMsMax).default(days(400)),
   duplicatesRemembered: z.number().int().min(16).max(4_096).default(64),
   perMessageMax: z.number().int().min(1).max(limits.readingsPerMessageMax).default(500),
   quarantineBytesMax: z

@@ -17,9 +17,10 @@ export const REJECT_REASONS = {
   'value-not-a-number': 'the value is text, true, false, null, a list or an object; send a number',
   'value-not-finite': 'the value is NaN or infinite; send nothing when a sensor fails',
   'value-too-large': 'the value is beyond ±1e150, which no physical quantity comes near',
-  'time-malformed': '"ts" is neither epoch milliseconds nor ISO 8601 with a zone such as 2026-01-31T12:00:00Z',
+  'time-malformed': '"ts" is neither a time since 1970 nor ISO 8601 with a zone such as 2026-01-31T12:00:00Z',
   'time-missing': 'a reading of a list has no "ts"; the time of arrival would be wrong for all but the last',
-  'time-in-seconds': '"ts" counts seconds; send milliseconds',
+  'time-renamed':
+    'the object has no "ts", and this field holds a time: it is taken for "ts", and is no metric; send it as "ts", or name it in "ignore"',
   'unit-invalid': '"unit" is not a text of at most 32 characters',
   'seq-invalid': '"seq" is not a whole number from 0; the reading is taken without it',
   'quality-bad': 'the device says that its value is bad',

@@ -5,6 +5,7 @@ import { parseEventTime } from '../../src/ingest/event-time.ts';
 
 const NOW = Date.UTC(2026, 0, 31, 12);
 const YEAR_2000 = Date.UTC(2000, 0, 1);
+const YEAR_2100 = Date.UTC(2100, 0, 1);
 const parse = parseEventTime;
 
 describe('event time', () => {
@@ -17,13 +18,20 @@ describe('event time', () => {
     ['a recording of 2013', 1_386_000_000_000, 1_386_000_000_000],
     ['a fraction of a millisecond', 1_700_000_000_000.9, 1_700_000_000_000],
     ['now', NOW, NOW],
-    ['microseconds', NOW * 1_000, NOW * 1_000],
+    ['microseconds', NOW * 1_000 + 250, NOW],
+    ['nanoseconds', NOW * 1_000_000, NOW],
+    ['seconds with a fraction', NOW / 1_000 + 0.25, NOW + 250],
+    ['the last millisecond of 2099', YEAR_2100 - 1, YEAR_2100 - 1],
+    ['the first instant of 2100', YEAR_2100, YEAR_2100],
+    ['the first instant of 2000 in microseconds', YEAR_2000 * 1_000, YEAR_2000],
+    ['just before it, which no unit has', YEAR_2000 * 1_000 - 1, YEAR_2000 * 1_000 - 1],
     ['the last instant with a date', 8.64e15, 8.64e15],
     ['just behind it', 8.64e15 + 1, 'time-malformed'],
     ['the first instant with a date', -8.64e15, -8.64e15],
     ['just before that', -8.64e15 - 1, 'time-malformed'],
-    ['seconds now', NOW / 1_000, 'time-in-seconds'],
-    ['seconds of the first instant of 2000', YEAR_2000 / 1_000, 'time-in-seconds'],
+    ['seconds now', NOW / 1_000, NOW],
+    ['seconds of the first instant of 2000', YEAR_2000 / 1_000, YEAR_2000],
+    ['the second before it', YEAR_2000 / 1_000 - 1, YEAR_2000 / 1_000 - 1],
     ['infinity', Infinity, 'time-malformed'],
     ['NaN', NaN, 'time-malformed'],
     ['true', true, 'time-malformed'],

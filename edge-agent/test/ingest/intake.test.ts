@@ -7,6 +7,8 @@ import { copied } from '../../src/state-section.ts';
 
 const NOW = epochMs(Date.UTC(2026, 0, 31, 12));
 const YEAR_2000 = Date.UTC(2000, 0, 1);
+/** The default, 400 days. */
+const PAST_MS = 34_560_000_000;
 const clock = { now: NOW, quality: 'synchronised' } as const;
 const config: IntakeConfig = {
   topics: [{ topic: 'sensors/{device}/{metric}', codec: 'auto' }],
@@ -72,7 +74,7 @@ describe('the intake', () => {
       duplicates: 1,
       retainedCopies: 1,
       quarantined: 1,
-      quarantinedByReason: { 'time-before-2000': 1, 'time-in-future': 0 },
+      quarantinedByReason: { 'time-before-2000': 1, 'time-in-past': 0, 'time-in-future': 0 },
       rejected: 2,
       rejectedByReason: { 'value-too-large': 1, 'topic-unknown': 1 },
       refusedByReason: {},
@@ -381,18 +383,24 @@ describe('a time that cannot be right', () => {
   it.each([
     [NOW + 600_000, undefined],
     [NOW + 600_001, 'time-in-future'],
-    [NOW * 1_000, 'time-in-future'],
-    [YEAR_2000, undefined],
+    [NOW * 1_000, undefined],
+    [NOW * 10, 'time-in-future'],
+    [NOW - PAST_MS, undefined],
+    [NOW - PAST_MS - 1, 'time-in-past'],
+    [YEAR_2000, 'time-in-past'],
     [YEAR_2000 - 1, 'time-before-2000'],
     [-5, 'time-before-2000'],
   ])('%d: %s', (ts, reason) => {
-    const taken = intakeOf().take([message({ ts })], clock);
+    const readings = { ...config.readings, pastMsMax: PAST_MS };
+    const taken = intakeOf({ readings }).take([message({ ts })], clock);
     expect([taken.readings.length, taken.quarantined[0]?.reason]).toEqual([reason === undefined ? 1 : 0, reason]);
   });
 
   it('can lie in the future while the gateway does not know the time itself', () => {
     const unsure = { now: NOW, quality: 'unsynchronised' } as const;
-    expect(intakeOf().take([message({ ts: NOW * 2 })], unsure).readings).toHaveLength(1);
+    const readings = { ...config.readings, pastMsMax: PAST_MS };
+    expect(intakeOf({ readings }).take([message({ ts: NOW * 2 })], unsure).readings).toHaveLength(1);
+    expect(intakeOf({ readings }).take([message({ ts: YEAR_2000 })], unsure).readings).toHaveLength(1);
     // Not before 2000: no clock that was ever set shows that, the gateway's neither.
     expect(intakeOf().take([message({ ts: 0 })], unsure).quarantined).toHaveLength(1);
     expect(intakeOf().take([message({ at: 60_000 })], unsure).quarantined).toHaveLength(1);
@@ -401,7 +409,7 @@ describe('a time that cannot be right', () => {
   it('is never one that no record may hold, whatever the clock of the gateway shows, and is not released as it is', () => {
     const unsure = { now: NOW, quality: 'unsynchronised' } as const;
     const intake = intakeOf();
-    const times = [limits.instantMax, limits.instantMax + 1, NOW * 1_000, 8.64e15];
+    const times = [limits.instantMax, limits.instantMax + 1, NOW * 10, 8.64e15];
     const taken = intake.take(
       times.map((ts) => message({ ts })),
       unsure,

@@ -193,4 +193,16 @@ describe('one bad field', () => {
       expect(costOf(text), part).toBeLessThan(200);
     }
   });
+
+  it('the time under another name is the time, and no sensor that only counts up (Koenkk/zigbee2mqtt#9707)', () => {
+    const rejects = { 'time-renamed': 1 };
+    const named = (field: string): Outcome => outcomeOf(PER_DEVICE, 'metrics', [['sensors/a', `{"x":20.5,${field}}`]]);
+    for (const field of ['last_seen', 'lastSeen', 'timestamp', 'Time']) {
+      expect(named(`"${field}":${NOW}`)).toEqual({ accepted: 1, rejects, values: [20.5] });
+    }
+    expect(named('"timestamp":"2026-01-31T11:59:00Z"')).toMatchObject({ accepted: 1, rejects });
+    // Where the time has its name, or the field is no time, it is a metric as any.
+    expect(named(`"ts":${NOW},"time":5`)).toEqual({ accepted: 2, rejects: {}, values: [20.5, 5] });
+    expect(named('"time":5')).toEqual({ accepted: 2, rejects: {}, values: [20.5, 5] });
+  });
 });

@@ -271,7 +271,7 @@ describe('a payload with several readings', () => {
     ['series', '{"t0":1700000000000,"dtMs":"1","values":[1]}', 'series-invalid'],
     ['series', '{"t0":1700000000000,"dtMs":1}', 'series-invalid'],
     ['series', '{"dtMs":1,"values":[1]}', 'series-invalid'],
-    ['series', '{"t0":1700000000,"dtMs":1,"values":[1]}', 'time-in-seconds'],
+    ['series', '{"t0":"2026-01-31","dtMs":1,"values":[1]}', 'time-malformed'],
     ['series', '{"t0":1700000000000,"dtMs":1,"values":[1],"quality":"bad"}', 'quality-bad'],
     ['series', '[1]', 'payload-malformed'],
   ] as const)('%s %s is rejected as a whole: %s', (codec, text, reason) => {

@@ -65,7 +65,7 @@ export function healthyView(changes: Partial<AgentView> = {}): AgentView {
       >,
       duplicates: 0,
       quarantined: 0,
-      quarantinedByReason: { 'time-in-future': 0, 'time-before-2000': 0 },
+      quarantinedByReason: { 'time-in-future': 0, 'time-in-past': 0, 'time-before-2000': 0 },
       retainedCopies: 0,
       released: 0,
       refusedByReason: {},
