@@ -54,6 +54,8 @@ export const processorLimits = {
   retentionUnaskedMsMax: days(30),
   /** By how much the clock of a store that deletes by itself may differ before /healthz says so. */
   storeClockOffMsMax: minutes(1),
+  /** Its time is asked for again before rows are left out for their age, if its last answer is older: twice in 5 s beside thousands of rows. */
+  storeClockFreshMs: seconds(5),
   /** Numbers that are missing are asked for every few seconds; after so long without a sign of the epoch, `verify` calls it wrong. */
   verifyStuckMs: minutes(15),
   /** After so long with nothing behind numbers that were declared lost, `verify` does not believe that the gateway declared it. */

@@ -9,6 +9,7 @@ import {
 } from '@influxdata/influxdb-client';
 import { messageOf, readSecret, StartError, systemCodeOf } from '@floorwatch/runtime';
 
+import { processorLimits } from '../limits.ts';
 import type { InfluxdbStoreConfig } from './store-config.ts';
 import { StoreError } from './store.ts';
 
@@ -22,8 +23,8 @@ export const influxToken = (config: InfluxdbStoreConfig): Promise<string | undef
 export class InfluxClient {
   readonly #config: InfluxdbStoreConfig;
   readonly #influx: InfluxDB;
-  /** How far the server's clock is ahead of ours, in milliseconds, by its last answer; undefined: it does not say. */
-  clockAheadMs: number | undefined;
+  /** What the server's clock said in its last answer, in epoch milliseconds, and when that came by a clock that never steps. */
+  #answered: { readonly serverAt: number; readonly ticks: number } | undefined;
 
   constructor(config: InfluxdbStoreConfig, token: string) {
     this.#config = config;
@@ -40,6 +41,24 @@ export class InfluxClient {
       );
     }
     return new InfluxClient(config, token);
+  }
+
+  /**
+   * What the server's clock says now, in epoch milliseconds; undefined: no answer has said it. A step of our own clock does not move it, and
+   * while this machine sleeps it falls behind until the next answer.
+   */
+  get serverNow(): number | undefined {
+    return this.#answered === undefined
+      ? undefined
+      : this.#answered.serverAt + performance.now() - this.#answered.ticks;
+  }
+
+  /** Asks the server for its time, unless it has told it in the last few seconds. @throws StoreError if it does not answer */
+  async askTime(signal: AbortSignal): Promise<void> {
+    const { ticks = -Infinity } = this.#answered ?? {};
+    if (performance.now() - ticks < processorLimits.storeClockFreshMs) return;
+    // Every answer says it, and a proxy that let this question through at the start still does.
+    await this.check(signal);
   }
 
   /** Checks that both buckets are there and may be used. */
@@ -128,7 +147,7 @@ export class InfluxClient {
       const headers = type === undefined ? {} : { 'content-type': type };
       mayBegin?.();
       const options = { method, headers, signal: request.signal };
-      return await this.#influx.transport.request(path, body, options, (answer) => this.#compareClocks(answer));
+      return await this.#influx.transport.request(path, body, options, (answer) => this.#readClock(answer));
     } catch (error) {
       signal.throwIfAborted();
       throw translate(error);
@@ -139,9 +158,9 @@ export class InfluxClient {
   }
 
   /** The header Date is when the server made the answer, to the second (RFC 9110 §6.6.1). */
-  #compareClocks({ date }: Headers): void {
+  #readClock({ date }: Headers): void {
     const at = typeof date === 'string' ? Date.parse(date) : Number.NaN;
-    if (Number.isFinite(at)) this.clockAheadMs = at - Date.now();
+    if (Number.isFinite(at)) this.#answered = { serverAt: at, ticks: performance.now() };
   }
 }
 

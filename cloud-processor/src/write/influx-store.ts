@@ -32,7 +32,14 @@ import { decodeCursor, LastEnds, NewestPerSensor, pageOf, pageSize, SERIES_CURSO
 import { RetentionClock } from './retention-clock.ts';
 import { type InfluxdbStoreConfig, retentionOf } from './store-config.ts';
 import { type ScannedTable, type ScanQuery, type Store, StoreError } from './store.ts';
-import { decodeRow, type IsExpired, olderThan, prepareBatch, type StoredRow } from './stored-row.ts';
+import {
+  decodeRow,
+  type IsExpired,
+  olderThan,
+  type PreparedBatch,
+  prepareBatch,
+  type StoredRow,
+} from './stored-row.ts';
 import { readStretches } from './time-stretches.ts';
 
 /** Lines of one request: about a megabyte of windows. InfluxDB advises 5,000 lines, of fewer fields. */
@@ -75,7 +82,7 @@ export class InfluxStore implements Store {
 
   async write(batch: readonly Row[], signal: AbortSignal, mayBegin?: () => void): Promise<WriteOutcome> {
     const client = this.#connected();
-    const { rows, refused } = prepareBatch(batch, this.#isExpired());
+    const { rows, refused } = await this.#prepare(batch, signal);
     const all: RefusedItem[] = [...refused];
     const lines: Record<'main' | 'live', Line[]> = { main: [], live: [] };
     for (const row of rows) {
@@ -104,15 +111,22 @@ export class InfluxStore implements Store {
     return { kind: 'partial', refused: all.sort((a, b) => a.index - b.index) };
   }
 
+  /** Asks the server for its time before rows are left out for their age: nothing brings them back. */
+  async #prepare(batch: readonly Row[], signal: AbortSignal): Promise<PreparedBatch> {
+    const prepared = prepareBatch(batch, this.#isExpired());
+    if (!prepared.refused.some(({ code }) => code === 'expired')) return prepared;
+    await this.#connected().askTime(signal);
+    return prepareBatch(batch, this.#isExpired());
+  }
+
   /** The server deletes by its own clock: what that one would keep is sent, whatever ours say. */
   #isExpired(): IsExpired {
-    const ahead = this.clockAheadMs;
-    const server = ahead === undefined ? Infinity : Date.now() + ahead;
-    return olderThan(retentionOf(this.#config), Math.min(this.#clock.now, server));
+    return olderThan(retentionOf(this.#config), Math.min(this.#clock.now, this.#client?.serverNow ?? Infinity));
   }
 
   get clockAheadMs(): number | undefined {
-    return this.#client?.clockAheadMs;
+    const server = this.#client?.serverNow;
+    return server === undefined ? undefined : server - Date.now();
   }
 
   get mayLackBefore(): number {

@@ -7,8 +7,9 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { createStore } from '../../src/write/create-store.ts';
 import { storeConfigSchema } from '../../src/write/store-config.ts';
+import type { RetentionClock } from '../../src/write/retention-clock.ts';
 import type { Store } from '../../src/write/store.ts';
-import { BASE, liveRow, MINUTE, PRESS, windowRow } from './sample-rows.ts';
+import { BASE, DAY, HOUR, liveRow, messageSeen, MINUTE, PRESS, windowRow } from './sample-rows.ts';
 
 const never = new AbortController().signal;
 const TOKEN = 'a token that must never be shown';
@@ -21,17 +22,21 @@ describe('InfluxDB answers with an error', () => {
   let script: Script;
   let queryAnswer: (response: ServerResponse) => void;
   let store: Store;
+  /** What the clock of the server says; undefined: the time. */
+  let serverDate: number | undefined;
   /** The lines of every write that came, in order. */
   let writes: string[][];
 
   beforeEach(async () => {
     writes = [];
+    serverDate = undefined;
     queryAnswer = (response) => response.end();
     vi.stubEnv('FLOORWATCH_INFLUX_TOKEN', TOKEN);
     server = createServer((request, response) => {
       let body = '';
       request.setEncoding('utf8').on('data', (chunk: string) => (body += chunk));
       request.on('end', () => {
+        if (serverDate !== undefined) response.setHeader('date', new Date(serverDate).toUTCString());
         if (request.url!.startsWith('/api/v2/buckets')) {
           response.setHeader('content-type', 'application/json').end('{"buckets":[{"id":"1"}]}');
         } else if (request.url!.startsWith('/api/v2/query')) {
@@ -46,22 +51,23 @@ describe('InfluxDB answers with an error', () => {
     await new Promise<void>((resolve) => {
       server.listen(0, '127.0.0.1', resolve);
     });
-    const { port } = server.address() as AddressInfo;
-    const config = storeConfigSchema.parse({
-      kind: 'influxdb',
-      url: `http://127.0.0.1:${port}`,
-      org: 'o',
-      retentionDays: 0,
-      timeoutMs: 300,
-    });
-    store = createStore(config, createLogger('test', 'silent'));
-    await store.connect(never);
+    store = await connected(0);
   });
+
+  async function connected(retentionDays: number, clock?: RetentionClock): Promise<Store> {
+    const { port } = server.address() as AddressInfo;
+    const url = `http://127.0.0.1:${port}`;
+    const config = storeConfigSchema.parse({ kind: 'influxdb', url, org: 'o', retentionDays, timeoutMs: 300 });
+    const made = createStore(config, createLogger('test', 'silent'), clock);
+    await made.connect(never);
+    return made;
+  }
 
   afterEach(async () => {
     await store.close();
     server.closeAllConnections();
     server.close();
+    vi.restoreAllMocks();
     vi.unstubAllEnvs();
   });
 
@@ -224,6 +230,45 @@ describe('InfluxDB answers with an error', () => {
       queryAnswer = (response) => response.end(table(value));
       await expect(store.gateways(0)).rejects.toMatchObject({ code: 'damaged', retryable: false });
     }
+  });
+
+  describe('rows past their retention by the clocks of this machine', () => {
+    const DAYS_AHEAD = 400 * DAY;
+    const now = Date.now();
+    const today = windowRow({ start: epochMs(now - HOUR) });
+
+    beforeEach(() => {
+      script = (_lines, response) => response.writeHead(204).end();
+    });
+
+    it('are written when these clocks stepped ahead while it was running, and /healthz says which clock is wrong', async () => {
+      store = await connected(365, messageSeen(now + DAYS_AHEAD));
+      vi.spyOn(Date, 'now').mockReturnValue(now + DAYS_AHEAD);
+      expect(await store.write([today], never)).toEqual({ kind: 'written' });
+      expect(store.concerns!()['storeClock']).toMatch(/400 days behind ours/);
+    });
+
+    it.each([
+      ['written when the clock of the server is right again', 6_000, { kind: 'written' }],
+      ['not asked about again within seconds', 1_000, { kind: 'partial', refused: [{ code: 'expired' }] }],
+    ])('are %s', async (_what, later, outcome) => {
+      serverDate = now + DAYS_AHEAD;
+      store = await connected(365, messageSeen(now + DAYS_AHEAD));
+      serverDate = undefined;
+      const ticks = performance.now();
+      vi.spyOn(performance, 'now').mockReturnValue(ticks + later);
+      expect(await store.write([today], never)).toMatchObject(outcome);
+    });
+
+    it('are not settled while the server can not say what time it is', async () => {
+      serverDate = now + DAYS_AHEAD;
+      store = await connected(365, messageSeen(now + DAYS_AHEAD));
+      server.closeAllConnections();
+      server.close();
+      const ticks = performance.now();
+      vi.spyOn(performance, 'now').mockReturnValue(ticks + 6_000);
+      await expect(store.write([today], never)).rejects.toMatchObject({ code: 'unreachable', retryable: true });
+    });
   });
 
   it('the token is in no message', async () => {
