@@ -60,6 +60,8 @@ export class DuckdbRetention {
     this.#nextPassAt = this.#ticks() + processorLimits.retentionEveryMs;
     const agreed = await reader.runAndReadAll('SELECT epoch_ms(max(agreed_before)) FROM retention');
     this.#agreedBefore = msOf(agreed.getRows()[0]?.[0]) ?? -Infinity;
+    // The first write already asks what is too old, and a full store that nobody has looked into would count as empty.
+    await this.#look(reader);
     this.#looked = false;
   }
 

@@ -155,6 +155,19 @@ describe('rows past their retention', () => {
     expect(await stored()).toEqual([0, 1]);
   });
 
+  it('are told from new ones by what a full store holds, also by the first write after a start', async () => {
+    clock.saw(BASE);
+    await write(...days(-300, 0));
+    await restart();
+    clock.saw(BASE);
+    expect(await store.write(days(-900, -900), never)).toMatchObject({ refused: [{ code: 'expired' }] });
+    now = BASE + 400 * DAY;
+    await restart();
+    clock.saw(now);
+    await write(...days(10, 10), gatewayRow());
+    expect(await stored()).toEqual([...atOnce(-300, 0), 10]);
+  });
+
   it('stay before the first message of NATS was seen', async () => {
     clock.saw(BASE);
     await write(...days(-300, 0));
