@@ -89,8 +89,7 @@ export class OutboxWriter {
         const refused = outcome.kind === 'partial' ? outcome.refused : [];
         const unfit = refused.filter(({ code }) => code === 'unfit');
         const rows = unfit.map(({ index, reason }) => ({ row: batch[index]!, reason }));
-        const reasons = new Map(unfit.map(({ index, reason }) => [index, reason]));
-        this.refusedTables.note(batch, reasons, Date.now());
+        this.refusedTables.note(batch, refused, Date.now());
         if (!(await this.#keepRefused(rows, signal))) return false;
         this.#countExpired(refused.length - unfit.length);
         this.written += batch.length - refused.length;

@@ -1,4 +1,4 @@
-import type { Row } from '@floorwatch/contracts';
+import type { RefusedItem, Row } from '@floorwatch/contracts';
 
 import { processorLimits } from '../limits.ts';
 
@@ -20,13 +20,14 @@ export interface RefusedTable {
 export class RefusedTables {
   readonly #tables = new Map<Row['table'], RefusedTable>();
 
-  /** @param refused the rows of `batch` that the store will never take, by index. */
-  note(batch: readonly Row[], refused: ReadonlyMap<number, string>, now: number): void {
-    const taken = new Set(batch.flatMap((row, index) => (refused.has(index) ? [] : [row.table])));
+  /** @param refused the rows of `batch` that the store did not take. One that is too old was not tried, and tells nothing about its table. */
+  note(batch: readonly Row[], refused: readonly RefusedItem[], now: number): void {
+    const untaken = new Set(refused.map(({ index }) => index));
+    const taken = new Set(batch.flatMap((row, index) => (untaken.has(index) ? [] : [row.table])));
     for (const table of taken) this.#tables.delete(table);
-    for (const [index, reason] of refused) {
+    for (const { index, code, reason } of refused) {
       const { table } = batch[index]!;
-      if (taken.has(table)) continue;
+      if (code === 'expired' || taken.has(table)) continue;
       const { rows = 0, since = now } = this.#tables.get(table) ?? {};
       this.#tables.set(table, { table, rows: rows + 1, reason, since, at: now });
     }
