@@ -99,7 +99,7 @@ export class Partition {
     this.outbox = new Outbox({
       ordinal: from?.ordinal ?? 0,
       rows: from?.unsent ?? [],
-      stored: from?.before.gateways ?? [],
+      stored: from?.before ?? { gateways: [], runsTo: 0 },
       updatesFrom: options.outbox?.updatesFrom ?? 0,
     });
     this.#before = from?.before ?? { gateways: [], runsTo: 0 };
@@ -119,7 +119,7 @@ export class Partition {
     this.#series = series ?? this.#series;
     this.#before = before;
     this.#recall();
-    this.outbox.compare(before.gateways);
+    this.outbox.compare(before);
     this.#dirty = true;
   }
 

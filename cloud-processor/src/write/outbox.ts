@@ -1,7 +1,7 @@
 import { gatewayKey, type Row } from '@floorwatch/contracts';
 import { Condition } from '@floorwatch/runtime';
 
-import type { StoredGateway } from '../stored-gateway.ts';
+import type { StoredBefore, StoredGateway } from '../stored-gateway.ts';
 import { type Entry, EntryQueue, GONE_MAX } from './entry-queue.ts';
 import { rowKey } from './row-key.ts';
 
@@ -11,7 +11,7 @@ export interface OutboxStart {
   readonly ordinal: number;
   readonly rows: readonly Row[];
   /** What the store may hold that this state does not know, see {@link Outbox.compare}. */
-  readonly stored: readonly StoredGateway[];
+  readonly stored: StoredBefore;
   /** Updates wait until then, because a request of the process before may still land; in the time of {@link Outbox.take}. */
   readonly updatesFrom: number;
 }
@@ -39,6 +39,8 @@ export class Outbox {
   readonly #held = new EntryQueue('held');
   #sending: readonly Entry[] = [];
   readonly #unchecked = new Set<Entry>();
+  /** Processors before have stored what this state may not know. */
+  #hasOthers = false;
   /** By gateway. */
   #stored: ReadonlyMap<string, StoredGateway> = new Map();
   readonly #updatesFrom: number;
@@ -123,9 +125,10 @@ export class Outbox {
 
   /** Whether the store may hold a value of the row's key that this state does not know. */
   #mayBeStored(row: Row): boolean {
-    if (this.#stored.size === 0 || (row.table !== 'window' && row.table !== 'anomaly')) return false;
+    if (!this.#hasOthers || (row.table !== 'window' && row.table !== 'anomaly')) return false;
     const stored = this.#stored.get(gatewayKey(row.sensor));
-    if (stored === undefined) return false;
+    // Episodes overtake everything, so the store may have some of a gateway of which it has neither windows nor reports.
+    if (stored === undefined) return row.table === 'anomaly';
     return row.table === 'window' ? row.start + row.size <= stored.windowsTo : row.openedAt <= stored.episodesTo;
   }
 
@@ -133,8 +136,9 @@ export class Outbox {
    * The store may hold rows of these gateways that a process before has made and that this state does not know. What is here of them, and what
    * will be put, is compared with the store before it is sent. Nothing may be on its way.
    */
-  compare(stored: readonly StoredGateway[]): void {
-    this.#stored = new Map(stored.map((gateway) => [gatewayKey(gateway), gateway] as const));
+  compare({ gateways, runsTo }: StoredBefore): void {
+    this.#hasOthers = gateways.length > 0 || runsTo > 0;
+    this.#stored = new Map(gateways.map((gateway) => [gatewayKey(gateway), gateway] as const));
     for (const entry of this.#entries.values()) {
       if (entry.place === 'gone' || entry.place === 'unchecked') continue;
       // A queue that an entry comes back to would hold it twice.
@@ -247,7 +251,7 @@ export class Outbox {
   }
 }
 
-const FRESH: OutboxStart = { ordinal: 0, rows: [], stored: [], updatesFrom: 0 };
+const FRESH: OutboxStart = { ordinal: 0, rows: [], stored: { gateways: [], runsTo: 0 }, updatesFrom: 0 };
 
 /** An entry that has left its place is gone, and lets go of its row. */
 function letGo(entry: Entry): void {

@@ -68,7 +68,7 @@ describe('a dead letter that is not on the disk', () => {
     expect([settled, outbox.size, kept.length]).toEqual([0, 1, 0]);
 
     fails = false;
-    const again = new Outbox({ ordinal: 0, rows: [windowRow()], stored: [], updatesFrom: 0 });
+    const again = new Outbox({ ordinal: 0, rows: [windowRow()], stored: { gateways: [], runsTo: 0 }, updatesFrom: 0 });
     const next = new AbortController();
     const second = new OutboxWriter({ outbox: again, store, deadLetters, logger, settle: () => again.settle() });
     const running = second.run(next.signal);

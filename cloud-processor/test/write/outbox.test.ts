@@ -66,7 +66,7 @@ describe('outbox', () => {
   });
 
   it('counts what the process before may have sent as landing, so that a stop soon after its end is not called clean', () => {
-    const outbox = new Outbox({ ordinal: 3, rows: [], stored: [], updatesFrom: 60_000 });
+    const outbox = new Outbox({ ordinal: 3, rows: [], stored: { gateways: [], runsTo: 0 }, updatesFrom: 60_000 });
     expect(outbox.isLanding(59_999)).toBe(true);
     expect(outbox.isLanding(60_000)).toBe(false);
   });
@@ -126,9 +126,22 @@ describe('outbox', () => {
   });
 
   it('from a checkpoint sends everything at once, and counts its checkpoints on', () => {
-    const outbox = new Outbox({ ordinal: 7, rows: [closed, windowRow()], stored: [], updatesFrom: 0 });
+    const outbox = new Outbox({
+      ordinal: 7,
+      rows: [closed, windowRow()],
+      stored: { gateways: [], runsTo: 0 },
+      updatesFrom: 0,
+    });
     expect(sent(outbox)).toEqual([closed, windowRow()]);
     expect(outbox.capture().ordinal).toBe(8);
+  });
+
+  it('compares an episode of a gateway of which the store has neither windows nor reports, after a start without the newest checkpoint', () => {
+    const outbox = new Outbox();
+    outbox.compare({ gateways: [], runsTo: 1 });
+    for (const row of [opened, windowRow()]) outbox.put(row);
+    expect(outbox.unchecked).toEqual([opened]);
+    expect(sent(outbox)).toEqual([windowRow()]);
   });
 
   it('wakes those who wait for a change', async () => {
