@@ -186,15 +186,19 @@ export class Sequencer {
   /**
    * Why a batch can't be the gateway's: its numbers lie further ahead of what was applied than a gateway ever gets, and to believe that they
    * exist would be to wait for them. Undefined: it may be. To be asked before {@link accept}.
+   *
+   * Nobody waits for the numbers of a batch that is next in turn, or of an unknown epoch: a processor that has lost its checkpoint meets
+   * agents that have run for months, and gaps that say so.
    */
   impossibleNumber(name: SourceName, epoch: string, records: readonly FloorRecord[]): string | undefined {
     const epochs = this.#sources.get(keyOf(name))?.epochs;
     const known = epochs?.get(epoch);
-    const last = lastNumber(records.at(-1)!);
-    if (isTooFar(last, known?.floor ?? 0)) {
-      return `number ${last} of ${epoch} lies more than ${contractLimits.numbersAheadMax} behind ${known?.floor ?? 0}, the last one applied`;
+    if (known !== undefined) {
+      const last = lastNumber(records.at(-1)!);
+      if (records[0]!.number <= known.floor + 1 || !isTooFar(last, known.floor)) return undefined;
+      return `number ${last} of ${epoch} lies more than ${contractLimits.numbersAheadMax} behind ${known.floor}, the last one applied`;
     }
-    const before = known === undefined ? predecessorOf(records[0]!) : undefined;
+    const before = predecessorOf(records[0]!);
     const end = epochs?.get(before?.epoch ?? '')?.floor;
     if (!before || end === undefined || !isTooFar(before.last, end)) return undefined;
     return `${epoch} follows number ${before.last} of ${before.epoch}, of which ${end} was applied last`;

@@ -146,6 +146,7 @@ describe('numbers from the future', () => {
     ['one further', [tick(FAR + 6, BASE)], E1, 'more than 10000000 behind 5'],
     ['the last exact number', [tick(Number.MAX_SAFE_INTEGER, BASE)], E1, 'more than 10000000 behind 5'],
     ['a gap as far ahead as a gateway gets', [gap(6, FAR + 5)], E1, ''],
+    ['gaps in turn that end further on', [gap(6, FAR + 5), gap(FAR + 6, 2 * FAR), tick(2 * FAR + 1, BASE)], E1, ''],
     ['a gap that ends one further', [gap(7, FAR + 6)], E1, 'more than 10000000 behind 5'],
     ['an epoch that follows one as long as they get', [start({ epoch: E1, last: FAR + 5 })], E2, ''],
     ['an epoch that follows a longer one', [start({ epoch: E1, last: FAR + 6 })], E2, `of which 5 was applied last`],
@@ -156,7 +157,7 @@ describe('numbers from the future', () => {
       'of which 5 was applied last',
     ],
     ['an epoch that follows one that nobody knows', [start({ epoch: '9-00000009', last: 9e15 })], E2, ''],
-    ['an unknown epoch, far on', [tick(FAR + 1, BASE)], E2, 'more than 10000000 behind 0'],
+    ['an epoch that nobody knows, far on', [tick(FAR + 1, BASE)], E2, ''],
   ])('%s', (_what, records, epoch, message) => {
     expect(why(records, epoch)).toContain(message);
     expect(why(records, epoch) === '').toBe(message === '');
@@ -166,5 +167,19 @@ describe('numbers from the future', () => {
     const sequencer = at(5);
     sequencer.accept(SOURCE, E1, [gap(6, FAR)], epochMs(BASE + days(1)));
     expect(sequencer.impossibleNumber(SOURCE, E1, [tick(FAR + 6, BASE)])).toBeUndefined();
+  });
+
+  it('are none where the checkpoint is lost: an agent that has run for months is asked for what it has, and taken', () => {
+    const sequencer = new Sequencer(sequencerLimits());
+    const send = (...records: FloorRecord[]) => {
+      expect(sequencer.impossibleNumber(SOURCE, E1, records)).toBeUndefined();
+      sequencer.accept(SOURCE, E1, records, AT);
+      return floorOf(sequencer);
+    };
+    const newest = tick(4 * FAR + 1, BASE);
+    expect(send(newest)).toEqual({ epoch: null, floor: 0, highest: 1 });
+    expect(send(gap(1, FAR, 'trimmed'))).toEqual({ epoch: E1, floor: FAR, highest: FAR });
+    const gaps = [1, 2, 3].map((i) => gap(i * FAR + 1, (i + 1) * FAR, 'trimmed'));
+    expect(send(...gaps, newest)).toEqual({ epoch: E1, floor: 4 * FAR + 1, highest: 4 * FAR + 1 });
   });
 });
