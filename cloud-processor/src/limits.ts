@@ -20,7 +20,7 @@ export const processorLimits = {
   deadLettersShown: 20,
   /** Messages asked of the server ahead of work, per partition: 16 partitions × 16 × 256 KiB = 64 MiB at worst. */
   prefetchMessages: 16,
-  /** How far ahead of the NATS server's clock a synchronised gateway's may be: further, and one of the two was never set. */
+  /** How far ahead of the NATS server's clock a synchronised gateway's may be without an alarm: further, and one of the two was never set. */
   clockAheadMs: days(366),
   /** Gateways of one partition. */
   gatewaysPerPartitionMax: 10_000,

@@ -19,7 +19,7 @@ import type { FloorObserver } from './floor-observer.ts';
 import { Fold, type FoldCounts } from './fold.ts';
 import { processorLimits } from './limits.ts';
 import type { Alarms } from './sequence/alarms.ts';
-import { impossibleClock } from './sequence/impossible-clock.ts';
+import { isClockAhead } from './sequence/clock-ahead.ts';
 import type { Sequencer, SequencerLimits, SourceSnapshot } from './sequence/sequencer.ts';
 import type { LateGroup } from './window/late-windows.ts';
 import type { GatewayReach } from './window/reach.ts';
@@ -47,10 +47,10 @@ export interface LiveState {
 }
 
 /** Why a batch is refused; each is counted, and kept with the dead letter. */
-type BatchReason = BatchFault['reason'] | 'subject' | 'address' | 'too-many-gateways' | 'number' | 'clock';
+type BatchReason = BatchFault['reason'] | 'subject' | 'address' | 'too-many-gateways' | 'number';
 
 /** Those that mean that somebody sends in the name of a gateway; others mean damage on the way, an older release, or no room. */
-const IMPOSSIBLE: ReadonlySet<BatchReason> = new Set(['address', 'invalid', 'number', 'clock']);
+const IMPOSSIBLE: ReadonlySet<BatchReason> = new Set(['address', 'invalid', 'number']);
 
 /**
  * All that one partition knows and does between the stream and the store: decode → sequence → window → outbox. A state machine without
@@ -225,9 +225,13 @@ export class Partition {
     const { subject, data, sequence } = message;
     const address = parseIngestSubject(subject);
     const decoded = decodeBatch(data);
-    const fault = this.#faultOf(address, decoded, message.storedAt);
+    const fault = this.#faultOf(address, decoded);
     if (decoded.ok && address !== undefined && fault === undefined) {
+      const { epoch, records } = decoded.batch;
       this.#fold.apply(address, decoded.batch, message.storedAt);
+      if (isClockAhead(records, message.storedAt)) {
+        this.#observer.alarm(this.alarms.raise(address, 'clock-ahead', epoch, message.storedAt));
+      }
       this.#observer.heard(address, now);
     } else if (fault !== undefined) {
       this.#deadLetters.addBatch({ at: now, subject, streamSequence: sequence, ...fault }, data);
@@ -245,7 +249,6 @@ export class Partition {
   #faultOf(
     address: IngestAddress | undefined,
     decoded: ReturnType<typeof decodeBatch>,
-    storedAt: EpochMs,
   ): { readonly reason: BatchReason; readonly message: string } | undefined {
     if (address === undefined) {
       return { reason: 'subject', message: 'the subject is not one that a gateway publishes to' };
@@ -262,9 +265,7 @@ export class Partition {
     }
     const { epoch, records } = decoded.batch;
     const number = this.#fold.sequencer.impossibleNumber(address, epoch, records);
-    if (number !== undefined) return { reason: 'number', message: number };
-    const clock = impossibleClock(records, storedAt);
-    return clock === undefined ? undefined : { reason: 'clock', message: clock };
+    return number === undefined ? undefined : { reason: 'number', message: number };
   }
 
   /** After a start: pages know how far every gateway had come. */

@@ -70,8 +70,6 @@ describe('a message that no gateway can have sent', () => {
     ['a bucket in the year 275760', 'invalid', withColumn('bucket', 8.6e11)],
     ['a watermark in the year 275760', 'invalid', tick(3, 8.64e15)],
     ['a number from the future', 'number', tick(9e15, BASE)],
-    ['a synchronised clock years ahead of the server', 'clock', clockAt(YEAR + 1)],
-    ['such a clock in a status', 'clock', { ...report(3), at: epochMs(BASE + YEAR + 1) }],
   ])('%s is refused with reason "%s", raises the alarm and changes nothing else', (_what, reason, record) => {
     const { apply, refused, state, alarms } = bench();
     const before = state();
@@ -110,6 +108,29 @@ describe('a message that no gateway can have sent', () => {
     expect(unknown.length).toBeGreaterThan(0);
     expect(refused).toEqual(['not-json', ...unknown.map(() => 'invalid')]);
     expect(alarms()).toEqual([]);
+  });
+});
+
+describe('a synchronised clock years ahead of the server', () => {
+  it.each<[string, FloorRecord]>([
+    ['tick', clockAt(YEAR + 1)],
+    ['status', { ...report(3), at: epochMs(BASE + YEAR + 1) }],
+  ])('in a %s raises an alarm, and blocks nothing: the gateway has no other record of that number', (_what, record) => {
+    const { partition, apply, refused, alarms } = bench();
+    apply(batchOf([record]));
+    apply(batchOf([rollups(4, [{ sensor: 0, at: BASE, value: 1 }]), tick(5, BASE)]));
+    expect(refused).toEqual([]);
+    expect(alarms()).toEqual([['clock-ahead', 1]]);
+    expect(partition.counts).toMatchObject({ records: 5, readings: 1 });
+    expect(partition.sequence.sourcesWaiting).toBe(0);
+  });
+
+  it('that also moved the watermark costs no reading: what comes late is merged', () => {
+    const { partition, apply, alarms } = bench();
+    apply(batchOf([{ ...clockAt(2 * YEAR), watermark: epochMs(BASE + 2 * YEAR) } as FloorRecord]));
+    apply(batchOf([rollups(4, [{ sensor: 0, at: BASE, value: 1 }])]));
+    expect(partition.windows.lateWindows.rollups).toBeGreaterThan(0);
+    expect(alarms()).toEqual([['clock-ahead', 1]]);
   });
 });
 

@@ -58,9 +58,16 @@ export const ALARM_CAUSES = {
   impossible: {
     kind: 'identity',
     meaning:
-      'a message under this name holds what no gateway can send (a number, time or count that can not be); it was refused and changed nothing',
+      'a message under this name holds what no gateway can send (a number, time or count that can not be, or the name of another gateway); it was refused and changed nothing',
     remedy:
       'look at it with "dead-letters list"; give every gateway a NATS user of its own (runbook identity), so that nobody else can send in its name',
+  },
+  'clock-ahead': {
+    kind: 'identity',
+    meaning:
+      "the gateway calls its clock synchronised, and it was more than a year ahead of the NATS server's: one of the two was wrong, or somebody else sends in its name. The records were taken; readings from then on are late until times come that far, and are merged into their windows",
+    remedy:
+      'set the clocks of the gateway and of the NATS server (runbook clock); nothing if the gateway was wrong for a while. If both are right, give every gateway a NATS user of its own (runbook identity)',
   },
   trimmed: {
     kind: 'trimmed',
