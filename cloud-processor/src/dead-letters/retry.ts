@@ -1,5 +1,6 @@
 import { gatewayKey, partitionOf, type Row, type WindowRow } from '@floorwatch/contracts';
 import { messageOf, pause } from '@floorwatch/runtime';
+import { errors } from '@nats-io/transport-node';
 
 import { processorLimits } from '../limits.ts';
 import type { PartitionRunner } from '../partition-runner.ts';
@@ -22,7 +23,7 @@ export type RetryOutcome =
  * @param store where a row goes; asked for what it holds of a window.
  */
 export async function retryLetter(
-  letters: DeadLetters,
+  letters: Pick<DeadLetters, 'get' | 'retry'>,
   id: string,
   runners: readonly PartitionRunner[],
   publish: ((subject: string, data: Uint8Array) => Promise<unknown>) | undefined,
@@ -56,7 +57,14 @@ export async function retryLetter(
   try {
     if (await letters.retry(id, act, Date.now)) return { kind: 'retried' };
   } catch (error) {
-    return { kind: 'not-now', message: messageOf(error) };
+    const denied = deniedSubject(error);
+    if (denied === undefined) return { kind: 'not-now', message: messageOf(error) };
+    return {
+      kind: 'impossible',
+      message:
+        `NATS does not let the processor publish to ${denied}, because only the gateway may. As long as its floor is below these numbers, the gateway ` +
+        'sends them again by itself; else give the processors this right until it is tried again (docs/runbooks/nats.md)',
+    };
   }
   return { kind: 'refused-again', message: 'the store refused it again' };
 }
@@ -104,3 +112,9 @@ async function putSafely(runner: PartitionRunner, row: Row): Promise<void> {
 }
 
 const describe = (row: Row): string => gatewayKey('sensor' in row ? row.sensor : row);
+
+/** The subject that NATS did not let this user publish to; undefined: something else went wrong. */
+function deniedSubject(error: unknown): string | undefined {
+  if (error instanceof errors.PermissionViolationError) return error.subject;
+  return error instanceof Error && error.cause !== undefined ? deniedSubject(error.cause) : undefined;
+}

@@ -1,4 +1,4 @@
-import { INGEST_STREAM } from '@floorwatch/contracts';
+import { INGEST_STREAM, STREAM_PROBE_SUBJECT } from '@floorwatch/contracts';
 
 import { CLAIMS_BUCKET } from '../claim/partition-claims.ts';
 
@@ -15,10 +15,14 @@ function streamRights(stream: string): string[] {
   return [...asked.map((what) => `$JS.API.${what}.${stream}`), ...named.map((what) => `$JS.API.${what}.${stream}.>`)];
 }
 
-/** What a processor may do in NATS, and all that it needs: it tells gateways, and can neither publish batches nor remove or empty a stream. */
+/**
+ * What a processor may do in NATS, and all that it needs to run: it tells gateways, and can neither publish batches nor remove or empty a stream.
+ * Only `dead-letters retry` of a batch needs more, the right to speak for its gateway, which the command names.
+ */
 export const PROCESSOR_RIGHTS = {
   publish: [
     'floor.v1.>',
+    STREAM_PROBE_SUBJECT,
     // Not in use yet, see `gatewayRights`.
     'commit.v1.>',
     'command.v1.>',

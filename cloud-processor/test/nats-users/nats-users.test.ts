@@ -1,12 +1,27 @@
 import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
-import { gatewayInbox, type GatewayName, gatewayRights, gatewayToken, ingestSubject } from '@floorwatch/contracts';
+import {
+  days,
+  epochMs,
+  gatewayInbox,
+  type GatewayName,
+  gatewayRights,
+  gatewayToken,
+  INGEST_STREAM,
+  ingestSubject,
+} from '@floorwatch/contracts';
+import { createLogger } from '@floorwatch/runtime';
+import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect, errors, type NatsConnection, nkeyAuthenticator } from '@nats-io/transport-node';
 import { describe, expect, it } from 'vitest';
 
 import { resourcesPerTest } from '../../../tests/support/index.ts';
+import { StreamWatch } from '../../src/consume/stream-watch.ts';
+import type { DeadLetter } from '../../src/dead-letters/dead-letter.ts';
+import { retryLetter } from '../../src/dead-letters/retry.ts';
 import { makeNatsUsers } from '../../src/nats-users/command.ts';
+import { PROCESSOR_INBOX } from '../../src/nats-users/processor-rights.ts';
 
 const resources = resourcesPerTest();
 const MINE: GatewayName = { site: 'Werk Süd', gateway: 'hall 1.2' };
@@ -111,17 +126,22 @@ describe('users of NATS', () => {
   });
 });
 
+/** A server that lets only these users in. */
+async function serverWithUsers() {
+  const directory = await resources.directory();
+  await makeNatsUsers(directory, NAMES);
+  const server = path.join(directory, 'server');
+  await mkdir(server);
+  const { url } = await resources.nats({ directory: server, configuration: `include "../users.conf"` });
+  const processor = await connected(url, keyOf(directory, null), PROCESSOR_INBOX);
+  return { directory, url, processor };
+}
+
 describe('a real server with these users', () => {
   it('lets each publish and hear what is its own, and nothing else', async () => {
-    const directory = await resources.directory();
-    await makeNatsUsers(directory, NAMES);
-    const server = path.join(directory, 'server');
-    await mkdir(server);
-    const configuration = `include "../users.conf"`;
-    const { url } = await resources.nats({ directory: server, configuration });
+    const { directory, url, processor } = await serverWithUsers();
     await expect(connect({ servers: url, reconnect: false })).rejects.toThrow(/authoriz/i);
     const gateway = await connected(url, keyOf(directory, MINE), gatewayInbox(MINE));
-    const processor = await connected(url, keyOf(directory, null), '_INBOX.processor');
 
     const own = gatewayRights(MINE);
     for (const subject of own.publish) expect([subject, await mayPublish(gateway, subject)]).toEqual([subject, true]);
@@ -147,5 +167,42 @@ describe('a real server with these users', () => {
       expect([subject, await mayPublish(processor, subject)]).toEqual([subject, false]);
     }
     expect(await mayHear(processor, `${gatewayInbox(MINE)}.>`)).toBe(false);
+  });
+
+  it('lets a processor try out a stream that nothing comes through', async () => {
+    const { processor } = await serverWithUsers();
+    const client = jetstream(processor);
+    const manager = await jetstreamManager(processor, { checkAPI: false });
+    const limits = { bytesMax: 16 * 1024 * 1024, ageMax: days(7), replicas: 1 };
+    const watch = new StreamWatch({ client, manager, limits, logger: createLogger('test', 'silent'), answerMs: 2_000 });
+    for (let looks = 0; looks < 4; looks += 1) await watch.look();
+    expect(watch.problem).toBeUndefined();
+    expect((await manager.streams.info(INGEST_STREAM.name)).state.last_seq).toBe(3);
+  });
+
+  it('lets no processor send a batch again, and the command says which right that needs', async () => {
+    const { processor } = await serverWithUsers();
+    const subject = ingestSubject({ ...MINE, lane: 'telemetry' });
+    const data = Buffer.from('a batch');
+    const letter: DeadLetter = {
+      kind: 'batch',
+      id: 'a',
+      at: epochMs(0),
+      reason: 'schema',
+      message: '',
+      subject,
+      streamSequence: 1,
+      bytes: data.length,
+      data: data.toString('base64'),
+    };
+    const letters = {
+      get: async () => letter,
+      retry: async (_id: string, act: () => Promise<void>) => act().then(() => true),
+    };
+    const publish = async (to: string, bytes: Uint8Array) =>
+      jetstream(processor).publish(to, bytes, { timeout: 2_000 });
+    const store = { windows: () => Promise.reject(new Error('not asked')) };
+    const outcome = await retryLetter(letters, 'a', [], publish, store);
+    expect(outcome).toMatchObject({ kind: 'impossible', message: expect.stringContaining(subject) as string });
   });
 });

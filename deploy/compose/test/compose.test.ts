@@ -122,7 +122,11 @@ describe('the configuration files', () => {
     expect(processor.environment?.['FLOORWATCH_HEALTH_URL']).toBe(`http://127.0.0.1:${config.http.port}/healthz`);
     expect(processor.volumes?.map(parseMount).map(({ target }) => target)).toContain(config.dataDir);
     expectSecrets(processor, [config.http.tokenFile, config.store.tokenFile]);
-    expect(config.nats.nkeyFile).toBe(`${targetOf(processor, 'nats-users')}/processor.nkey`);
+    expect(config.nats.nkeyFile).toBe(`${targetOf(processor, 'processor-key')}/processor.nkey`);
+    const made = service('nats-users').command?.at(-1) ?? '';
+    expect(made).toContain(`cp /data/processor.nkey ${targetOf(service('nats-users'), 'processor-key')}/`);
+    // Who has the keys of gateways can send in their names.
+    expect(targetOf(processor, 'nats-users')).toBeUndefined();
     expectSecrets(service('set-up'), [config.store.tokenFile]);
     expect(config.store.onboard).toBe(true);
     const grafana = service('grafana').environment ?? {};
