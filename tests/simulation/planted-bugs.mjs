@@ -144,11 +144,6 @@ export const plantedBugs = [
   bug(
     'no-comparison',
     'after a start from the checkpoint before, rows are sent without a look at the store',
-    edit(
-      'cloud-processor',
-      'if (stored === undefined) return false;',
-      'if (stored !== null) return false;',
-      'Outbox.#mayBeStored',
-    ),
+    edit('cloud-processor', 'if (!this.#hasOthers ||', 'if (row !== undefined ||', 'Outbox.#mayBeStored'),
   ),
 ];
