@@ -1,5 +1,6 @@
 import type { Tenure } from './claim/tenure.ts';
 import { processorLimits } from './limits.ts';
+import { ALARM_CAUSES, type AlarmSnapshot } from './sequence/alarms.ts';
 
 /**
  * How the claims are, in words with what to do.
@@ -33,3 +34,14 @@ export const describeEarlySeals = (windows: number): string =>
 export const describeRecovery = (partitions: readonly number[]): string =>
   `partition ${partitions.join(', ')}: its newest checkpoint is not here, so the store is looked at before anything is read. ` +
   'What to do: nothing, it begins by itself after store.lingerMs if the store answers; if a newer copy of dataDir exists, stop and put it back';
+
+/** The newest alarms, in words with what to do. */
+export function describeAlarms(alarms: readonly AlarmSnapshot[]): string {
+  const { alarmsShown } = processorLimits;
+  const shown = alarms.slice(0, alarmsShown).map(({ site, gateway, lane, cause }) => {
+    const { kind, meaning, remedy } = ALARM_CAUSES[cause];
+    return `${kind} of ${site}/${gateway} (${lane}): ${meaning}. What to do: ${remedy}`;
+  });
+  const more = alarms.length - shown.length;
+  return [...shown, ...(more > 0 ? [`and ${more} more`] : [])].join('; ');
+}

@@ -111,3 +111,14 @@ export async function writeOut(lane: Lane, signal: AbortSignal): Promise<void> {
     lane.comparer.run(lane.landed - performance.now(), signal),
   ]);
 }
+
+/** Readings that found no place in a window since the start, by reason. */
+export function refusedReadings(lanes: readonly Lane[]): Record<string, number> {
+  const sums: Record<string, number> = {};
+  for (const { runner } of lanes) {
+    for (const [reason, readings] of runner.partition.windows.shared.refusedReadings) {
+      sums[reason] = (sums[reason] ?? 0) + readings;
+    }
+  }
+  return sums;
+}

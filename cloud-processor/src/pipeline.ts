@@ -29,20 +29,21 @@ import { DeadLetters } from './dead-letters/dead-letters.ts';
 import { type RetryOutcome, retryLetter } from './dead-letters/retry.ts';
 import type { FloorObserver, OpenWindows } from './floor-observer.ts';
 import { FloorPublisher } from './floors/floor-publisher.ts';
-import { describeClaims, describeEarlySeals, describeRecovery } from './health-words.ts';
+import { describeClaims } from './health-words.ts';
 import { processorLimits } from './limits.ts';
 import { PROCESSOR_INBOX } from './nats-users/processor-rights.ts';
 import { Recovery } from './recovery/recovery.ts';
-import { assemblePartition, type Lane, writeOut } from './partition-parts.ts';
+import { describeHealth, type ProcessorHealth } from './processor-health.ts';
+import { assemblePartition, type Lane, refusedReadings, writeOut } from './partition-parts.ts';
 import { Reprocessor } from './reprocess/reprocessor.ts';
 import { NatsStreamPass, type StreamPass } from './reprocess/stream-pass.ts';
 import { Verifier, type VerifyTarget } from './verify/verifier.ts';
-import { ALARM_CAUSES, type AlarmSnapshot } from './sequence/alarms.ts';
+import type { AlarmSnapshot } from './sequence/alarms.ts';
 import { writesWithin } from './write/bounded-writes.ts';
+import { connectStore } from './write/connect-store.ts';
 import { LiveWriter } from './write/live-writer.ts';
-import { describeRefused } from './write/refused-tables.ts';
 import type { RetentionClock } from './write/retention-clock.ts';
-import { type Store, StoreError } from './write/store.ts';
+import type { Store } from './write/store.ts';
 
 /** A checkpoint that took long is followed by a pause of this many times its duration, so that saving never takes most of the time. */
 const CHECKPOINT_DUTY = 4;
@@ -375,28 +376,11 @@ export class Pipeline implements OpenWindows {
   }
 
   async #connectStore(signal: AbortSignal): Promise<void> {
-    for (let attempt = 0; !signal.aborted; attempt++) {
-      try {
-        await this.#store.connect(signal);
-        this.#storeConnected = true;
-        this.#progress.notify();
-        this.#tellStoreConnected?.();
-        return;
-      } catch (error) {
-        if (signal.aborted) return;
-        if (error instanceof StoreError && !error.retryable) {
-          throw new StartError('config-invalid', `store: ${error.message}`, { cause: error });
-        }
-        if (!(error instanceof StoreError)) throw error;
-        this.#storeProblem = error.message;
-        this.#logger.warn(
-          { code: error.code, error: error.message, attempt },
-          'the store can not be reached; trying again',
-        );
-        const { retryPauseMs, retryPauseMsMax } = processorLimits;
-        await pause(Math.min(retryPauseMsMax, retryPauseMs * 2 ** Math.min(attempt, 10)), signal);
-      }
-    }
+    const onProblem = (message: string): void => void (this.#storeProblem = message);
+    if (!(await connectStore(this.#store, this.#logger, onProblem, signal))) return;
+    this.#storeConnected = true;
+    this.#progress.notify();
+    this.#tellStoreConnected?.();
   }
 
   async #saveRegularly(signal: AbortSignal): Promise<void> {
@@ -485,75 +469,24 @@ export class Pipeline implements OpenWindows {
   }
 
   /** How each part is, in a few words; `ok` while everything works. */
-  health(): { readonly ok: boolean; readonly parts: Readonly<Record<string, string>> } {
-    const trouble = this.#lanes.find(({ writer }) => writer.trouble !== undefined)?.writer.trouble;
-    const refusedTable = this.#lanes.flatMap(({ writer }) => writer.refusedTables.at(Date.now()))[0];
-    const refused = refusedTable === undefined ? undefined : describeRefused(refusedTable, Date.now());
-    const heldBack = this.#lanes.filter(({ runner }) => runner.heldBack).length;
-    const parts = {
-      nats: this.#connected ? 'ok' : 'not connected',
+  health(): ProcessorHealth {
+    return describeHealth({
+      lanes: this.#lanes,
+      connected: this.#connected,
       claims: describeClaims(this.#tenure, this.#claims?.problem),
-      stream: this.#streamWatch?.problem ?? (this.#lanes.some(isReading) || heldBack > 0 ? 'ok' : 'not reading'),
-      store: this.#storeConnected ? (trouble?.message ?? refused ?? 'ok') : (this.#storeProblem ?? 'not connected'),
-      outbox:
-        heldBack === 0 ? 'ok' : `full in ${heldBack} of ${this.#lanes.length} partitions: reading waits for the store`,
-      checkpoints: this.#lanes.some(({ runner }) => runner.checkpoints.failing) ? 'can not be saved' : 'ok',
-    };
-    const waiting = [...(this.#recovery?.waiting ?? [])];
-    const ok = Object.values(parts).every((part) => part === 'ok');
-    const now = this.#reprocessor?.status?.now;
-    const expired = this.#lanes.reduce((sum, { writer }) => sum + writer.expired, 0);
-    const sealedEarly = this.#lanes.reduce((sum, { runner }) => sum + runner.partition.windows.shared.sealedEarly, 0);
-    const alarms = this.alarms().filter(({ lastAt }) => Date.now() - lastAt < processorLimits.alarmShownMs);
-    // Worth a person's look, but nothing that a restart or another processor would mend.
-    return {
-      ok,
-      parts: {
-        ...parts,
-        ...(waiting.length === 0 ? {} : { recovery: describeRecovery(waiting) }),
-        ...(now === undefined || now === null ? {} : { reprocess: `${now.phase} partition ${now.partition}` }),
-        ...this.#describeRetention(expired),
-        ...(sealedEarly === 0 ? {} : { windows: describeEarlySeals(sealedEarly) }),
-        ...(alarms.length === 0 ? {} : { alarms: describeAlarms(alarms) }),
-      },
-    };
-  }
-
-  #describeRetention(expired: number): Readonly<Record<string, string>> {
-    const { retention, ...others } = this.#store.concerns?.() ?? {};
-    const left = expired === 0 ? [] : [`${expired} rows were too old to be stored`];
-    const said = [...left, ...(retention === undefined ? [] : [retention])];
-    return said.length === 0 ? others : { ...others, retention: said.join('; ') };
+      streamProblem: this.#streamWatch?.problem,
+      storeProblem: this.#storeConnected ? undefined : (this.#storeProblem ?? 'not connected'),
+      recovering: [...(this.#recovery?.waiting ?? [])],
+      reprocessing: this.#reprocessor?.status?.now ?? undefined,
+      concerns: this.#store.concerns?.() ?? {},
+      alarms: this.alarms(),
+    });
   }
 
   /** The alarms of all partitions, the newest first. */
   alarms(): readonly AlarmSnapshot[] {
     return this.#lanes.flatMap(({ runner }) => runner.partition.alarms.all()).sort((a, b) => b.lastAt - a.lastAt);
   }
-}
-
-/** Reading that rests for `reprocess` goes on by itself. */
-const isReading = ({ reader, runner }: Lane): boolean => reader?.reading === true || runner.resting;
-
-/** Readings that found no place in a window since the start, by reason. */
-function refusedReadings(lanes: readonly Lane[]): Record<string, number> {
-  const sums: Record<string, number> = {};
-  for (const { runner } of lanes) {
-    for (const [reason, readings] of runner.partition.windows.shared.refusedReadings) {
-      sums[reason] = (sums[reason] ?? 0) + readings;
-    }
-  }
-  return sums;
-}
-
-function describeAlarms(alarms: readonly AlarmSnapshot[]): string {
-  const { alarmsShown } = processorLimits;
-  const shown = alarms.slice(0, alarmsShown).map(({ site, gateway, lane, cause }) => {
-    const { kind, meaning, remedy } = ALARM_CAUSES[cause];
-    return `${kind} of ${site}/${gateway} (${lane}): ${meaning}. What to do: ${remedy}`;
-  });
-  const more = alarms.length - shown.length;
-  return [...shown, ...(more > 0 ? [`and ${more} more`] : [])].join('; ');
 }
 
 function cannotOpen(error: unknown): never {
