@@ -20,6 +20,7 @@ import type { z } from 'zod';
 import type { Resources } from '../../../tests/support/index.ts';
 import { type AgentParts, assembleAgent } from '../../src/agent-parts.ts';
 import { type AgentConfig, agentConfigSchema } from '../../src/config.ts';
+import { limits } from '../../src/limits.ts';
 import type { RawMessage } from '../../src/ingest/raw-message.ts';
 import type { TickItem } from '../../src/journal/journal-item.ts';
 import { Journal } from '../../src/journal/journal.ts';
@@ -41,6 +42,8 @@ export function coreConfig(dataDir: string, options: CoreOptions = {}): AgentCon
     nats: { servers: ['nats://127.0.0.1:9'] },
     http: { port: 0 },
     ...options,
+    // The times of tests are fixed, and fall further behind the clock every day.
+    readings: { pastMsMax: limits.pastMsMax, ...options.readings },
     storage: { durability: 'process', commitMs: 0, ...options.storage, dataDir },
   });
 }
