@@ -1,5 +1,5 @@
-// The first step of `npm start`, `npm test` and `npm run test:unit`, `bench`, `chaos` or `simulate`, in plain JavaScript without packages:
-// it makes sure that Node is new enough, that packages are installed and that what the job needs is built, and then does it.
+// The first step of `npm start`, `npm test` and `npm run test:unit`, `bench`, `chaos`, `mutants` or `simulate`, in plain JavaScript without
+// packages: it makes sure that Node is new enough, that packages are installed and that what the job needs is built, and then does it.
 import { spawnSync } from 'node:child_process';
 import {
   accessSync,
@@ -49,6 +49,9 @@ const jobs = {
     build('test');
     run('nats-server', process.execPath, ['deploy/servers/dist/main.js', 'find', 'nats-server'], 'ignore');
     await runAll('the scenario', ['tests/chaos/main.mjs', ...parameters]);
+  },
+  mutants: async () => {
+    await runAll('the planted bugs', ['tests/planted-bugs/main.mjs', ...parameters]);
   },
   simulate: async () => {
     build('test');

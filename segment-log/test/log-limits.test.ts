@@ -409,3 +409,35 @@ function withNext(state: Buffer, next: number): Buffer {
   newest.writeUInt32LE(crc32(text, crc32(newest.subarray(0, 20))), 20);
   return state;
 }
+
+describe('a drop that could not be remembered', () => {
+  it('leaves its positions what they were: they can be sent, and nothing says that they are gone', async () => {
+    const fileSystem = new MemoryFileSystem();
+    const { log } = await SegmentLog.open(options(fileSystem, { whenFull: 'drop-unsent' }));
+    for (let i = 0; i < 3; i++) await log.append(block());
+    const disk = failing(fileSystem, 'sync', 'EIO', 'state');
+    disk.on = true;
+    await expect(log.dropOldest()).rejects.toMatchObject({ code: 'sync-failed' });
+    disk.on = false;
+    expect(log.counts.dropped).toBe(0);
+    expect(await log.markSent(1)).toBe(true);
+    expect(await positions(log)).toEqual(range(1, 30));
+    await log.close();
+  });
+});
+
+describe('the reserve', () => {
+  it('is not for those who come together with one who may use it', async () => {
+    const bytesMax = 4 * SEGMENT;
+    const { log } = await SegmentLog.open(options(new MemoryFileSystem(), { bytesMax, reserveBytes: SEGMENT }));
+    let isFull = false;
+    while (!isFull)
+      isFull = await log.append([Buffer.alloc(1_000)]).then(
+        () => false,
+        () => true,
+      );
+    const together = [true, false].map((reserve) => log.append([Buffer.alloc(1_000)], { reserve }));
+    expect((await Promise.allSettled(together)).map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
+    await log.close();
+  });
+});

@@ -48,7 +48,7 @@ export function plant(name, say, from) {
 }
 
 /** Every file that is not ignored, and the installed packages by links; those of the workspaces lead into the copy. */
-export function copyRepository(copy) {
+function copyRepository(copy) {
   const listed = run('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], root);
   if (listed.status !== 0) throw new Error(`git can't list the files: ${listed.stderr}`);
   for (const file of listed.stdout.split('\0').filter((path) => path !== '' && existsSync(join(root, path)))) {

@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { plantedBugs as chaosBugs } from '../chaos/planted-bugs.mjs';
 import { plantedBugs as simulationBugs } from '../simulation/planted-bugs.mjs';
 import { repositoryRoot, resourcesPerTest } from '../support/index.ts';
+import { plantedBugs as unitBugs } from './unit-bugs.mjs';
 import { type Edit, planted, type PlantedBug } from './place.mjs';
 
 const resources = resourcesPerTest();
@@ -44,6 +45,7 @@ const edit = (find: string, replace: string, place?: string): Edit => ({
 describe.each<[string, readonly PlantedBug[]]>([
   ['chaos scenarios', chaosBugs],
   ['the simulation', simulationBugs],
+  ['unit tests', unitBugs],
 ])('planted bugs of %s', (_, bugs) => {
   it.each(bugs.map((bug) => [bug.name, bug] as const))('%s finds its place', (_name, { edits }) => {
     for (const each of edits) expect(planted(repositoryRoot, each).text).not.toBe('');

@@ -299,13 +299,13 @@ export class Sequencer {
     const { streamAgeMax, epochsPerSourceMin, epochsPerSourceMax } = this.#limits;
     const byAge = [...epochs].sort(([, a], [, b]) => a.heardAt - b.heardAt);
     for (const [epoch, { succeeded, heardAt }] of byAge) {
-      if (epochs.size <= epochsPerSourceMin) return;
+      if (epochs.size <= epochsPerSourceMin) break;
       if (!succeeded || at - heardAt <= streamAgeMax) continue;
       epochs.delete(epoch);
       this.forgottenOld++;
     }
     for (const [epoch] of byAge) {
-      if (epochs.size <= epochsPerSourceMax) return;
+      if (epochs.size <= epochsPerSourceMax) break;
       if (epoch !== current && epochs.delete(epoch)) this.forgottenAtLimit++;
     }
     while (runs[0] !== undefined && !epochs.has(runs[0][1])) runs.shift();

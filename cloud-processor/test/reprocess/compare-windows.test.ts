@@ -58,3 +58,17 @@ it('corrects what it has made itself, also when the store confirms that while it
   ]);
   expect(counts).toEqual({ same: 0, missing: 1, changed: 0, kept: 0 });
 });
+
+it.each([
+  ['holds more readings', { aggregate: { ...windowRow().aggregate, n: windowRow().aggregate.n + 1 } }],
+  ['holds a later record', { through: { run: 9, number: 9 } }],
+])('leaves a stored window alone that %s', async (_what, more) => {
+  const page = async () => ({ items: [windowRow(more)], next: null });
+  const written: Row[] = [];
+  const counts = { same: 0, missing: 0, changed: 0, kept: 0 };
+  const output = { isDry: false, unsent: () => undefined, put: async (row: Row) => void written.push(row) };
+  const windows = new WindowComparison({ windows: page, windowsByTime: page }, output, counts);
+  await windows.add([windowRow()]);
+  await windows.end();
+  expect([written, counts]).toEqual([[], { same: 0, missing: 0, changed: 0, kept: 1 }]);
+});

@@ -298,6 +298,18 @@ describe('old epochs', () => {
     expect(known(sequencer)).toContain(name(1));
   });
 
+  it('take their runs along when they are forgotten', () => {
+    const sequencer = startsOf(8, 1);
+    expect(sequencer.snapshot()[0]!.runs.map(([, epoch]) => epoch)).toEqual(known(sequencer));
+  });
+
+  it('do not count the current one, also where the clock of the stream goes back', () => {
+    const sequencer = startsOf(5, 1);
+    sequencer.accept(SOURCE, name(6), begin(null), epochMs(BASE - 1_000));
+    expect(known(sequencer)).toEqual([name(2), name(3), name(4), name(5), name(6)]);
+    expect(sequencer.floor(SOURCE)).toEqual({ epoch: name(6), floor: 1, highest: 1 });
+  });
+
   it('are forgotten at the limit, which is counted apart, but never the current one', () => {
     const sequencer = startsOf(8, 1);
     expect(known(sequencer)).toEqual([name(4), name(5), name(6), name(7), name(8)]);

@@ -40,6 +40,22 @@ describe('outbox', () => {
     expect(outbox.size).toBe(2);
   });
 
+  it('keeps waiting for a request that may land while it waits for another one', () => {
+    const outbox = new Outbox();
+    outbox.put(opened);
+    outbox.take(10, 0);
+    outbox.mayLandUntil(60, 0);
+    outbox.settle();
+    outbox.put(windowRow());
+    outbox.take(10, 10);
+    outbox.mayLandUntil(70, 10);
+    outbox.settle();
+    outbox.put(closed);
+    outbox.saved(outbox.capture().ordinal);
+    expect(outbox.take(10, 59)).toEqual([]);
+    expect(outbox.take(10, 60)).toEqual([closed]);
+  });
+
   it('sends first values at once, anomalies before windows', () => {
     const outbox = new Outbox();
     for (const row of [windowRow(), gatewayRow(), opened]) outbox.put(row);

@@ -198,3 +198,25 @@ describe('the journal', () => {
     expect(oldest?.[1]).toMatchObject({ receivedAt: journal.oldestAt });
   });
 });
+
+describe('a journal', () => {
+  it('takes a start where only the reserve has room', async () => {
+    const limits = { bytesMax: 256 * 1024, segmentBytesMax: 64 * 1024, reserveBytes: 64 * 1024 };
+    const journal = await Journal.open({ directory: await resources.directory(), durability: 'process', ...limits });
+    const beat = { kind: 'tick', now: epochMs(0), quality: 'synchronised', sinceStartMs: 0 } as const;
+    let isFull = false;
+    while (!isFull) {
+      const ticks = Array.from({ length: 200 }, async () => journal.appendTick(beat));
+      isFull = (await Promise.allSettled(ticks)).some(({ status }) => status === 'rejected');
+    }
+    const begun = { kind: 'start', epoch: '2-aaaaaaaa', ordinal: 2, at: epochMs(0), version: '1', outputHash: 'a' };
+    expect(await journal.appendStart(begun as never)).toBe(journal.next - 1);
+    await journal.close();
+  });
+
+  it('counts positions that no item ever had not as lost', async () => {
+    const { journal } = await openJournal();
+    await journal.advanceTo(11);
+    expect(journal.lostIn({ from: 1, to: 10 })).toBe(0);
+  });
+});

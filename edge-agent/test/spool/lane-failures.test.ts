@@ -371,4 +371,26 @@ describe('dropped frames', () => {
     expect(next!.frames[0]!.number).toBe(told!.to + 1);
     expect(next!.frames.reduce((sum, { readings }) => sum + readings, 0)).toBe(7 * (rest!.to - told!.to));
   });
+
+  it('of two epochs are never told together', async () => {
+    const spool = await open(new MemoryFileSystem(), {
+      bytesMax: 8 * 1024 * KIB,
+      segmentBytesMax: 704 * KIB,
+      durability: 'process',
+    });
+    await begin(spool, EPOCHS[0]);
+    // With its start an odd number of frames, so that joining two by two would join the last one with the next epoch.
+    for (let i = 0; i < 100; i++) await spool.append([rollupItem(spool.lastNumber + 1, 7, 0)]);
+    await begin(spool, EPOCHS[1]);
+    while (spool.segments < 2) await spool.append([rollupItem(spool.lastNumber + 1, 7, 0)]);
+    await spool.dropOldest();
+    const [first, second] = await parts(spool);
+    const readings = (part: LanePart | undefined): number[] =>
+      part?.kind === 'gap'
+        ? [part.gap.frames.length, part.gap.frames.reduce((sum, frame) => sum + frame.readings, 0)]
+        : [];
+    expect(readings(first)[1]).toBe(7 * 100);
+    expect(readings(second)[1]).toBe(7 * (second!.to - second!.from));
+    expect(readings(first)[0]! + readings(second)[0]!).toBe(1_000);
+  });
 });

@@ -218,3 +218,22 @@ describe('another series of checkpoints', () => {
     expect(cursor.trimmable(GRACE_MS + 5_000)).toBeUndefined();
   });
 });
+
+describe('a floor that can not be true', () => {
+  it('takes back what was to be deleted because of the one before', () => {
+    const cursor = cursorAt(101);
+    send(cursor, 500, 1);
+    cursor.hear(floor(300, 20), LANE, 0);
+    cursor.hear(floor(400, 30, false, { isDoubtful: true }), LANE, 5_000);
+    expect(cursor.trimmable(2 * GRACE_MS)).toBeUndefined();
+  });
+});
+
+describe('what is uncommitted', () => {
+  it('is the part of a batch behind the floor, where the floor lies in it', () => {
+    const cursor = cursorAt(1);
+    send(cursor, 500, 1);
+    cursor.hear(floor(305, 30), LANE, 0);
+    expect(cursor.uncommittedBytes).toBe(195 * 100);
+  });
+});

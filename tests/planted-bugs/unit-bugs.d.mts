@@ -1,0 +1,3 @@
+import type { PlantedBug } from './place.mjs';
+
+export const plantedBugs: readonly PlantedBug[];
