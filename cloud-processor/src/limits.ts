@@ -47,6 +47,12 @@ export const processorLimits = {
   evidenceHoursMax: 7 * 24 + 1,
   /** Bytes of a checkpoint that they may take per gateway; 40 MB for as many as a partition may have. Scattered hours take more each. */
   evidenceBytesMax: 4_000,
+  /** Hours further in front of a gateway's watermark have places of their own: a clock that is wrong must not take those of the last days. */
+  evidenceHoursAheadMax: 24,
+  /** Such places: the first readings after a pause of days need one until the next tick. 150 bytes of a checkpoint. */
+  evidenceAheadMax: 4,
+  /** Ranges of hours that found none, remembered so that they are not compared; the closest are joined. 210 bytes of a checkpoint. */
+  evidenceOmittedMax: 8,
   /** How often a pass deletes rows that are too old, and how much event time of them: a pause of a week is made up in half a day. */
   retentionEveryMs: hours(1),
   retentionPassMs: days(1),

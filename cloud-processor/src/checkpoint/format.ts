@@ -215,6 +215,8 @@ const lineSchema = z.discriminatedUnion('kind', [
     from: instant.nullable(),
     pending: z.boolean(),
     reportedAt: instant.nullable(),
+    reached: z.number().int().nullable(),
+    omitted: z.array(z.tuple([z.number().int(), z.number().int()])),
     hours: z.array(z.number().int()),
     words: base64,
   }),

@@ -10,6 +10,7 @@ import {
 } from '@floorwatch/contracts';
 
 import { processorLimits } from '../limits.ts';
+import { type LostRange, LostRanges } from '../window/lost-ranges.ts';
 
 /** What was taken from one gateway, as it is saved. */
 export interface EvidenceSnapshot extends GatewayName {
@@ -19,6 +20,10 @@ export interface EvidenceSnapshot extends GatewayName {
   readonly pending: boolean;
   /** The newest report of itself, by its clock, epoch milliseconds; null: none was taken. */
   readonly reportedAt: number | null;
+  /** The event hour that its ticks have come to, counted from the epoch; null: none was taken. */
+  readonly reached: number | null;
+  /** Event hours in front of it that have no sums although something was taken, as ranges with both ends. */
+  readonly omitted: readonly LostRange[];
   /** Event hours with sums, counted from the epoch, in order. */
   readonly hours: readonly number[];
   /** {@link EVIDENCE_WORDS} per hour, in the order of `hours`. */
@@ -101,13 +106,16 @@ export class Evidence {
  * The sums of one gateway. Hours are in no order, because a device may send old readings or ones of the future; the last one used is
  * nearly always the next.
  *
- * Invariant: every hour at or behind `#from` that is not here has taken nothing.
+ * Invariant: every hour at or behind `#from` that is neither here nor in `#omitted` has taken nothing, and no hour that can be compared is
+ * omitted: those lie behind the hour after the watermark's.
  */
 class GatewayEvidence {
   readonly #name: GatewayName;
   #from: number | null;
   #pending: boolean;
   #reportedAt: number | null;
+  #reached: number | null;
+  readonly #omitted: LostRanges;
   #hours: number[];
   #words: Uint32Array;
   #last = 0;
@@ -119,6 +127,8 @@ class GatewayEvidence {
     this.#from = from?.from ?? null;
     this.#pending = from?.pending ?? false;
     this.#reportedAt = from?.reportedAt ?? null;
+    this.#reached = from?.reached ?? null;
+    this.#omitted = new LostRanges(processorLimits.evidenceOmittedMax, from?.omitted);
     this.#hours = [...(from?.hours ?? [])];
     this.#words = from?.words.slice() ?? new Uint32Array(EVIDENCE_WORDS);
   }
@@ -169,6 +179,7 @@ class GatewayEvidence {
   }
 
   tick(watermark: number): void {
+    this.#reach(Math.floor(watermark / COUNT_MS));
     if (!this.#pending) return;
     this.#saved = undefined;
     this.#pending = false;
@@ -181,6 +192,17 @@ class GatewayEvidence {
     this.#saved = undefined;
   }
 
+  /** Sums begin again behind an omitted hour. The hour after the watermark's is compared too. */
+  #reach(hour: number): void {
+    if (hour <= (this.#reached ?? -Infinity)) return;
+    this.#saved = undefined;
+    this.#reached = hour;
+    const passed = this.#omitted.all().filter(([first]) => first <= hour + 1);
+    const last = passed.at(-1)?.[1];
+    if (last !== undefined) this.#startAt((Math.min(last, hour + 1) + 1) * COUNT_MS);
+    this.#trim();
+  }
+
   /** Where the words of the hour of an instant begin; −1: it is too long ago, or no instant. */
   #slotAt(at: number): number {
     const hour = Math.floor(at / COUNT_MS);
@@ -188,13 +210,14 @@ class GatewayEvidence {
     if (!(Math.abs(at) <= INSTANT_MAX) || (this.#from !== null && hour * COUNT_MS < this.#from)) return -1;
     let slot = this.#hours.indexOf(hour);
     if (slot < 0) {
+      if (this.#omitted.touch(hour, hour + 1)) return -1;
       slot = this.#hours.push(hour) - 1;
       if (this.#words.length < this.#hours.length * EVIDENCE_WORDS) {
         const words = new Uint32Array(this.#hours.length * EVIDENCE_WORDS * 2);
         words.set(this.#words);
         this.#words = words;
       }
-      while (this.#isTooLarge()) this.#startAt((Math.min(...this.#hours) + 1) * COUNT_MS);
+      this.#trim();
       slot = this.#hours.indexOf(hour);
     }
     if (slot < 0) return -1;
@@ -202,15 +225,35 @@ class GatewayEvidence {
     return slot * EVIDENCE_WORDS;
   }
 
-  #isTooLarge(): boolean {
-    const { evidenceHoursMax, evidenceBytesMax } = processorLimits;
-    return this.#hours.length > evidenceHoursMax || encodedBytes(this.#hours) > evidenceBytesMax;
+  /**
+   * Gives up what does not fit: the oldest hours, and the furthest of those that are ahead. The latter are few, but not none: after a pause
+   * the first readings come before the tick that tells how late it is.
+   */
+  #trim(): void {
+    const { evidenceHoursMax, evidenceBytesMax, evidenceHoursAheadMax, evidenceAheadMax } = processorLimits;
+    for (;;) {
+      const isAhead = (hour: number): boolean => hour - (this.#reached ?? Infinity) > evidenceHoursAheadMax;
+      const ahead = this.#hours.filter(isAhead);
+      const others = this.#hours.filter((hour) => !isAhead(hour));
+      if (ahead.length > evidenceAheadMax) {
+        const furthest = Math.max(...ahead);
+        this.#omitted.add(furthest, furthest);
+        this.#keep((hour) => hour !== furthest);
+      } else if (others.length > evidenceHoursMax || encodedBytes(others) > evidenceBytesMax) {
+        this.#startAt((Math.min(...others) + 1) * COUNT_MS);
+      } else return;
+    }
   }
 
   /** Gives up what begins before. */
   #startAt(from: number): void {
     this.#from = Math.max(this.#from ?? -Infinity, from);
-    const { hours, words } = this.#ordered((hour) => hour * COUNT_MS >= this.#from!);
+    this.#omitted.forget(this.#from / COUNT_MS);
+    this.#keep((hour) => hour * COUNT_MS >= this.#from!);
+  }
+
+  #keep(isKept: (hour: number) => boolean): void {
+    const { hours, words } = this.#ordered(isKept);
     this.#hours = [...hours];
     this.#words = words.length === 0 ? new Uint32Array(EVIDENCE_WORDS) : words;
     this.#last = 0;
@@ -227,8 +270,15 @@ class GatewayEvidence {
   }
 
   snapshot(): EvidenceSnapshot {
-    const [from, pending, reportedAt] = [this.#from, this.#pending, this.#reportedAt];
-    return (this.#saved ??= { ...this.#name, from, pending, reportedAt, ...this.#ordered(() => true) });
+    return (this.#saved ??= {
+      ...this.#name,
+      from: this.#from,
+      pending: this.#pending,
+      reportedAt: this.#reportedAt,
+      reached: this.#reached,
+      omitted: [...this.#omitted.all()],
+      ...this.#ordered(() => true),
+    });
   }
 }
 

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { resourcesPerTest } from '../../../tests/support/index.ts';
 import { encodeCheckpoint } from '../../src/checkpoint/format.ts';
+import { processorLimits } from '../../src/limits.ts';
 import { Evidence, evidenceAt } from '../../src/verify/evidence.ts';
 import type { StoredBefore } from '../../src/stored-gateway.ts';
 import { addsUp, describeReport, isProven } from '../../src/verify/describe-report.ts';
@@ -352,4 +353,51 @@ describe('evidence in the checkpoint', () => {
     evidence.rollups(GATEWAY, rollups(1, [{ sensor: 0, at: BASE, value: 1 }]));
     expect(evidence.snapshot()[0]!.hours).toEqual(snapshot!.hours);
   });
+
+  it('of the far future has few places of its own, and the last days keep theirs', () => {
+    const evidence = new Evidence();
+    for (let hour = 0; hour < 168; hour++) take(evidence, hour);
+    evidence.tick(GATEWAY, BASE + 168 * COUNT_MS);
+    for (let year = 40; year > 0; year--) take(evidence, year * 8_766);
+    take(evidence, 168);
+    const [snapshot] = evidence.snapshot();
+    expect(snapshot!.from).toBe(null);
+    expect([0, 100, 168, 8_766, 9 * 8_766].map((hour) => readingsOf(evidence, hour))).toEqual([1, 1, 1, 1, 0]);
+    expect(snapshot!.hours).toHaveLength(169 + processorLimits.evidenceAheadMax);
+    expect(bytesOf(evidence)).toBeLessThan(4_400);
+  });
+
+  it('reaches back as far as before when readings come again after a pause of days', () => {
+    const evidence = new Evidence();
+    for (let hour = 0; hour < 169; hour++) take(evidence, hour);
+    evidence.tick(GATEWAY, BASE + 168 * COUNT_MS);
+    take(evidence, 230);
+    evidence.tick(GATEWAY, BASE + 230 * COUNT_MS);
+    expect(evidence.snapshot()[0]!.from).toBe(BASE + COUNT_MS);
+    expect([0, 1, 168, 230].map((hour) => readingsOf(evidence, hour))).toEqual([0, 1, 1, 1]);
+  });
+
+  it('begins again behind an hour of the future that it left out, when the gateway gets there, and only then', () => {
+    let evidence = new Evidence();
+    evidence.tick(GATEWAY, BASE);
+    for (const hour of [0, 40, 41, 42, 43, 30, 43]) take(evidence, hour);
+    evidence = new Evidence(evidence.snapshot());
+    take(evidence, 43);
+    const from = (hour: number): number | null => {
+      evidence.tick(GATEWAY, BASE + hour * COUNT_MS);
+      take(evidence, hour);
+      return evidence.snapshot()[0]!.from;
+    };
+    // The hour behind the watermark's is compared already.
+    expect([from(41), from(42), from(44)]).toEqual([null, BASE + 44 * COUNT_MS, BASE + 44 * COUNT_MS]);
+    expect([41, 43, 44].map((hour) => readingsOf(evidence, hour))).toEqual([0, 0, 1]);
+  });
 });
+
+const readingsOf = (evidence: Evidence, hour: number): number =>
+  evidenceAt(evidence.snapshot()[0]!, BASE + hour * COUNT_MS).readings;
+
+/** One reading of the hour so many after BASE. */
+function take(evidence: Evidence, hour: number): void {
+  evidence.rollups(GATEWAY, rollups(1, [{ sensor: 0, at: BASE + hour * COUNT_MS, value: hour }]));
+}
