@@ -144,6 +144,6 @@ export const plantedBugs = [
   bug(
     'no-comparison',
     'after a start from the checkpoint before, rows are sent without a look at the store',
-    edit('cloud-processor', 'if (!this.#hasOthers ||', 'if (row !== undefined ||', 'Outbox.#mayBeStored'),
+    edit('cloud-processor', '!this.#hasOthers', '(!this.#hasOthers || row !== undefined)', 'Outbox.#mayBeStored'),
   ),
 ];
