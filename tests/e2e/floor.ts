@@ -3,6 +3,7 @@ import path from 'node:path';
 
 import {
   type AnomalyRow,
+  days,
   type GatewayName,
   gatewayToken,
   type Page,
@@ -88,6 +89,8 @@ export class Floor {
       ...GATEWAY,
       nats: natsConfig(`gateways/${gatewayToken(GATEWAY)}.nkey`),
       broker: { kind: 'embedded', port: ports.mqtt },
+      // Recordings, and floors with a time of their own, may be of any age.
+      readings: { pastMsMax: days(36_525) },
       storage: { dataDir: path.join(folder, 'agent-data') },
       http: { port: ports.agent },
       ...options.agent,
