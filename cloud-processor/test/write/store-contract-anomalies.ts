@@ -77,7 +77,7 @@ export function describeAnomalies(opened: () => Promise<Store>, runs: number): v
       expect(second).toEqual({ items: [rows[0]], next: null });
     });
 
-    it('of any names, texts and numbers come back as they were', async () => {
+    it('of any names, texts and numbers come back as they were', { tags: ['long'] }, async () => {
       const store = await opened();
       await fc.assert(
         fc.asyncProperty(fc.array(anomalyRows, { minLength: 1, maxLength: 12 }), async (rows) => {

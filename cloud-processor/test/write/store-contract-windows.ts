@@ -81,7 +81,7 @@ export function describeWindows(opened: () => Promise<Store>, runs: number): voi
       );
     });
 
-    it('of any names and numbers come back as they were', async () => {
+    it('of any names and numbers come back as they were', { tags: ['long'] }, async () => {
       const store = await opened();
       await fc.assert(
         fc.asyncProperty(fc.array(windowRows, { minLength: 1, maxLength: 12 }), async (rows) => {

@@ -257,7 +257,7 @@ function run(happened: readonly Event[], mayForget = false): void {
 
 const runs = { numRuns: 500 };
 
-describe('a lane on its way', () => {
+describe('a lane on its way', { tags: ['long'] }, () => {
   it('arrives whole, whatever batches, the stream and the processor lose', () => {
     fc.assert(
       fc.property(fc.array(events, { maxLength: 120, size: 'max' }), (happened) => run(happened)),
