@@ -17,7 +17,7 @@ import { PROCESS_LOCK_NAME, systemCodeOf } from '@floorwatch/runtime';
 import { SegmentLog } from '@floorwatch/segment-log';
 import type { z } from 'zod';
 
-import type { Resources } from '../../../tests/support/index.ts';
+import { type Resources, waitFor } from '../../../tests/support/index.ts';
 import { type AgentParts, assembleAgent } from '../../src/agent-parts.ts';
 import { type AgentConfig, agentConfigSchema } from '../../src/config.ts';
 import { limits } from '../../src/limits.ts';
@@ -111,7 +111,7 @@ export class Core {
   /** Resolves when everything that was taken is in the lanes. */
   async processed(): Promise<void> {
     await this.parts.input.settled();
-    await this.parts.queue.whenBelow(0, new AbortController().signal);
+    await waitFor('everything is in the lanes', () => this.parts.queue.length === 0, { intervalMs: 2 });
   }
 
   /** A clean stop. */
