@@ -7,8 +7,7 @@ import { HostileFloor, type Suffered } from './harness/hostile-floor.ts';
 
 const { rounds, seed, scenario, asked } = chaosOptions();
 const cases = HOSTILE_CASES.filter(({ name }) => scenario === undefined || scenario === `hostile-${name}`);
-/** Whatever else the machine does makes single attacks look worse, in `npm test`; a broker that serves badly fails all of them. */
-const TRIES = 3;
+/** Judged only by `npm run chaos`: what else a machine does decides about the latency of single attacks, as `npm test` makes them. */
 const P99_RATIO_MAX = 2;
 const ROUNDS_ASKED = 10;
 const TIMEOUT_MS = 60_000 + (rounds ?? ROUNDS_ASKED) * 20_000;
@@ -24,13 +23,12 @@ describe.skipIf(process.platform !== 'linux')(
       '$does',
       async (hostile) => {
         const floor = await theFloor();
-        const times = asked ? (rounds ?? ROUNDS_ASKED) : TRIES;
+        const times = asked ? (rounds ?? ROUNDS_ASKED) : 1;
         const suffered: Suffered[] = [];
         for (let round = 1; round <= times; round++) {
           suffered.push(await floor.suffer(hostile, round));
           expect(await floor.troubles()).toEqual([]);
           progress(`round ${round} of ${times}: p99 ${suffered.at(-1)?.p99Ratio.toFixed(2)} times that of the calm`);
-          if (!asked && suffered.some(({ p99Ratio }) => p99Ratio < P99_RATIO_MAX)) break;
         }
         const ratios = suffered.map(({ p99Ratio }) => p99Ratio);
         report(`hostile-${hostile.name}`, {
@@ -42,7 +40,8 @@ describe.skipIf(process.platform !== 'linux')(
           'memory, highest, compared with before': await floor.memoryRatio(),
           repeat: `npm run chaos -- --scenario hostile-${hostile.name} --seed ${seed} --rounds ${suffered.length}`,
         });
-        expect(asked ? percentile(ratios, 0.5) : Math.min(...ratios)).toBeLessThan(P99_RATIO_MAX);
+        expect(suffered).toHaveLength(times);
+        expect(percentile(ratios, 0.5)).toBeLessThan(asked ? P99_RATIO_MAX : Infinity);
       },
       TIMEOUT_MS,
     );
