@@ -7,6 +7,7 @@ import {
   type Logger,
   messageOf,
   pause,
+  retryDelay,
   type ProcessLock,
   StartError,
   VERSION,
@@ -334,7 +335,7 @@ export class Pipeline implements OpenWindows {
 
   /** Returns false if `signal` aborted first. */
   async #makeStream(manager: JetStreamManager, signal: AbortSignal): Promise<boolean> {
-    for (let attempt = 0; !signal.aborted; attempt++) {
+    for (let attempt = 1; !signal.aborted; attempt++) {
       try {
         const { config, state } = await ensureIngestStream(manager, this.#config.stream);
         this.#clock?.saw(Date.parse(state.last_ts));
@@ -349,7 +350,8 @@ export class Pipeline implements OpenWindows {
           { error: messageOf(error), attempt },
           'JetStream does not answer; trying again (is it enabled? nats-server needs -js)',
         );
-        await pause(Math.min(5_000, processorLimits.retryPauseMs * 2 ** Math.min(attempt, 5)), signal);
+        const { retryPauseMs, retryPauseMsMax } = processorLimits;
+        await pause(retryDelay({ firstMs: retryPauseMs, maxMs: retryPauseMsMax / 6 }, attempt), signal);
       }
     }
     return false;

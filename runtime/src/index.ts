@@ -23,6 +23,7 @@ export {
   takeProcessLock,
 } from './process-lock.ts';
 export { runProgram } from './program.ts';
+export { retryDelay, type RetrySchedule } from './retry-delay.ts';
 export { readSecret } from './secret.ts';
 export { readTlsFiles, type TlsFiles, tlsFilesSchema, type TlsTexts } from './tls-files.ts';
 export { VERSION } from './version.ts';

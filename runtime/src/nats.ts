@@ -13,9 +13,12 @@ import { z } from 'zod';
 
 import { messageOf, StartError } from './errors.ts';
 import type { Logger } from './logger.ts';
+import { retryDelay, type RetrySchedule } from './retry-delay.ts';
 import { readSecret } from './secret.ts';
 import { readTlsFiles, tlsFilesSchema } from './tls-files.ts';
 import { pause, unlessAborted } from './waiting.ts';
+
+const CONNECT_RETRY: RetrySchedule = { firstMs: 750, maxMs: 7_500 };
 
 /** How a program reaches NATS. Secrets stand in files of their own, or in the environment variables FLOORWATCH_NATS_NKEY and FLOORWATCH_NATS_TOKEN. */
 export const natsConfigSchema = z
@@ -87,7 +90,7 @@ export async function connectNats(
         { servers: config.servers, attempt, error: messageOf(error) },
         'NATS cannot be reached; trying again',
       );
-      await pause(Math.min(5_000, 250 * 2 ** Math.min(attempt, 5)) * (0.5 + Math.random()), signal);
+      await pause(retryDelay(CONNECT_RETRY, attempt), signal);
     }
   }
 }

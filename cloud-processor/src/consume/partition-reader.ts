@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib';
 
 import { INGEST_STREAM, partitionFilter } from '@floorwatch/contracts';
-import { type Logger, messageOf, pause, StartError } from '@floorwatch/runtime';
+import { type Logger, messageOf, pause, retryDelay, StartError } from '@floorwatch/runtime';
 import type { ConsumerMessages, JetStreamClient, JetStreamManager, JsMsg } from '@nats-io/jetstream';
 
 import { processorLimits } from '../limits.ts';
@@ -69,8 +69,7 @@ export class PartitionReader {
       } catch (error) {
         if (signal.aborted) return;
         const { retryPauseMs, retryPauseMsMax } = processorLimits;
-        const wait =
-          Math.min(retryPauseMsMax / 6, retryPauseMs * 2 ** Math.min(failures++, 10)) * (0.5 + Math.random() / 2);
+        const wait = retryDelay({ firstMs: retryPauseMs, maxMs: retryPauseMsMax / 6 }, ++failures);
         const facts = { partition: this.#target.number, error: messageOf(error), retryInMs: Math.round(wait) };
         if (error instanceof StartError) this.#logger.error(facts, 'the stream can not be used; trying again');
         else this.#logger.warn(facts, 'reading the stream was interrupted; trying again');

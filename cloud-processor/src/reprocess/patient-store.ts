@@ -1,4 +1,4 @@
-import { messageOf, pause, unlessAborted } from '@floorwatch/runtime';
+import { messageOf, pause, retryDelay, unlessAborted } from '@floorwatch/runtime';
 
 import { processorLimits } from '../limits.ts';
 import { type Store, StoreError } from '../write/store.ts';
@@ -27,7 +27,7 @@ export class PatientStore implements Readable {
   async #ask<T>(ask: () => Promise<T>): Promise<T> {
     const { replayStoreMsMax, retryPauseMs, retryPauseMsMax } = processorLimits;
     const begun = performance.now();
-    for (let attempt = 0; ; attempt++) {
+    for (let attempt = 1; ; attempt++) {
       this.#signal.throwIfAborted();
       try {
         return await unlessAborted(ask(), this.#signal);
@@ -39,7 +39,7 @@ export class PatientStore implements Readable {
             cause: error,
           });
         }
-        await pause(Math.min(retryPauseMsMax / 6, retryPauseMs * 2 ** attempt), this.#signal);
+        await pause(retryDelay({ firstMs: retryPauseMs, maxMs: retryPauseMsMax / 6 }, attempt), this.#signal);
       }
     }
   }

@@ -1,5 +1,5 @@
 import { epochMs, INGEST_STREAM, partitionFilter } from '@floorwatch/contracts';
-import { pause } from '@floorwatch/runtime';
+import { pause, retryDelay } from '@floorwatch/runtime';
 import type { ConsumerMessages, JetStreamClient, JetStreamManager, JsMsg } from '@nats-io/jetstream';
 
 import { streamInfo } from '../consume/ingest-stream.ts';
@@ -83,7 +83,8 @@ export class NatsStreamPass implements StreamPass {
       if (isEnd) return;
       failures = next === before ? failures + 1 : 0;
       if (failures > processorLimits.replayFailuresMax) throw problem;
-      await pause(processorLimits.retryPauseMs * 2 ** Math.min(failures, 5), signal);
+      const { retryPauseMs, retryPauseMsMax } = processorLimits;
+      await pause(retryDelay({ firstMs: retryPauseMs, maxMs: retryPauseMsMax / 6 }, failures + 1), signal);
     }
   }
 

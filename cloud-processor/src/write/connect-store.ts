@@ -1,4 +1,4 @@
-import { type Logger, pause, StartError } from '@floorwatch/runtime';
+import { type Logger, pause, retryDelay, StartError } from '@floorwatch/runtime';
 
 import { processorLimits } from '../limits.ts';
 import { type Store, StoreError } from './store.ts';
@@ -16,7 +16,7 @@ export async function connectStore(
   onProblem: (message: string) => void,
   signal: AbortSignal,
 ): Promise<boolean> {
-  for (let attempt = 0; !signal.aborted; attempt++) {
+  for (let attempt = 1; !signal.aborted; attempt++) {
     try {
       await store.connect(signal);
       return true;
@@ -27,7 +27,7 @@ export async function connectStore(
       onProblem(error.message);
       logger.warn({ code: error.code, error: error.message, attempt }, 'the store can not be reached; trying again');
       const { retryPauseMs, retryPauseMsMax } = processorLimits;
-      await pause(Math.min(retryPauseMsMax, retryPauseMs * 2 ** Math.min(attempt, 10)), signal);
+      await pause(retryDelay({ firstMs: retryPauseMs, maxMs: retryPauseMsMax }, attempt), signal);
     }
   }
   return false;

@@ -1,5 +1,5 @@
 import { durationMs, epochMs, type WindowRow } from '@floorwatch/contracts';
-import { type Logger, messageOf, pause } from '@floorwatch/runtime';
+import { type Logger, messageOf, pause, retryDelay } from '@floorwatch/runtime';
 
 import { processorLimits } from '../limits.ts';
 import type { LateGroup, LateWindows } from '../window/late-windows.ts';
@@ -51,7 +51,9 @@ export class LateCorrector {
   /** Works until `signal` aborts. What comes within `lateGatherMs` is merged together, so that a window is read once and written once. */
   async run(signal: AbortSignal): Promise<void> {
     for (let failures = 0; !signal.aborted;) {
-      await pause(failures === 0 ? processorLimits.lateGatherMs : backoff(failures), signal);
+      const { lateGatherMs, retryPauseMs, retryPauseMsMax } = processorLimits;
+      const retry = { firstMs: retryPauseMs, maxMs: retryPauseMsMax };
+      await pause(failures === 0 ? lateGatherMs : retryDelay(retry, failures), signal);
       try {
         await this.round(signal);
         if (failures > 0) this.#logger.info({ partition: this.#target.number }, 'late readings can be merged again');
@@ -100,6 +102,3 @@ export class LateCorrector {
     this.#target.correct({ sensor, size, starts: wanted }, new Map([...stored, ...known]));
   }
 }
-
-const backoff = (failures: number): number =>
-  Math.min(processorLimits.retryPauseMsMax, processorLimits.retryPauseMs * 2 ** Math.min(failures, 10));

@@ -1,5 +1,5 @@
 import type { Row } from '@floorwatch/contracts';
-import { type Logger, messageOf, pause } from '@floorwatch/runtime';
+import { type Logger, messageOf, pause, retryDelay } from '@floorwatch/runtime';
 
 import type { DeadLetters } from '../dead-letters/dead-letters.ts';
 import { processorLimits } from '../limits.ts';
@@ -82,7 +82,7 @@ export class OutboxWriter {
 
   /** Returns false if `signal` aborted before the store had answered. */
   async #write(batch: readonly Row[], signal: AbortSignal): Promise<boolean> {
-    for (let attempt = 0; !signal.aborted; attempt++) {
+    for (let attempt = 1; !signal.aborted; attempt++) {
       const sentAt = performance.now();
       try {
         const outcome = await this.#store.write(batch, signal);
@@ -111,7 +111,7 @@ export class OutboxWriter {
     const known = error instanceof StoreError ? error : undefined;
     const retryable = known?.retryable ?? false;
     const { retryPauseMs, retryPauseMsMax } = processorLimits;
-    const backoff = Math.min(retryPauseMsMax, retryPauseMs * 2 ** Math.min(attempt, 10)) * (0.5 + Math.random() / 2);
+    const backoff = retryDelay({ firstMs: retryPauseMs, maxMs: retryPauseMsMax }, attempt);
     const wait = Math.min(
       retryPauseMsMax * 10,
       Math.max(known?.retryAfterMs ?? 0, retryable ? backoff : retryPauseMsMax / 2),

@@ -1,4 +1,5 @@
 import type { LiveEvents } from '@floorwatch/contracts';
+import { retryDelay, type RetrySchedule } from '@floorwatch/runtime/retry-delay';
 
 import { ApiError, type ApiClient } from './api-client.ts';
 import { EventParser } from './event-parser.ts';
@@ -19,11 +20,7 @@ export interface LiveHandlers {
 
 /** The processor sends a heartbeat after 15 s of silence; two missed ones mean that nobody is there. */
 const SILENCE_MS_MAX = 35_000;
-const RETRY_MS_MAX = 15_000;
-
-/** How long to wait before attempt `attempt` (from 1): doubling, capped, and spread so that pages do not come back all at once. */
-export const retryDelay = (attempt: number, random: number): number =>
-  Math.min(RETRY_MS_MAX, 500 * 2 ** attempt) * (0.5 + random / 2);
+const RETRY: RetrySchedule = { firstMs: 1_000, maxMs: 15_000 };
 
 /** Keeps one live feed open for the page, whatever happens to it. */
 export class LiveConnection {
@@ -107,7 +104,7 @@ export class LiveConnection {
     const why = error instanceof ApiError ? error.message : 'the connection broke off';
     this.#attempt += 1;
     this.#lostSince ??= Date.now();
-    const delay = retryDelay(this.#attempt, Math.random());
+    const delay = retryDelay(RETRY, this.#attempt);
     this.#handlers.state({ kind: 'waiting', since: this.#lostSince, retryAt: Date.now() + delay, why });
     this.#timer = setTimeout(() => this.connect(), delay);
   }

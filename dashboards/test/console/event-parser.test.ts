@@ -2,7 +2,6 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 
 import { EventParser } from '../../console/src/event-parser.ts';
-import { retryDelay } from '../../console/src/live-connection.ts';
 
 const STREAM =
   'id: b-1\nretry: 2000\n\n: a comment\n\nid: b-2\nevent: sensors\ndata: [{"id":"é"}]\n\nevent: heartbeat\ndata: {"at":1}\n\ndata: a\ndata:b\n\n';
@@ -29,12 +28,4 @@ test('does not gather for ever what is no event', () => {
   expect(() => {
     for (let i = 0; i < 5; i++) parser.push('x'.repeat(1_000_000));
   }).toThrow('longer than any');
-});
-
-test('attempts to connect come ever later, up to a limit, and never all at once', () => {
-  expect(retryDelay(1, 0)).toBe(500);
-  expect(retryDelay(1, 1)).toBe(1_000);
-  expect(retryDelay(3, 1)).toBe(4_000);
-  expect(retryDelay(50, 1)).toBe(15_000);
-  expect(retryDelay(50, 0)).toBe(7_500);
 });

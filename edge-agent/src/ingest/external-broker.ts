@@ -3,7 +3,16 @@ import type { Duplex } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
 
 import { type Delivery, epochMs, type Source } from '@floorwatch/contracts';
-import { type Logger, messageOf, readSecret, readTlsFiles, type TlsFiles, type TlsTexts } from '@floorwatch/runtime';
+import {
+  type Logger,
+  messageOf,
+  readSecret,
+  readTlsFiles,
+  retryDelay,
+  type RetrySchedule,
+  type TlsFiles,
+  type TlsTexts,
+} from '@floorwatch/runtime';
 import { MqttClient } from 'mqtt';
 
 import { limits } from '../limits.ts';
@@ -35,7 +44,8 @@ export interface ExternalBrokerTimes {
   readonly answerMs: number;
 }
 
-const RECONNECT_MS = 1_000;
+/** The client has one pause for all attempts; 1 to 2 s, drawn once, so that gateways do not come back all at once. */
+const RECONNECT: RetrySchedule = { firstMs: 2_000, maxMs: 2_000 };
 /** Seconds after which MQTT.js asks whether the broker is there, if nothing was sent; after half as many more it gives up. */
 const KEEPALIVE_S = 30;
 /** Tells MQTT.js to go on without an acknowledgement of its own. */
@@ -103,7 +113,7 @@ export class ExternalBroker implements Source<RawMessage> {
       clientId,
       clean: false,
       resubscribe: false,
-      reconnectPeriod: RECONNECT_MS * (1 + Math.random()),
+      reconnectPeriod: retryDelay(RECONNECT, 1),
       connectTimeout: 10_000,
       keepalive: KEEPALIVE_S,
       manualConnect: true,

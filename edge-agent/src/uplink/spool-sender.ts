@@ -9,7 +9,7 @@ import {
   limits as contractLimits,
   SCHEMA_VERSION,
 } from '@floorwatch/contracts';
-import { type Logger, messageOf, pause, unlessAborted } from '@floorwatch/runtime';
+import { type Logger, messageOf, pause, retryDelay, unlessAborted } from '@floorwatch/runtime';
 
 import type { LanePart, LaneSpool } from '../lane-spool.ts';
 import { limits } from '../limits.ts';
@@ -332,8 +332,7 @@ export class SpoolSender {
       if (this.#failed === 1)
         this.#logger.warn(facts, 'NATS did not acknowledge a batch; sending it again until it does');
       else this.#logger.debug(facts, 'NATS still does not acknowledge the batch');
-      const ms = Math.min(limits.retryMsMax, RETRY_MS * 2 ** Math.min(this.#failed - 1, 10));
-      await this.#waiting(signal, ms * (0.5 + Math.random() / 2));
+      await this.#waiting(signal, retryDelay({ firstMs: RETRY_MS, maxMs: limits.retryMsMax }, this.#failed));
       return undefined;
     }
   }
