@@ -119,3 +119,4 @@ export {
   seconds,
   shift,
 } from './time.ts';
+export { bytesInWords, counted, durationInWords, instantInWords } from './words.ts';

@@ -1,7 +1,6 @@
+import { counted } from '@floorwatch/contracts';
 import { EXIT, messageOf, StartError } from '@floorwatch/runtime';
 import { inspectLog, type LogReport } from '@floorwatch/segment-log';
-
-import { counted } from './status/words.ts';
 
 /**
  * Prints what the directory of a segment log holds: segments, positions and damage. Changes nothing, and may be used while a program

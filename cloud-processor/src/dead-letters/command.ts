@@ -1,5 +1,6 @@
 import { access } from 'node:fs/promises';
 
+import { instantInWords } from '@floorwatch/contracts';
 import { EXIT, httpToken, messageOf, StartError } from '@floorwatch/runtime';
 
 import type { ProcessorConfig } from '../config.ts';
@@ -36,7 +37,7 @@ export async function listDeadLetters(config: ProcessorConfig, json: boolean): P
 }
 
 const inWords = ({ id, at, reason, message }: DeadLetterSummary): string =>
-  `${new Date(at).toISOString()}  ${id}  ${reason}: ${message}`;
+  `${instantInWords(at)}  ${id}  ${reason}: ${message}`;
 
 /** `dead-letters show ID`: the whole letter. Of a batch the bytes stand in base64. */
 export async function showDeadLetter(config: ProcessorConfig, id: string, json: boolean): Promise<number> {

@@ -1,4 +1,4 @@
-import { gatewayKey, partitionOf, type Row, type WindowRow } from '@floorwatch/contracts';
+import { gatewayKey, instantInWords, partitionOf, type Row, type WindowRow } from '@floorwatch/contracts';
 import { messageOf, pause } from '@floorwatch/runtime';
 import { errors } from '@nats-io/transport-node';
 
@@ -90,7 +90,7 @@ async function whyNot(
   } catch (error) {
     return { kind: 'not-now', message: messageOf(error) };
   }
-  const range = `--from ${new Date(row.start).toISOString()} --to ${new Date(row.start + row.size).toISOString()}`;
+  const range = `--from ${instantInWords(row.start)} --to ${instantInWords(row.start + row.size)}`;
   return {
     kind: 'impossible',
     message: `late readings of this window were stored without it; make it again with "floorwatch-processor reprocess ${range}", then drop this`,

@@ -1,13 +1,10 @@
-import type { GatewayName } from '@floorwatch/contracts';
+import { counted, type GatewayName, instantInWords } from '@floorwatch/contracts';
 
 import type { LostNumbers } from './ledger.ts';
 import type { Difference, EvidenceReport, GatewayReport, VerifyReport, VerifyRequest, VerifyStatus } from './report.ts';
 
 /** Lost stretches that are told one by one. */
 const LOST_SHOWN = 20;
-
-const time = (at: number): string => new Date(at).toISOString().replace('.000Z', 'Z');
-const many = (n: number, one: string): string => `${n.toLocaleString('en')} ${one}${n === 1 ? '' : 's'}`;
 
 /** Whether everything adds up. It does not where a gateway was asked for by name that nobody knows, or hours of which there are none. */
 export const addsUp = ({ report, request }: VerifyStatus): boolean =>
@@ -36,15 +33,15 @@ export function describeReport({ state, request, report, problem }: VerifyStatus
     ...report.gateways.flatMap(describeGateway),
     ...(report.unsent === 0
       ? []
-      : [`${many(report.unsent, 'row')} not yet in the store: compared as the checkpoint has them`]),
-    ...(report.deadLetters === 0 ? [] : [`${many(report.deadLetters, 'dead letter')}: see "dead-letters list"`]),
+      : [`${counted(report.unsent, 'row')} not yet in the store: compared as the checkpoint has them`]),
+    ...(report.deadLetters === 0 ? [] : [`${counted(report.deadLetters, 'dead letter')}: see "dead-letters list"`]),
     ...(report.expired === 0
       ? []
-      : [`${many(report.expired, 'row')} were older than the store keeps them, and are not in it`]),
-    ...refused.map(([reason, readings]) => `${many(readings, 'reading')} found no place in a window (${reason})`),
+      : [`${counted(report.expired, 'row')} were older than the store keeps them, and are not in it`]),
+    ...refused.map(([reason, readings]) => `${counted(readings, 'reading')} found no place in a window (${reason})`),
     ...report.differences.flatMap(describeDifference),
     ...(report.differencesTotal > report.differences.length
-      ? [`and ${many(report.differencesTotal - report.differences.length, 'further difference')}`]
+      ? [`and ${counted(report.differencesTotal - report.differences.length, 'further difference')}`]
       : []),
     ...report.unknown.map(describeUnknown),
     verdictOf(report, request),
@@ -57,7 +54,7 @@ function describeUnknown({ site, gateway }: GatewayName): string {
 
 function verdictOf(report: VerifyReport, request: VerifyRequest): string {
   const { gateways, unknown, differencesTotal: differences } = report;
-  if (differences > 0) return `DOES NOT ADD UP: ${many(differences, 'difference')}`;
+  if (differences > 0) return `DOES NOT ADD UP: ${counted(differences, 'difference')}`;
   const hours = gateways.reduce((sum, { readings }) => sum + readings.hours, 0);
   const told = gateways.reduce((sum, { readings }) => sum + readings.told, 0);
   if (gateways.length === 0 && unknown.length > 0) return NOT_PROVEN;
@@ -68,7 +65,7 @@ function verdictOf(report: VerifyReport, request: VerifyRequest): string {
   if (!report.isProven) return NOT_PROVEN;
   if (hours === 0)
     return 'nothing differs, but no hour of readings could be compared yet: hours are compared when they are over';
-  return `EVERYTHING ADDS UP: ${many(told, 'reading')} in ${many(hours, 'sensor hour')}`;
+  return `EVERYTHING ADDS UP: ${counted(told, 'reading')} in ${counted(hours, 'sensor hour')}`;
 }
 
 const NOT_PROVEN =
@@ -77,43 +74,45 @@ const NOT_PROVEN =
 function describeGateway(gateway: GatewayReport): string[] {
   const { readings, episodes, lanes, lost, intake, watermark, evidence } = gateway;
   const notes = [
-    ...(readings.inFlight === 0 ? [] : [`${many(readings.inFlight, 'sensor hour')} in flight`]),
-    ...(readings.uncounted === 0 ? [] : [`${many(readings.uncounted, 'sensor hour')} not counted by the gateway`]),
-    ...(readings.unhashed === 0 ? [] : [`${many(readings.unhashed, 'sensor hour')} compared by number alone`]),
-    ...(readings.lost === 0 ? [] : [`${many(readings.lost, 'reading')} lost with numbers that the gateway gave up`]),
-    ...(readings.late === 0 ? [] : [`${many(readings.late, 'reading')} came late`]),
-    ...(readings.lateWaiting === 0 ? [] : [`${many(readings.lateWaiting, 'late rollup')} wait to be merged`]),
+    ...(readings.inFlight === 0 ? [] : [`${counted(readings.inFlight, 'sensor hour')} in flight`]),
+    ...(readings.uncounted === 0 ? [] : [`${counted(readings.uncounted, 'sensor hour')} not counted by the gateway`]),
+    ...(readings.unhashed === 0 ? [] : [`${counted(readings.unhashed, 'sensor hour')} compared by number alone`]),
+    ...(readings.lost === 0 ? [] : [`${counted(readings.lost, 'reading')} lost with numbers that the gateway gave up`]),
+    ...(readings.late === 0 ? [] : [`${counted(readings.late, 'reading')} came late`]),
+    ...(readings.lateWaiting === 0 ? [] : [`${counted(readings.lateWaiting, 'late rollup')} wait to be merged`]),
   ];
   return [
-    `${gateway.site}/${gateway.gateway}  (event time up to ${watermark === null ? 'nothing yet' : time(watermark)})`,
+    `${gateway.site}/${gateway.gateway}  (event time up to ${watermark === null ? 'nothing yet' : instantInWords(watermark)})`,
     ...lanes.map(
       ({ lane, epoch, epochs, floor, inFlight }) =>
-        `  ${lane}: ${epoch === null ? 'nothing yet' : `complete up to number ${floor} of epoch ${epoch} (${many(epochs, 'epoch')})`}` +
-        (inFlight === 0 ? '' : `, ${many(inFlight, 'number')} in flight`),
+        `  ${lane}: ${epoch === null ? 'nothing yet' : `complete up to number ${floor} of epoch ${epoch} (${counted(epochs, 'epoch')})`}` +
+        (inFlight === 0 ? '' : `, ${counted(inFlight, 'number')} in flight`),
     ),
     ...lost.slice(-LOST_SHOWN).map(describeLost),
-    ...(lost.length > LOST_SHOWN ? [`  and ${many(lost.length - LOST_SHOWN, 'earlier stretch')} of lost numbers`] : []),
+    ...(lost.length > LOST_SHOWN
+      ? [`  and ${counted(lost.length - LOST_SHOWN, 'earlier stretch')} of lost numbers`]
+      : []),
     ...(intake === null
       ? []
       : [
-          `  intake since ${time(intake.startedAt)}: ${many(intake.received, 'reading')} received = ${intake.accepted} accepted + ` +
+          `  intake since ${instantInWords(intake.startedAt)}: ${counted(intake.received, 'reading')} received = ${intake.accepted} accepted + ` +
             `${intake.rejected} rejected + ${intake.duplicate} duplicate + ${intake.quarantined} quarantined + ${intake.retainedCopies} retained copies`,
         ]),
-    `  readings: ${many(readings.told, 'reading')} in ${many(readings.hours, 'sensor hour')} compared with ${many(readings.windows, 'window')}` +
+    `  readings: ${counted(readings.told, 'reading')} in ${counted(readings.hours, 'sensor hour')} compared with ${counted(readings.windows, 'window')}` +
       notes.map((note) => `; ${note}`).join(''),
     ...(evidence.isWhole ? [] : [describeEvidence(evidence)]),
-    `  anomalies: ${episodes.opened} opened and ${episodes.closed} closed in ${many(episodes.hours, 'hour')} compared` +
-      (episodes.inFlight === 0 ? '' : `; ${many(episodes.inFlight, 'hour')} in flight`) +
+    `  anomalies: ${episodes.opened} opened and ${episodes.closed} closed in ${counted(episodes.hours, 'hour')} compared` +
+      (episodes.inFlight === 0 ? '' : `; ${counted(episodes.inFlight, 'hour')} in flight`) +
       (episodes.uncounted === 0
         ? ''
-        : `; ${many(episodes.uncounted, 'hour')} not told, or lost, with the numbers above`),
+        : `; ${counted(episodes.uncounted, 'hour')} not told, or lost, with the numbers above`),
   ];
 }
 
 const describeEvidence = ({ since }: EvidenceReport): string =>
   since === null
     ? '  evidence: none yet, the processor has just begun to keep it'
-    : `  evidence: since ${time(since)}; before that the rows were compared with each other alone`;
+    : `  evidence: since ${instantInWords(since)}; before that the rows were compared with each other alone`;
 
 function describeLost({
   lane,
@@ -127,18 +126,18 @@ function describeLost({
   eventTimes,
 }: LostNumbers): string {
   const what = [
-    ...(readings > 0 ? [many(readings, 'reading')] : []),
-    ...(anomalies > 0 ? [many(anomalies, 'record') + ' of anomalies'] : []),
+    ...(readings > 0 ? [counted(readings, 'reading')] : []),
+    ...(anomalies > 0 ? [counted(anomalies, 'record') + ' of anomalies'] : []),
     ...(unknown ? ['what nobody knows'] : []),
   ];
-  const when = eventTimes === null ? '' : ` of ${time(eventTimes[0])} to ${time(eventTimes[1])}`;
+  const when = eventTimes === null ? '' : ` of ${instantInWords(eventTimes[0])} to ${instantInWords(eventTimes[1])}`;
   const numbers = to === 0 ? `the end of the epoch before ${epoch}` : `numbers ${from} to ${to} of epoch ${epoch}`;
   return `  lost in ${lane}: ${numbers} (${reason}), with ${what.join(' and ') || 'no reading'}${when}`;
 }
 
 function describeDifference(difference: Difference): string[] {
   const { site, gateway, sensor, from, to, finding, told, stored, cause, remedy } = difference;
-  const when = from === null || to === null ? '' : ` ${time(from)} to ${time(to)}`;
+  const when = from === null || to === null ? '' : ` ${instantInWords(from)} to ${instantInWords(to)}`;
   const sums =
     told === null || stored === null
       ? ''

@@ -1,4 +1,4 @@
-import { COUNT_MS, days, type EpochMs, epochMs, type GatewayRow, LANES } from '@floorwatch/contracts';
+import { COUNT_MS, days, type EpochMs, epochMs, type GatewayRow, instantInWords, LANES } from '@floorwatch/contracts';
 
 import { processorLimits } from '../limits.ts';
 import { ALARM_CAUSES } from '../sequence/alarms.ts';
@@ -42,7 +42,7 @@ export async function verifyGateway(given: GatewayVerification, signal: AbortSig
   const from = Math.max(request.from ?? to - RANGE_DEFAULT_MS, given.keptFrom);
   if (watermark !== null) {
     const sensors = cut.windows?.sensors.length ?? 0;
-    const say = (at: number): void => progress(`${site}/${gateway} ${new Date(at).toISOString()}`);
+    const say = (at: number): void => progress(`${site}/${gateway} ${instantInWords(at)}`);
     for (const group of groupSizes(given.sizes)) {
       const end = Math.floor(to / group.length) * group.length;
       // Many at a time: most of the time of a question goes by before the first row.
@@ -106,7 +106,7 @@ function tellStuck({ cut, now, report }: GatewayVerification, { lane }: LaneRepo
       site,
       gateway,
       ...OF_THE_GATEWAY,
-      finding: `numbers ${floor + 1} to ${highest} of epoch ${epoch} in the ${lane} lane are missing, and nothing came of it since ${new Date(heardAt).toISOString()}`,
+      finding: `numbers ${floor + 1} to ${highest} of epoch ${epoch} in the ${lane} lane are missing, and nothing came of it since ${instantInWords(heardAt)}`,
       cause:
         'the gateway does not send them again: it is away, can not hear the processor, or does not have them any more',
       remedy: `look whether the agent runs, and run its "doctor"; docs/sequencing.md says how it goes on`,
@@ -155,7 +155,7 @@ function tellReport({ cut, reported, keptFrom, report }: GatewayVerification): v
   const stored = Math.max(reported?.at ?? -Infinity, cut.unsent.reportedAt);
   if (taken === null || taken < keptFrom || stored >= taken) return;
   const { site, gateway } = cut;
-  const newest = new Date(taken).toISOString();
+  const newest = instantInWords(taken);
   report({
     kind: 'report',
     site,
@@ -164,7 +164,7 @@ function tellReport({ cut, reported, keptFrom, report }: GatewayVerification): v
     finding:
       stored === -Infinity
         ? `no report of the gateway is stored, the processor took one of ${newest}`
-        : `the newest report of the gateway that is stored is of ${new Date(stored).toISOString()}, the processor took one of ${newest}`,
+        : `the newest report of the gateway that is stored is of ${instantInWords(stored)}, the processor took one of ${newest}`,
     cause: 'the store was emptied, or an older copy of it put back; or it has refused the report (dead letters)',
     remedy:
       'find out what happened to the store; "reprocess" makes again what the stream holds, and a newer copy of the store has the rest',
@@ -185,7 +185,7 @@ function tellAlarms({ cut, now, report }: GatewayVerification): void {
       ...OF_THE_GATEWAY,
       from: epochMs(firstAt),
       to: epochMs(lastAt),
-      finding: `the alarm "${kind}" stands, raised last at ${new Date(lastAt).toISOString()} in the ${lane} lane`,
+      finding: `the alarm "${kind}" stands, raised last at ${instantInWords(lastAt)} in the ${lane} lane`,
       cause: meaning,
       remedy,
     });

@@ -6,6 +6,7 @@ import {
   type AnomalyRow,
   days,
   type GatewayRow,
+  instantInWords,
   minutes,
   type NewestWindow,
   type Page,
@@ -101,7 +102,7 @@ export class DuckdbStore implements Store {
   concerns(): Readonly<Record<string, string>> {
     const { waits, dueMs, oldest, tooOldBefore } = this.#retention.status();
     if (!waits || oldest === null || tooOldBefore === null) return {};
-    const [from, to] = [oldest, tooOldBefore].map((at) => new Date(at).toISOString());
+    const [from, to] = [oldest, tooOldBefore].map(instantInWords);
     return {
       retention:
         `rows of ${Math.floor(dueMs / DAY_MS)} days, ${from} to ${to}, are due to be deleted; that is more than is deleted unasked, so nothing is. ` +

@@ -8,7 +8,7 @@ import {
 import {
   type AnomalyQuery,
   type AnomalyRow,
-  days,
+  durationInWords,
   type GatewayRow,
   hours,
   minutes,
@@ -143,7 +143,7 @@ export class InfluxStore implements Store {
     const kept = retentionDays === 0 ? '' : `, after ${retentionDays} days`;
     return {
       storeClock:
-        `the clock of the InfluxDB server is ${inWords(off)} ${ahead > 0 ? 'ahead of' : 'behind'} ours, and the server deletes rows by its own${kept} ` +
+        `the clock of the InfluxDB server is ${durationInWords(off)} ${ahead > 0 ? 'ahead of' : 'behind'} ours, and the server deletes rows by its own${kept} ` +
         `(running values after ${this.#config.liveRetentionHours} h). What to do: set the clock that is wrong`,
     };
   }
@@ -327,18 +327,6 @@ export class InfluxStore implements Store {
     if (this.#client === undefined) throw new StoreError('unreachable', 'the store is not connected');
     return this.#client;
   }
-}
-
-/** Such as "3 minutes". */
-function inWords(ms: number): string {
-  const [unit, one] = (
-    [
-      ['day', days(1)],
-      ['hour', hours(1)],
-      ['minute', minutes(1)],
-    ] as const
-  ).find(([, length]) => ms >= 2 * length) ?? ['second', 1_000];
-  return `${Math.round(ms / one)} ${unit}s`;
 }
 
 interface Line {

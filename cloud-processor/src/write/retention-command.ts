@@ -1,3 +1,4 @@
+import { instantInWords } from '@floorwatch/contracts';
 import { EXIT, httpToken, messageOf, StartError } from '@floorwatch/runtime';
 
 import type { ProcessorConfig } from '../config.ts';
@@ -51,7 +52,7 @@ function print(status: RetentionStatus, json: boolean): void {
 }
 
 function inWords({ keptMs, tooOldBefore, oldest, dueMs, waits, agreedBefore, deleted }: RetentionStatus): string[] {
-  const time = (at: number | null): string => (at === null ? 'none' : new Date(at).toISOString());
+  const time = (at: number | null): string => (at === null ? 'none' : instantInWords(at));
   return [
     keptMs === 0 ? 'rows are kept for ever' : `rows are kept for ${keptMs / DAY_MS} days`,
     `oldest row: ${time(oldest)}`,

@@ -184,8 +184,8 @@ describe.skipIf(noInflux !== undefined)(
     });
 
     it.each([
-      ['400 days ahead of', -400],
-      ['2 days behind', 2],
+      ['400 d ahead of', -400],
+      ['2 d behind', 2],
     ])('belong to a server whose clock is %s ours, which is said', async (words, daysOff) => {
       const clock = vi.spyOn(Date, 'now').mockReturnValue(Date.now() + daysOff * DAY);
       try {

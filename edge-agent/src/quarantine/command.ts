@@ -1,12 +1,12 @@
 import { access } from 'node:fs/promises';
 
+import { counted, instantInWords } from '@floorwatch/contracts';
 import { EXIT, httpToken, loadConfig, messageOf, StartError } from '@floorwatch/runtime';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 
 import { type AgentConfig, agentConfigSchema } from '../config.ts';
 import { QUARANTINE_REASONS } from '../ingest/quarantined-reading.ts';
 import { inFlightMax } from '../ingest/readings-config.ts';
-import { counted } from '../status/words.ts';
 import type { ReleaseTime } from './quarantine-record.ts';
 import { QUARANTINE_PAGE } from './quarantine-routes.ts';
 import { type HeldReading, Quarantine, quarantineDirectory, type Selection, type Settlement } from './quarantine.ts';
@@ -107,9 +107,7 @@ const inWords = ({
   reason,
   reading: { device, metric, eventTime, value, unit },
 }: HeldReading): string =>
-  `${id}  received ${instant(receivedAt)}  says ${instant(eventTime)}  ${device}/${metric} = ${value}${unit === undefined ? '' : ` ${unit}`}  ${reason}`;
-
-const instant = (ms: number): string => new Date(ms).toISOString();
+  `${id}  received ${instantInWords(receivedAt)}  says ${instantInWords(eventTime)}  ${device}/${metric} = ${value}${unit === undefined ? '' : ` ${unit}`}  ${reason}`;
 
 /** Settles what is meant, part by part. Exit code 1 if one could not be settled. */
 async function settle(

@@ -1,7 +1,6 @@
-import { durationInWords } from '../score/duration-words.ts';
+import { counted, durationInWords } from '@floorwatch/contracts';
 import { DOOR_REASON_NAMES, DOOR_REASONS, type DoorViews } from '../ingest/door-log.ts';
 import type { Trouble } from './troubles.ts';
-import { counted } from './words.ts';
 
 /** One trouble for each reason for which clients were refused lately, with the client that caused it most often. */
 export function* doorTroubles(door: DoorViews): Generator<Trouble> {

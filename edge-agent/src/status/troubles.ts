@@ -1,14 +1,12 @@
-import { type EpochMs, LANES, type Lane } from '@floorwatch/contracts';
+import { bytesInWords, counted, durationInWords, type EpochMs, type Lane, LANES } from '@floorwatch/contracts';
 
 import { limits } from '../limits.ts';
 import { quoted } from '../ingest/door-log.ts';
 import type { ShareReached } from '../ingest/sensor-registry.ts';
-import { durationInWords } from '../score/duration-words.ts';
 import type { SenderAlarm } from '../uplink/spool-sender.ts';
 import type { AgentView, LaneView } from './agent-view.ts';
 import { doorTroubles } from './door-troubles.ts';
 import type { Runbook } from './runbooks.ts';
-import { bytesInWords, counted } from './words.ts';
 
 /**
  * Something that a person should look at.

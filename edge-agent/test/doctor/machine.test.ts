@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { StreamInfo } from '@nats-io/jetstream';
-import { INGEST_STREAM } from '@floorwatch/contracts';
+import { bytesInWords, counted, INGEST_STREAM } from '@floorwatch/contracts';
 import { describe, expect, it } from 'vitest';
 
 import { resourcesPerTest } from '../../../tests/support/index.ts';
@@ -12,7 +12,6 @@ import { judgeStream } from '../../src/doctor/checks/nats.ts';
 import { judgeNode } from '../../src/doctor/checks/node.ts';
 import type { Finding } from '../../src/doctor/finding.ts';
 import { findMount } from '../../src/doctor/mount.ts';
-import { bytesInWords, counted } from '../../src/status/words.ts';
 
 const resources = resourcesPerTest();
 const severityOf = ({ severity }: Finding): string => severity;

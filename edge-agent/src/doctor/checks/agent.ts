@@ -1,9 +1,8 @@
-import { durationInWords } from '../../score/duration-words.ts';
+import { bytesInWords, durationInWords } from '@floorwatch/contracts';
 import type { Trouble } from '../../status/troubles.ts';
 import type { Check } from '../check.ts';
 import { critical, type Finding, notice, ok, warning } from '../finding.ts';
 import { storageHolder } from '../storage.ts';
-import { bytesInWords } from '../../status/words.ts';
 
 /** Codes of troubles that a check of its own finds too, and with more facts. */
 const FOUND_ELSEWHERE: ReadonlySet<string> = new Set(['clock']);

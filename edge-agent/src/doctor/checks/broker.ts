@@ -1,12 +1,12 @@
 import { connect } from 'node:net';
 
+import { counted } from '@floorwatch/contracts';
 import { messageOf, systemCodeOf } from '@floorwatch/runtime';
 
 import type { Check, GatewayContext } from '../check.ts';
 import { tryExternalBroker } from '../external-broker-probe.ts';
 import { critical, type Finding, ok, warning } from '../finding.ts';
 import { findPortHolder } from '../port-holder.ts';
-import { counted } from '../../status/words.ts';
 
 /** Whether devices reach the broker, and the agent too. */
 export const checkBroker: Check = {

@@ -1,6 +1,7 @@
 import { access, constants, realpath, stat, statfs } from 'node:fs/promises';
 import { resolve } from 'node:path';
 
+import { bytesInWords, durationInWords } from '@floorwatch/contracts';
 import { messageOf, systemCodeOf } from '@floorwatch/runtime';
 
 import type { Check } from '../check.ts';
@@ -8,7 +9,6 @@ import { measureDisk } from '../disk-speed.ts';
 import { critical, type Finding, notice, ok, warning } from '../finding.ts';
 import { findMount, type Mount, nearestFolder } from '../mount.ts';
 import { type Storage, storageOf } from '../storage.ts';
-import { bytesInWords, msInWords } from '../../status/words.ts';
 
 const MIB = 1024 * 1024;
 /** Less than this and the system itself begins to fail, not only the agent. */
@@ -94,7 +94,7 @@ function* ofMount(
 async function ofWriting(folder: string, { durability }: Storage, signal: AbortSignal): Promise<Finding[]> {
   try {
     const { medianMs, worstMs } = await measureDisk(folder, signal);
-    const facts = `the disk keeps a small write in ${msInWords(medianMs)} (median), ${msInWords(worstMs)} at worst`;
+    const facts = `the disk keeps a small write in ${durationInWords(medianMs)} (median), ${durationInWords(worstMs)} at worst`;
     if (durability === 'process' || medianMs < SYNC_MS_WARNED) return [ok(facts)];
     const remedy =
       'a better SD card or an SSD; or storage.profile: sd-card, which writes seldom and lets devices wait a second';

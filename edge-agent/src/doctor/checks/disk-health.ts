@@ -1,3 +1,4 @@
+import { counted } from '@floorwatch/contracts';
 import { readFile, realpath } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 
@@ -5,7 +6,6 @@ import type { Check } from '../check.ts';
 import { critical, type Finding, ok, warning } from '../finding.ts';
 import { findMount, nearestFolder } from '../mount.ts';
 import { storageOf } from '../storage.ts';
-import { counted } from '../../status/words.ts';
 
 /** Of an eMMC's life, in steps of 10 %: 9 is 80 to 90 % used (JESD84-B51, DEVICE_LIFE_TIME_EST). */
 const LIFE_STEP_WARNED = 9;

@@ -1,12 +1,12 @@
 import { stat } from 'node:fs/promises';
 
+import { bytesInWords, counted } from '@floorwatch/contracts';
 import { messageOf } from '@floorwatch/runtime';
 import { inspectLog, type LogReport } from '@floorwatch/segment-log';
 
 import type { Check } from '../check.ts';
 import { critical, type Finding, notice, ok } from '../finding.ts';
 import { storageHolder, storageOf } from '../storage.ts';
-import { bytesInWords, counted } from '../../status/words.ts';
 
 /** Whether the logs on disk are whole. While an agent runs it has looked itself, at its start, and tells of it as a trouble. */
 export const checkLogs: Check = {

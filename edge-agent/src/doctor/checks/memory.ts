@@ -1,9 +1,9 @@
+import { bytesInWords } from '@floorwatch/contracts';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { MachineCheck } from '../check.ts';
 import { critical, type Finding, ok, warning } from '../finding.ts';
-import { bytesInWords } from '../../status/words.ts';
 
 const MIB = 1024 * 1024;
 /** Below this the kernel soon ends a process, and it ends the largest. */

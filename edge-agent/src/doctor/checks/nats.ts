@@ -1,7 +1,9 @@
 import {
+  bytesInWords,
+  durationInWords,
   floorSubject,
-  ingestSubject,
   INGEST_STREAM,
+  ingestSubject,
   LANES,
   limits as contractLimits,
   minutes,
@@ -13,11 +15,9 @@ import { errors, type NatsConnection } from '@nats-io/transport-node';
 
 import type { AgentConfig } from '../../config.ts';
 import { limits } from '../../limits.ts';
-import { durationInWords } from '../../score/duration-words.ts';
 import type { Check } from '../check.ts';
 import { critical, type Finding, notice, ok, warning } from '../finding.ts';
 import { findSubscribeFault, tryNats, tryPublish } from '../nats-probe.ts';
-import { bytesInWords, msInWords } from '../../status/words.ts';
 
 const NANOS_PER_MS = 1_000_000;
 /** What the stream should hold at least, so that a processor may be away over a weekend. */
@@ -54,7 +54,7 @@ export const checkNats: Check = {
 
 async function reached(server: string, connection: NatsConnection): Promise<Finding> {
   const { info } = connection;
-  const facts = `${server}: connected to nats-server ${info?.version ?? '?'}, ${msInWords(await connection.rtt())} there and back`;
+  const facts = `${server}: connected to nats-server ${info?.version ?? '?'}, ${durationInWords(await connection.rtt())} there and back`;
   if (info !== undefined && info.max_payload < contractLimits.batchBytesMax) {
     const remedy = `raise max_payload of the server to at least ${contractLimits.batchBytesMax}`;
     return critical(

@@ -1,10 +1,9 @@
-import { minutes } from '@floorwatch/contracts';
+import { counted, minutes } from '@floorwatch/contracts';
 
 import { REJECT_REASONS, type RejectReason } from '../../ingest/reject.ts';
 import type { AgentStatus } from '../agent-probe.ts';
 import type { Check } from '../check.ts';
 import { type Finding, notice, ok, warning } from '../finding.ts';
-import { counted } from '../../status/words.ts';
 
 /** Share of all readings from which rejects are no accident. */
 const REJECTED_SHARE_WARNED = 0.01;

@@ -1,10 +1,8 @@
-import { hours, LANES, type Lane, minutes } from '@floorwatch/contracts';
+import { bytesInWords, counted, durationInWords, hours, type Lane, LANES, minutes } from '@floorwatch/contracts';
 
-import { durationInWords } from '../../score/duration-words.ts';
 import type { AgentStatus } from '../agent-probe.ts';
 import type { Check } from '../check.ts';
 import { type Finding, notice, ok, warning } from '../finding.ts';
-import { bytesInWords, counted } from '../../status/words.ts';
 
 /** Waiting longer than this while NATS is there means that it drains too slowly. */
 const UNSENT_MS_WARNED = hours(1);
