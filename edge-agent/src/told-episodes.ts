@@ -12,8 +12,7 @@ export type EpisodeRecord = Omit<AnomalyRecord, 'number'>;
 interface Saved {
   readonly open: readonly EpisodeRecord[];
   readonly ended: readonly string[];
-  /** Absent: an older release wrote this, which did not count. */
-  readonly counts?: SavedEpisodeCounts;
+  readonly counts: SavedEpisodeCounts;
 }
 
 const SECTION = 'told-episodes';
@@ -64,6 +63,6 @@ export class ToldEpisodes {
     if (saved === undefined) return;
     for (const record of saved.open) this.#open.set(record.id, record);
     for (const id of saved.ended) this.#ended.add(id);
-    if (saved.counts !== undefined) this.counts.restore(saved.counts);
+    this.counts.restore(saved.counts);
   }
 }

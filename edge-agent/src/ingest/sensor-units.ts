@@ -22,7 +22,7 @@ export class SensorUnits {
 
   /**
    * @param rules units by the names that `nameOf` gives, as in readings that are sorted.
-   * @param nameOf see `UnitNames`. An earlier release kept units as they were sent, and aliases can be added: what was kept is named anew.
+   * @param nameOf see `UnitNames`. Aliases can be added, so what was kept is named again.
    */
   constructor(rules: UnitsConfig['rules'], nameOf: (unit: string) => string = (unit) => unit) {
     this.#rules = rules;

@@ -42,11 +42,7 @@ export function bucketsIn(sections: readonly StateSection[]): {
   const [slot, start] = [columnOf('slot'), columnOf('start')];
   const sums = SUMS.map((field) => [field, columnOf(field)] as const);
   const moving = MOVING_STATISTICS.map((field) => [field, columnOf(field)] as const);
-  // Files of earlier releases say nothing of hashes.
-  const hash =
-    section.arrays['hash'] === undefined
-      ? new Float64Array(newest.length * 2).fill(NaN)
-      : numbersOf(section, 'hash', newest.length * 2);
+  const hash = numbersOf(section, 'hash', newest.length * 2);
   const buckets = Array.from(newest, (flag, i): SavedBucket => ({
     newest: flag === 1,
     bucket: {
