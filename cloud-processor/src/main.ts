@@ -16,9 +16,10 @@ import { Command } from 'commander';
 
 import { type ProcessorConfig, processorConfigSchema } from './config.ts';
 import { listDeadLetters, settleDeadLetters, showDeadLetter } from './dead-letters/command.ts';
-import { createMetrics, statusOf } from './metrics.ts';
+import { createMetrics } from './metrics.ts';
 import { makeNatsUsers, NATS_USERS_HELP } from './nats-users/command.ts';
 import { Pipeline } from './pipeline.ts';
+import { statusOf } from './processor-status.ts';
 import { reprocess, REPROCESS_HELP, type ReprocessOptions } from './reprocess/command.ts';
 import { createServeApp, FloorView, restoreView } from './serve/index.ts';
 import { verify, VERIFY_HELP, type VerifyOptions } from './verify/command.ts';

@@ -1,350 +1,349 @@
-import { gatewayKey, sizeLabel } from '@floorwatch/contracts';
-import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
+import { sizeLabel } from '@floorwatch/contracts';
+import { defineMetrics, type Metric, type Sample } from '@floorwatch/runtime';
+import { collectDefaultMetrics, Registry } from 'prom-client';
 
-import { processorLimits } from './limits.ts';
+import { METRIC_PREFIX } from './metric-prefix.ts';
+import type { Lane } from './partition-parts.ts';
 import type { Pipeline } from './pipeline.ts';
-import { ALARM_CAUSES, type AlarmCause, alarmView } from './sequence/alarms.ts';
+import { ALARM_CAUSES } from './sequence/alarms.ts';
 
-type Labels = Readonly<Record<string, string>>;
-type Reading = () => Iterable<readonly [labels: Labels, value: number]>;
+type View = Pick<
+  Pipeline,
+  'lanes' | 'alarms' | 'deadLetters' | 'floorMessages' | 'live' | 'reprocessor' | 'retention'
+> &
+  Pick<Pipeline, 'storeClockAheadMs'>;
+type Read = Metric<View>['read'];
 
-const PREFIX = 'floorwatch_processor_';
-
-/**
- * The processor's Prometheus metrics. The parts count in plain fields; these read them when somebody asks, so that nothing on the way
- * of a record knows of metrics.
- */
-export function createMetrics(pipeline: Pipeline): Registry {
+/** The processor's Prometheus metrics. */
+export function createMetrics(view: View): Registry {
   const registry = new Registry();
-  collectDefaultMetrics({ register: registry, prefix: PREFIX });
-  const registers = [registry];
-
-  const counter = (name: string, help: string, labelNames: string[], read: Reading): void => {
-    void new Counter({
-      name: `${PREFIX}${name}_total`,
-      help,
-      labelNames,
-      registers,
-      collect() {
-        this.reset();
-        for (const [labels, value] of read()) this.inc(labels, value);
-      },
-    });
-  };
-  const gauge = (name: string, help: string, labelNames: string[], read: Reading): void => {
-    void new Gauge({
-      name: `${PREFIX}${name}`,
-      help,
-      labelNames,
-      registers,
-      collect() {
-        this.reset();
-        for (const [labels, value] of read()) this.set(labels, value);
-      },
-    });
-  };
-  const sum = (of: (lane: Pipeline['lanes'][number]) => number): Reading => {
-    return () => [[{}, pipeline.lanes.reduce((total, lane) => total + of(lane), 0)]];
-  };
-  const perPartition = (of: (lane: Pipeline['lanes'][number]) => number): Reading => {
-    return () => pipeline.lanes.map((lane) => [{ partition: String(lane.runner.partition.number) }, of(lane)] as const);
-  };
-  const counts = (name: keyof Pipeline['lanes'][number]['runner']['partition']['counts']): Reading =>
-    sum(({ runner }) => runner.partition.counts[name]);
-
-  counter('batches', 'Batches applied', [], counts('batches'));
-  counter('records', 'Records applied', [], counts('records'));
-  counter('rollups', 'Rollups applied', [], counts('rollups'));
-  counter('readings', 'Readings in the rollups applied', [], counts('readings'));
-  counter('duplicates', 'Record numbers that came again and were ignored', [], counts('duplicates'));
-  counter('ahead', 'Record numbers that came before their turn and are wanted again', [], counts('ahead'));
-  counter('gaps', 'Record numbers that gateways declared lost', [], counts('gaps'));
-  counter('epochs', 'Starts of agents that were heard of for the first time', [], counts('epochs'));
-  counter('epochs_forgotten', 'Starts of agents no longer remembered', ['why'], () => {
-    const total = (why: 'forgottenOld' | 'forgottenAtLimit'): number =>
-      pipeline.lanes.reduce((forgotten, { runner }) => forgotten + runner.partition.sequence[why], 0);
-    return [
-      [{ why: 'old' }, total('forgottenOld')],
-      [{ why: 'limit' }, total('forgottenAtLimit')],
-    ];
-  });
-  gauge(
-    'sources_waiting',
-    'Lanes of gateways that must send missing numbers again before they go on',
-    ['partition'],
-    perPartition(({ runner }) => runner.partition.sequence.sourcesWaiting),
-  );
-  counter('alarms', 'Times that an alarm of a gateway was raised', ['kind', 'cause'], () => {
-    const raised = new Map<AlarmCause, number>();
-    for (const { runner } of pipeline.lanes) {
-      for (const [cause, times] of runner.partition.alarms.raised) raised.set(cause, (raised.get(cause) ?? 0) + times);
-    }
-    return [...raised].map(([cause, times]) => [{ kind: ALARM_CAUSES[cause].kind, cause }, times] as const);
-  });
-  gauge('alarm_seconds', 'When an alarm was raised last, Unix time', ['site', 'gateway', 'lane', 'cause'], () =>
-    pipeline
-      .alarms()
-      .map(({ site, gateway, lane, cause, lastAt }) => [{ site, gateway, lane, cause }, lastAt / 1_000] as const),
-  );
-  counter('floor_messages', 'Floor messages sent to gateways', [], () => [[{}, pipeline.floorMessages.published]]);
-  counter('floor_message_failures', 'Floor messages that could not be sent', [], () => [
-    [{}, pipeline.floorMessages.failed],
-  ]);
-  counter('rejected_batches', 'Messages that could not be used', ['reason'], () =>
-    [...(pipeline.deadLetters?.rejected ?? [])].map(([reason, value]) => [{ reason }, value] as const),
-  );
-  gauge('dead_letters', 'Dead letters that wait for a person', [], () => [[{}, pipeline.deadLetters?.open ?? 0]]);
-  gauge('dead_letter_bytes', 'Size of the dead letters on the disk', [], () => [
-    [{}, pipeline.deadLetters?.bytes ?? 0],
-  ]);
-  counter('dead_letters_dropped', 'Dead letters that went because their log was full', [], () => [
-    [{}, pipeline.deadLetters?.dropped ?? 0],
-  ]);
-  counter('late_readings', 'Readings behind the seal of their window', ['site', 'gateway', 'size'], function* late() {
-    for (const { runner } of pipeline.lanes) {
-      for (const { site, gateway, size, readings } of runner.partition.windows.shared.lateReadings.values()) {
-        yield [{ site, gateway, size: sizeLabel(size) }, readings];
-      }
-    }
-  });
-  counter(
-    'late_windows_forgotten',
-    'Windows whose count of late readings was forgotten at the limit',
-    [],
-    sum(({ runner }) => runner.partition.windows.shared.late.forgotten),
-  );
-  gauge(
-    'late_rollups_waiting',
-    'Late rollups that wait for the window which they correct, once per window size',
-    [],
-    sum(({ runner }) => runner.partition.windows.lateWindows.rollups),
-  );
-  counter(
-    'corrections',
-    'Records whose late readings were merged into a sealed window, once per window',
-    [],
-    sum(({ runner }) => runner.partition.windows.lateWindows.corrections),
-  );
-  counter(
-    'late_rollups_known',
-    'Late rollups that their window held already',
-    [],
-    sum(({ runner }) => runner.partition.windows.lateWindows.known),
-  );
-  counter(
-    'windows_marked',
-    'Sealed windows marked incomplete because their gateway declared readings lost afterwards',
-    [],
-    sum(({ corrector }) => corrector.marker.windows),
-  );
-  counter(
-    'losses_unmarked',
-    'Stretches of lost readings too long to mark the windows that had been sealed',
-    [],
-    sum(({ runner }) => runner.partition.windows.shared.lossesTooLong),
-  );
-  counter('refused_readings', 'Readings that found no place in a window', ['reason'], () => {
-    const reasons = new Map<string, number>();
-    for (const { runner } of pipeline.lanes) {
-      for (const [reason, readings] of runner.partition.windows.shared.refusedReadings) {
-        reasons.set(reason, (reasons.get(reason) ?? 0) + readings);
-      }
-    }
-    return [...reasons].map(([reason, value]) => [{ reason }, value] as const);
-  });
-  counter(
-    'windows_sealed_early',
-    'Windows sealed before windows.allowedLatenessSeconds had passed, because a partition had no room for more; late readings correct them',
-    [],
-    sum(({ runner }) => runner.partition.windows.shared.sealedEarly),
-  );
-  gauge(
-    'open_windows',
-    'Windows that readings may still join',
-    ['partition'],
-    perPartition(({ runner }) => runner.partition.windows.openWindows),
-  );
-  const perGateway = (of: 'windows' | 'bytes'): Reading =>
-    function* sizes() {
-      for (const { runner } of pipeline.lanes) {
-        for (const { site, gateway, [of]: value } of runner.partition.windows.sizes()) yield [{ site, gateway }, value];
-      }
-    };
-  gauge('gateway_open_windows', 'Open windows of each gateway', ['site', 'gateway'], perGateway('windows'));
-  gauge('gateway_window_bytes', 'Memory of the open windows of each gateway', ['site', 'gateway'], perGateway('bytes'));
-  gauge('watermark_seconds', 'Watermark of each gateway, Unix time', ['site', 'gateway'], function* watermarks() {
-    for (const { runner } of pipeline.lanes) {
-      for (const { site, gateway, watermark } of runner.partition.windows.watermarks()) {
-        if (watermark !== undefined) yield [{ site, gateway }, watermark / 1_000];
-      }
-    }
-  });
-  gauge(
-    'position',
-    'Stream sequence of the last message applied',
-    ['partition'],
-    perPartition(({ runner }) => runner.partition.cursor.position),
-  );
-  counter(
-    'reader_restarts',
-    'Times that a partition got a new consumer',
-    [],
-    sum(({ reader }) => reader?.restarts ?? 0),
-  );
-  counter('stream_moves', 'Times that reading began elsewhere than behind its position', ['why'], () => {
-    const moves = new Map<string, number>();
-    for (const { reader } of pipeline.lanes) {
-      for (const [why, times] of reader?.moves ?? []) moves.set(why, (moves.get(why) ?? 0) + times);
-    }
-    return [...moves].map(([why, value]) => [{ why }, value] as const);
-  });
-  counter(
-    'back_pressure',
-    'Times that reading stopped because the store was behind',
-    [],
-    sum(({ runner }) => runner.backPressure),
-  );
-  gauge(
-    'held_back',
-    '1 while reading waits for the store',
-    ['partition'],
-    perPartition(({ runner }) => (runner.heldBack ? 1 : 0)),
-  );
-  gauge(
-    'outbox_rows',
-    'Rows that the store has not confirmed',
-    ['partition'],
-    perPartition(({ runner }) => runner.partition.outbox.size),
-  );
-  counter(
-    'rows_written',
-    'Rows that the store confirmed',
-    [],
-    sum(({ writer }) => writer.written),
-  );
-  counter(
-    'rows_refused',
-    'Rows that the store will never take',
-    [],
-    sum(({ writer }) => writer.refused),
-  );
-  counter(
-    'rows_expired',
-    'Rows left out because they are older than the store keeps rows',
-    [],
-    sum(({ writer }) => writer.expired),
-  );
-  counter('rows_deleted', 'Rows that the embedded store deleted for their age', [], () =>
-    pipeline.retention === undefined ? [] : [[{}, pipeline.retention.status().deleted]],
-  );
-  gauge(
-    'retention_waiting',
-    '1 while so many rows are due to be deleted for their age that a person has to agree',
-    [],
-    () => (pipeline.retention === undefined ? [] : [[{}, Number(pipeline.retention.status().waits)]]),
-  );
-  gauge(
-    'store_clock_ahead_seconds',
-    'How far the clock of the store server is ahead of the clock of the processor',
-    [],
-    () => (pipeline.storeClockAheadMs === undefined ? [] : [[{}, pipeline.storeClockAheadMs / 1_000]]),
-  );
-  counter(
-    'store_failures',
-    'Requests to the store that failed and were sent again',
-    [],
-    sum(({ writer }) => writer.failures),
-  );
-  gauge('reprocessing', '1 while `reprocess` works', [], () => [
-    [{}, pipeline.reprocessor?.status?.state === 'running' ? 1 : 0],
-  ]);
-  counter('live_rows_written', 'Running values written', [], () => [[{}, pipeline.live.written]]);
-  counter('live_rows_dropped', 'Running values that the store did not take', [], () => [[{}, pipeline.live.dropped]]);
-  counter('live_rounds_left_out', 'Rounds of running values left out because the store was slow', [], () => [
-    [{}, pipeline.live.roundsLeftOut],
-  ]);
-  counter(
-    'checkpoints',
-    'Checkpoints saved',
-    [],
-    sum(({ runner }) => runner.checkpoints.saved),
-  );
-  counter(
-    'checkpoint_failures',
-    'Checkpoints that could not be saved',
-    [],
-    sum(({ runner }) => runner.checkpoints.failed),
-  );
-  gauge(
-    'checkpoint_bytes',
-    'Size of the last checkpoint',
-    ['partition'],
-    perPartition(({ runner }) => runner.checkpoints.bytes),
-  );
-  gauge(
-    'checkpoint_pause_seconds',
-    'How long the last checkpoint held up everything else',
-    ['partition'],
-    perPartition(({ runner }) => runner.checkpoints.pauseMs / 1_000),
-  );
-  gauge(
-    'checkpoint_duration_seconds',
-    'How long the last checkpoint took in all',
-    ['partition'],
-    perPartition(({ runner }) => runner.checkpoints.durationMs / 1_000),
-  );
-  gauge(
-    'checkpoint_age_seconds',
-    'Time since the last checkpoint was safe; one is saved only when something has changed',
-    ['partition'],
-    function* ages() {
-      for (const { runner } of pipeline.lanes) {
-        const { savedAt } = runner.checkpoints;
-        const age = (Date.now() - (savedAt ?? 0)) / 1_000;
-        if (savedAt !== undefined) yield [{ partition: String(runner.partition.number) }, age];
-      }
-    },
-  );
-  gauge('checkpoint_saved_seconds', 'When the last checkpoint was safe, Unix time', ['partition'], function* saved() {
-    for (const { runner } of pipeline.lanes) {
-      const { savedAt } = runner.checkpoints;
-      if (savedAt !== undefined) yield [{ partition: String(runner.partition.number) }, savedAt / 1_000];
-    }
-  });
+  collectDefaultMetrics({ register: registry, prefix: METRIC_PREFIX });
+  defineMetrics(registry, METRIC_PREFIX, METRICS, () => view);
   return registry;
 }
 
-/** What a person or a program may want to know of the processor itself: positions, counters, and what was rejected or refused. */
-export function statusOf(pipeline: Pipeline): unknown {
-  return {
-    ...pipeline.health(),
-    deadLetters: {
-      open: pipeline.deadLetters?.open ?? 0,
-      rejectedByReason: Object.fromEntries(pipeline.deadLetters?.rejected ?? []),
-      newest: pipeline.deadLetters?.list(processorLimits.deadLettersShown).items ?? [],
-    },
-    alarms: pipeline
-      .alarms()
-      .slice(0, processorLimits.alarmsShown)
-      .map((alarm) => ({ gateway: gatewayKey(alarm), cause: alarm.cause, alarm: alarmView(alarm) })),
-    partitions: pipeline.lanes.map(({ runner: { partition, checkpoints, heldBack }, writer }) => ({
-      partition: partition.number,
-      stream: partition.cursor,
-      counts: partition.counts,
-      sourcesWaiting: partition.sequence.sourcesWaiting,
-      openWindows: partition.windows.openWindows,
-      watermarks: Object.fromEntries(
-        partition.windows.watermarks().map((gateway) => [gatewayKey(gateway), gateway.watermark ?? null]),
-      ),
-      outbox: { rows: partition.outbox.size, ready: partition.outbox.readySize, heldBack },
-      store: {
-        written: writer.written,
-        refused: writer.refused,
-        expired: writer.expired,
-        failures: writer.failures,
-        trouble: writer.trouble ?? null,
-      },
-      checkpoints,
-    })),
+const sum = (of: (lane: Lane) => number): Read => {
+  return ({ lanes }) => lanes.reduce((total, lane) => total + of(lane), 0);
+};
+
+const count = (name: keyof Lane['runner']['partition']['counts']): Read =>
+  sum(({ runner }) => runner.partition.counts[name]);
+
+const byPartition = (of: (lane: Lane) => number | undefined): Read => {
+  return ({ lanes }) => lanes.map((lane) => [{ partition: String(lane.runner.partition.number) }, of(lane)]);
+};
+
+const byGateway = (samples: (windows: Lane['runner']['partition']['windows']) => readonly Sample[]): Read => {
+  return ({ lanes }) => lanes.flatMap(({ runner }) => samples(runner.partition.windows));
+};
+
+/** What the partitions count under the same names, added up. */
+const byName = <K extends string>(
+  counts: (lane: Lane) => Iterable<readonly [name: K, times: number]>,
+  labels: (name: K) => Sample[0],
+): Read => {
+  return ({ lanes }) => {
+    const totals = new Map<K, number>();
+    for (const [name, times] of lanes.flatMap((lane) => [...counts(lane)])) {
+      totals.set(name, (totals.get(name) ?? 0) + times);
+    }
+    return [...totals].map(([name, times]) => [labels(name), times]);
   };
-}
+};
+
+const METRICS: readonly Metric<View>[] = [
+  // consume and sequence
+  { name: 'batches_total', help: 'Batches applied', read: count('batches') },
+  { name: 'records_total', help: 'Records applied', read: count('records') },
+  { name: 'rollups_total', help: 'Rollups applied', read: count('rollups') },
+  { name: 'readings_total', help: 'Readings in the rollups applied', read: count('readings') },
+  { name: 'duplicates_total', help: 'Record numbers that came again and were ignored', read: count('duplicates') },
+  {
+    name: 'ahead_total',
+    help: 'Record numbers that came before their turn and are wanted again',
+    read: count('ahead'),
+  },
+  { name: 'gaps_total', help: 'Record numbers that gateways declared lost', read: count('gaps') },
+  { name: 'epochs_total', help: 'Starts of agents that were heard of for the first time', read: count('epochs') },
+  {
+    name: 'epochs_forgotten_total',
+    help: 'Starts of agents no longer remembered',
+    labels: ['why'],
+    read: byName(
+      ({ runner: { partition } }) => [
+        ['old', partition.sequence.forgottenOld] as const,
+        ['limit', partition.sequence.forgottenAtLimit] as const,
+      ],
+      (why) => ({ why }),
+    ),
+  },
+  {
+    name: 'sources_waiting',
+    help: 'Lanes of gateways that must send missing numbers again before they go on',
+    labels: ['partition'],
+    read: byPartition(({ runner }) => runner.partition.sequence.sourcesWaiting),
+  },
+  {
+    name: 'alarms_total',
+    help: 'Times that an alarm of a gateway was raised',
+    labels: ['kind', 'cause'],
+    read: byName(
+      ({ runner }) => runner.partition.alarms.raised,
+      (cause) => ({ kind: ALARM_CAUSES[cause].kind, cause }),
+    ),
+  },
+  {
+    name: 'alarm_seconds',
+    help: 'When an alarm was raised last, Unix time',
+    labels: ['site', 'gateway', 'lane', 'cause'],
+    read: (view) =>
+      view
+        .alarms()
+        .map(({ site, gateway, lane, cause, lastAt }) => [{ site, gateway, lane, cause }, lastAt / 1_000] as const),
+  },
+  {
+    name: 'floor_messages_total',
+    help: 'Floor messages sent to gateways',
+    read: ({ floorMessages }) => floorMessages.published,
+  },
+  {
+    name: 'floor_message_failures_total',
+    help: 'Floor messages that could not be sent',
+    read: ({ floorMessages }) => floorMessages.failed,
+  },
+  {
+    name: 'position',
+    help: 'Stream sequence of the last message applied',
+    labels: ['partition'],
+    read: byPartition(({ runner }) => runner.partition.cursor.position),
+  },
+  {
+    name: 'reader_restarts_total',
+    help: 'Times that a partition got a new consumer',
+    read: sum(({ reader }) => reader?.restarts ?? 0),
+  },
+  {
+    name: 'stream_moves_total',
+    help: 'Times that reading began elsewhere than behind its position',
+    labels: ['why'],
+    read: byName(
+      ({ reader }) => reader?.moves ?? [],
+      (why) => ({ why }),
+    ),
+  },
+
+  // dead letters
+  {
+    name: 'rejected_batches_total',
+    help: 'Messages that could not be used',
+    labels: ['reason'],
+    read: ({ deadLetters }) =>
+      [...(deadLetters?.rejected ?? [])].map(([reason, value]) => [{ reason }, value] as const),
+  },
+  {
+    name: 'dead_letters',
+    help: 'Dead letters that wait for a person',
+    read: ({ deadLetters }) => deadLetters?.open ?? 0,
+  },
+  {
+    name: 'dead_letter_bytes',
+    help: 'Size of the dead letters on the disk',
+    read: ({ deadLetters }) => deadLetters?.bytes ?? 0,
+  },
+  {
+    name: 'dead_letters_dropped_total',
+    help: 'Dead letters that went because their log was full',
+    read: ({ deadLetters }) => deadLetters?.dropped ?? 0,
+  },
+
+  // window
+  {
+    name: 'late_readings_total',
+    help: 'Readings behind the seal of their window',
+    labels: ['site', 'gateway', 'size'],
+    read: byGateway(({ shared }) =>
+      [...shared.lateReadings.values()].map(({ site, gateway, size, readings }) => [
+        { site, gateway, size: sizeLabel(size) },
+        readings,
+      ]),
+    ),
+  },
+  {
+    name: 'late_windows_forgotten_total',
+    help: 'Windows whose count of late readings was forgotten at the limit',
+    read: sum(({ runner }) => runner.partition.windows.shared.late.forgotten),
+  },
+  {
+    name: 'late_rollups_waiting',
+    help: 'Late rollups that wait for the window which they correct, once per window size',
+    read: sum(({ runner }) => runner.partition.windows.lateWindows.rollups),
+  },
+  {
+    name: 'corrections_total',
+    help: 'Records whose late readings were merged into a sealed window, once per window',
+    read: sum(({ runner }) => runner.partition.windows.lateWindows.corrections),
+  },
+  {
+    name: 'late_rollups_known_total',
+    help: 'Late rollups that their window held already',
+    read: sum(({ runner }) => runner.partition.windows.lateWindows.known),
+  },
+  {
+    name: 'windows_marked_total',
+    help: 'Sealed windows marked incomplete because their gateway declared readings lost afterwards',
+    read: sum(({ corrector }) => corrector.marker.windows),
+  },
+  {
+    name: 'losses_unmarked_total',
+    help: 'Stretches of lost readings too long to mark the windows that had been sealed',
+    read: sum(({ runner }) => runner.partition.windows.shared.lossesTooLong),
+  },
+  {
+    name: 'refused_readings_total',
+    help: 'Readings that found no place in a window',
+    labels: ['reason'],
+    read: byName(
+      ({ runner }) => runner.partition.windows.shared.refusedReadings,
+      (reason) => ({ reason }),
+    ),
+  },
+  {
+    name: 'windows_sealed_early_total',
+    help: 'Windows sealed before windows.allowedLatenessSeconds had passed, because a partition had no room for more; late readings correct them',
+    read: sum(({ runner }) => runner.partition.windows.shared.sealedEarly),
+  },
+  {
+    name: 'open_windows',
+    help: 'Windows that readings may still join',
+    labels: ['partition'],
+    read: byPartition(({ runner }) => runner.partition.windows.openWindows),
+  },
+  {
+    name: 'gateway_open_windows',
+    help: 'Open windows of each gateway',
+    labels: ['site', 'gateway'],
+    read: byGateway((all) => all.sizes().map(({ site, gateway, windows }) => [{ site, gateway }, windows])),
+  },
+  {
+    name: 'gateway_window_bytes',
+    help: 'Memory of the open windows of each gateway',
+    labels: ['site', 'gateway'],
+    read: byGateway((all) => all.sizes().map(({ site, gateway, bytes }) => [{ site, gateway }, bytes])),
+  },
+  {
+    name: 'watermark_seconds',
+    help: 'Watermark of each gateway, Unix time',
+    labels: ['site', 'gateway'],
+    read: byGateway((all) =>
+      all.watermarks().map(({ site, gateway, watermark }) => [{ site, gateway }, inSeconds(watermark)]),
+    ),
+  },
+
+  // write
+  {
+    name: 'back_pressure_total',
+    help: 'Times that reading stopped because the store was behind',
+    read: sum(({ runner }) => runner.backPressure),
+  },
+  {
+    name: 'held_back',
+    help: '1 while reading waits for the store',
+    labels: ['partition'],
+    read: byPartition(({ runner }) => Number(runner.heldBack)),
+  },
+  {
+    name: 'outbox_rows',
+    help: 'Rows that the store has not confirmed',
+    labels: ['partition'],
+    read: byPartition(({ runner }) => runner.partition.outbox.size),
+  },
+  { name: 'rows_written_total', help: 'Rows that the store confirmed', read: sum(({ writer }) => writer.written) },
+  {
+    name: 'rows_refused_total',
+    help: 'Rows that the store will never take',
+    read: sum(({ writer }) => writer.refused),
+  },
+  {
+    name: 'rows_expired_total',
+    help: 'Rows left out because they are older than the store keeps rows',
+    read: sum(({ writer }) => writer.expired),
+  },
+  {
+    name: 'rows_deleted_total',
+    help: 'Rows that the embedded store deleted for their age',
+    read: ({ retention }) => retention?.status().deleted,
+  },
+  {
+    name: 'retention_waiting',
+    help: '1 while so many rows are due to be deleted for their age that a person has to agree',
+    read: ({ retention }) => (retention === undefined ? undefined : Number(retention.status().waits)),
+  },
+  {
+    name: 'store_clock_ahead_seconds',
+    help: 'How far the clock of the store server is ahead of the clock of the processor',
+    read: ({ storeClockAheadMs }) => inSeconds(storeClockAheadMs),
+  },
+  {
+    name: 'store_failures_total',
+    help: 'Requests to the store that failed and were sent again',
+    read: sum(({ writer }) => writer.failures),
+  },
+  {
+    name: 'reprocessing',
+    help: '1 while `reprocess` works',
+    read: ({ reprocessor }) => Number(reprocessor?.status?.state === 'running'),
+  },
+  { name: 'live_rows_written_total', help: 'Running values written', read: ({ live }) => live.written },
+  {
+    name: 'live_rows_dropped_total',
+    help: 'Running values that the store did not take',
+    read: ({ live }) => live.dropped,
+  },
+  {
+    name: 'live_rounds_left_out_total',
+    help: 'Rounds of running values left out because the store was slow',
+    read: ({ live }) => live.roundsLeftOut,
+  },
+
+  // checkpoint
+  { name: 'checkpoints_total', help: 'Checkpoints saved', read: sum(({ runner }) => runner.checkpoints.saved) },
+  {
+    name: 'checkpoint_failures_total',
+    help: 'Checkpoints that could not be saved',
+    read: sum(({ runner }) => runner.checkpoints.failed),
+  },
+  {
+    name: 'checkpoint_bytes',
+    help: 'Size of the last checkpoint',
+    labels: ['partition'],
+    read: byPartition(({ runner }) => runner.checkpoints.bytes),
+  },
+  {
+    name: 'checkpoint_pause_seconds',
+    help: 'How long the last checkpoint held up everything else',
+    labels: ['partition'],
+    read: byPartition(({ runner }) => runner.checkpoints.pauseMs / 1_000),
+  },
+  {
+    name: 'checkpoint_duration_seconds',
+    help: 'How long the last checkpoint took in all',
+    labels: ['partition'],
+    read: byPartition(({ runner }) => runner.checkpoints.durationMs / 1_000),
+  },
+  {
+    name: 'checkpoint_age_seconds',
+    help: 'Time since the last checkpoint was safe; one is saved only when something has changed',
+    labels: ['partition'],
+    read: byPartition(({ runner: { checkpoints } }) =>
+      checkpoints.savedAt === undefined ? undefined : inSeconds(Date.now() - checkpoints.savedAt),
+    ),
+  },
+  {
+    name: 'checkpoint_saved_seconds',
+    help: 'When the last checkpoint was safe, Unix time',
+    labels: ['partition'],
+    read: byPartition(({ runner }) => inSeconds(runner.checkpoints.savedAt)),
+  },
+];
+
+const inSeconds = (ms: number | undefined): number | undefined => (ms === undefined ? undefined : ms / 1_000);

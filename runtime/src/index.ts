@@ -14,6 +14,7 @@ export {
 } from './http-server.ts';
 export { createLogger, type Logger, type LogLevel, logLevelSchema } from './logger.ts';
 export { makeFolder } from './make-folder.ts';
+export { defineMetrics, type Metric, type Sample } from './metrics.ts';
 export { connectNats, type NatsConfig, natsConfigSchema, natsConnectionOptions } from './nats.ts';
 export {
   findLockHolder,

@@ -1,11 +1,12 @@
 import { fileURLToPath } from 'node:url';
 
 import { type DurationMs, durationMs, WINDOW_SIZES_DEFAULT } from '@floorwatch/contracts';
-import { bearerAuth, type Logger, loopbackNamesOnly, messageOf } from '@floorwatch/runtime';
+import { bearerAuth, defineMetrics, type Logger, loopbackNamesOnly, messageOf } from '@floorwatch/runtime';
 import { type Context, Hono } from 'hono';
 import { compress } from 'hono/compress';
 import type { Registry } from 'prom-client';
 
+import { METRIC_PREFIX } from '../metric-prefix.ts';
 import type { OpenWindows } from '../floor-observer.ts';
 import { type Store, StoreError } from '../write/store.ts';
 import type { GatewayHint } from '../config.ts';
@@ -23,7 +24,7 @@ import { QueryError } from './query-reader.ts';
 import { reprocessRoutes } from './reprocess-routes.ts';
 import { retentionRoutes } from './retention-routes.ts';
 import { noStore, securityHeaders } from './security.ts';
-import { registerMetrics } from './serve-metrics.ts';
+import { SERVE_METRICS } from './serve-metrics.ts';
 import { verifyRoutes } from './verify-routes.ts';
 
 export interface ServeOptions {
@@ -70,7 +71,7 @@ export function createServeApp(options: ServeOptions): Hono {
   const app = new Hono();
   const feed = new LiveFeed({ view, ...(options.liveLimits === undefined ? {} : { limits: options.liveLimits }) });
   const files = new ConsoleFiles(options.consoleDir ?? CONSOLE_DIR_DEFAULT);
-  registerMetrics(metrics, view, feed);
+  defineMetrics(metrics, METRIC_PREFIX, SERVE_METRICS, () => ({ view, feed }));
 
   app.use(securityHeaders());
   if (token === undefined) app.use(loopbackNamesOnly);

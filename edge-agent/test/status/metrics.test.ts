@@ -6,11 +6,11 @@ import { describe, expect, it } from 'vitest';
 import { repositoryRoot } from '../../../tests/support/index.ts';
 import { DoorLog } from '../../src/ingest/door-log.ts';
 import { CommitTimes } from '../../src/status/commit-times.ts';
-import { BY_KIND, BY_LANE, PLAIN } from '../../src/status/metric-list.ts';
+import { METRICS } from '../../src/status/metric-list.ts';
 import { Metrics, PREFIX } from '../../src/status/metrics.ts';
 import { at, healthyView, laneOf } from './views.ts';
 
-const names = [...PLAIN, ...BY_LANE, ...BY_KIND].map(([name]) => PREFIX + name);
+const names = METRICS.map(({ name }) => PREFIX + name);
 
 describe('metrics', () => {
   it('tell what the agent tells, in base units', async () => {
