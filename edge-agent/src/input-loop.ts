@@ -3,7 +3,7 @@ import { Condition, messageOf, pause } from '@floorwatch/runtime';
 
 import type { AcceptedReading, Intake, IntakeClock } from './ingest/intake.ts';
 import type { RawMessage } from './ingest/raw-message.ts';
-import type { TickItem } from './journal/journal-item.ts';
+import type { ArrivalItem, TickItem } from './journal/journal-item.ts';
 import type { Journal } from './journal/journal.ts';
 import { limits } from './limits.ts';
 import type { ProcessingQueue } from './processing-queue.ts';
@@ -30,7 +30,7 @@ export class InputLoop {
   readonly #parts: InputParts;
   /** Ends when everything appended so far is settled. */
   #settling: Promise<void> = Promise.resolve();
-  /** Deliveries and readings that are taken and not settled. */
+  /** Deliveries that are taken and not settled, and what of them goes into the journal. */
   readonly #open = { deliveries: 0, readings: 0 };
   /** Deliveries taken so far, and up to which one all are refused. */
   #taken = 0;
@@ -115,15 +115,16 @@ export class InputLoop {
     const { items, ...settlement } = delivery;
     const taken = intake.take(items, clock);
     const number = ++this.#taken;
-    const { readings, quarantined, senders } = taken;
+    const { readings, arrivals, quarantined, senders } = taken;
+    const toJournal = readings.length + arrivals.length;
     this.#open.deliveries += 1;
-    this.#open.readings += readings.length;
+    this.#open.readings += toJournal;
     // Before its readings, and with nothing taken meanwhile, so that they are not safe alone if this fails.
     const kept =
       quarantined.length === 0 || (await this.#setAside(async () => quarantine.append(quarantined, senders)));
-    this.#inOrder(kept === true ? this.#journaled(readings) : Promise.reject(kept), async (first) => {
+    this.#inOrder(kept === true ? this.#journaled(readings, arrivals) : Promise.reject(kept), async (first) => {
       this.#open.deliveries -= 1;
-      this.#open.readings -= readings.length;
+      this.#open.readings -= toJournal;
       this.#changed.notify();
       if (first instanceof Error) {
         intake.settled(taken, false, refusalLabel(first));
@@ -132,9 +133,9 @@ export class InputLoop {
         return this.#nack(settlement);
       }
       intake.settled(taken, true);
-      if (readings.length > 0) {
-        intake.position = first + readings.length - 1;
-        queue.push({ first, readings });
+      if (toJournal > 0) {
+        intake.position = first + toJournal - 1;
+        queue.push({ first, readings, arrivals });
       }
       return number > this.#refusedThrough ? settlement.ack() : this.#nack(settlement);
     });
@@ -155,9 +156,10 @@ export class InputLoop {
     }
   }
 
-  async #journaled(readings: readonly AcceptedReading[]): Promise<number> {
+  async #journaled(readings: readonly AcceptedReading[], arrivals: readonly ArrivalItem[]): Promise<number> {
     // None says nothing of whether the journal can be written.
-    return readings.length === 0 ? 0 : this.#appended(this.#parts.journal.appendReadings(readings));
+    if (readings.length + arrivals.length === 0) return 0;
+    return this.#appended(this.#parts.journal.appendReadings(readings, arrivals));
   }
 
   /** Notes whether the journal can be written. */

@@ -1,6 +1,6 @@
 import { type ClockQuality, type Collector, type EpochMs, epochMs, type StatusRecord } from '@floorwatch/contracts';
 
-import type { ReadingItem, StartItem, TickItem } from './journal/journal-item.ts';
+import type { ArrivalItem, ReadingItem, StartItem, TickItem } from './journal/journal-item.ts';
 import { limits } from './limits.ts';
 import type { RecordWriter } from './record-writer.ts';
 import type { EngineOutput, SensorEngine } from './sensor-engine.ts';
@@ -65,10 +65,17 @@ export class ItemProcessor {
     return this.#readings;
   }
 
-  reading({ reading, receivedAt }: ReadingItem, position: number): void {
-    this.#begin(position, receivedAt, this.#progress.quality);
+  reading(item: ReadingItem, position: number): void {
+    const { reading } = item;
+    this.#begin(position, item.receivedAt, this.#progress.quality);
     this.#readings += 1;
-    this.#engine.accept(reading, this.#out, this.#upgrade?.counts(reading));
+    this.#engine.accept(reading, this.#out, this.#upgrade?.counts(reading), item);
+    this.#upgrade?.passed();
+  }
+
+  arrival({ sensor, receivedAt }: ArrivalItem, position: number): void {
+    this.#begin(position, receivedAt, this.#progress.quality);
+    this.#engine.hear(sensor, receivedAt, this.#out);
     this.#upgrade?.passed();
   }
 
@@ -86,7 +93,7 @@ export class ItemProcessor {
 
   /** Nothing may wait to be committed: the item's outputs begin an epoch. */
   start({ epoch, at, clock, upgrades }: StartItem, position: number): void {
-    if (at - this.#progress.now > limits.awayMsMin) this.#engine.away();
+    this.#engine.start(at);
     this.#begin(position, at, clock);
     this.#writer.addStart(epoch);
     this.#engine.beginCounting(epoch);

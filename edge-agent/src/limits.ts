@@ -197,8 +197,6 @@ export const limits = {
   refusedPauseMs: seconds(1),
   /** Pause between two snapshots that are taken because the journal is half full. */
   pressingSnapshotMs: seconds(10),
-  /** Time between the last item of one start and the next start, from which on sensors are not called silent for it. */
-  awayMsMin: seconds(60),
   /** Episodes that ended because another engine took over whose ids are remembered, so that none is given twice. */
   endedEpisodesMax: 10_000,
   /** How long a replay runs before its progress is logged, and between two lines. */

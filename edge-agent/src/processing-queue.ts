@@ -4,14 +4,14 @@ import { LANES } from '@floorwatch/contracts';
 import { Condition, pause } from '@floorwatch/runtime';
 
 import type { ItemProcessor } from './item-processor.ts';
-import type { ReadingItem, TickItem } from './journal/journal-item.ts';
+import type { ArrivalItem, ReadingItem, TickItem } from './journal/journal-item.ts';
 import { limits } from './limits.ts';
 import type { RecordWriter } from './record-writer.ts';
 import type { Refusals } from './refusals.ts';
 
-/** Items of the journal that are safe, the first at `first`. */
+/** Items of the journal that are safe, the first at `first`; arrivals follow readings. */
 export type SafeItems =
-  | { readonly first: number; readonly readings: readonly ReadingItem[] }
+  | { readonly first: number; readonly readings: readonly ReadingItem[]; readonly arrivals?: readonly ArrivalItem[] }
   | { readonly first: number; readonly tick: TickItem };
 
 /**
@@ -109,8 +109,14 @@ export class ProcessingQueue {
   }
 
   #process(items: SafeItems): void {
-    if ('tick' in items) this.#processor.tick(items.tick, items.first);
-    else items.readings.forEach((reading, index) => this.#processor.reading(reading, items.first + index));
+    const { first } = items;
+    if ('tick' in items) {
+      this.#processor.tick(items.tick, first);
+      return;
+    }
+    const { readings, arrivals = [] } = items;
+    readings.forEach((reading, index) => this.#processor.reading(reading, first + index));
+    arrivals.forEach((arrival, index) => this.#processor.arrival(arrival, first + readings.length + index));
   }
 }
 
@@ -136,4 +142,5 @@ export async function commitUntilTaken(
   }
 }
 
-const countOf = (items: SafeItems): number => ('tick' in items ? 1 : items.readings.length);
+const countOf = (items: SafeItems): number =>
+  'tick' in items ? 1 : items.readings.length + (items.arrivals?.length ?? 0);

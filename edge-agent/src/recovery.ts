@@ -116,6 +116,9 @@ export class Recovery {
         }
         processor.reading(item, position);
         break;
+      case 'arrival':
+        processor.arrival(item, position);
+        break;
       case 'tick':
         processor.tick(item, position);
         break;

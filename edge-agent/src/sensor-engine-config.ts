@@ -58,3 +58,9 @@ export const engineConfigSchema = z
 
 /** The checked, complete form. */
 export type EngineConfig = z.output<typeof engineConfigSchema>;
+
+/** The same for readings that did not arrive just now: their times stand for when they did. */
+export const forRecordings = (config: EngineConfig): EngineConfig => ({
+  ...config,
+  silent: { ...config.silent, by: 'event-times' },
+});

@@ -12,11 +12,14 @@ import {
   ReadingHash,
   type Rollup,
   type RollupSensor,
+  type SensorName,
 } from '@floorwatch/contracts';
 
 import type { Detector } from './score/detector.ts';
 import type { EpisodeEvent, EpisodeTracker } from './score/episode-tracker.ts';
 import { Judges } from './score/judges.ts';
+import { type Arrival, Arrivals } from './score/arrivals.ts';
+import type { SavedListening } from './score/listening-time.ts';
 import type { SavedSilence } from './score/silence-watch.ts';
 import { episodesSection, restoreEpisodes } from './score/episode-sections.ts';
 import type { EngineConfig } from './sensor-engine-config.ts';
@@ -31,7 +34,7 @@ import { SensorRows } from './stats/sensor-rows.ts';
 import { SensorTable } from './stats/sensor-table.ts';
 import { type ClockTick, Watermark } from './stats/watermark.ts';
 
-export type { ClockTick, EpisodeEvent };
+export type { Arrival, ClockTick, EpisodeEvent };
 
 export type EngineOutput =
   | { readonly kind: 'episode'; readonly episode: EpisodeEvent }
@@ -91,6 +94,7 @@ interface SavedCounters {
   readonly rollupsEarly: number;
   readonly lookAtOpen: number;
   readonly silence?: SavedSilence;
+  readonly listening: SavedListening;
   /** Slots of sensors that hold what is kept apart for its unit; absent: none. */
   readonly apart?: readonly number[];
 }
@@ -119,10 +123,8 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
   /** The hash of the reading in hand. */
   readonly #hash = new ReadingHash();
   readonly #watermark: Watermark;
+  readonly #arrivals: Arrivals;
   readonly #hand = new ReadingInHand();
-  readonly #expected: EngineConfig['silent']['expected'];
-  /** Whether all that is expected has a slot. */
-  #expecting = false;
   /** Sensors that hold what is kept apart for its unit, by slot. */
   readonly #apart = new Set<number>();
   #lookAtOpen = BUCKETS_PER_LOOK;
@@ -137,7 +139,6 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
     this.#statistics = new SensorStatistics(config.statistics, this.#rows);
     this.#rollups = new RollupBuckets(this.#statistics);
     this.#watermark = new Watermark(config.watermark);
-    this.#expected = config.silent.expected;
     this.#judges = new Judges(config, {
       gateway,
       rows: this.#rows,
@@ -149,6 +150,14 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
         before: (slot) => this.#recent.list(slot),
       },
       further: detectors,
+    });
+    this.#arrivals = new Arrivals(config.silent, {
+      judges: this.#judges,
+      sensors: this.#sensors,
+      rows: this.#rows,
+      watermark: this.#watermark,
+      hand: this.#hand,
+      slotOf: (sensor) => this.#slotOf(sensor),
     });
   }
 
@@ -189,15 +198,15 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
    * go out, followed by a tick. Before the first `advance` there is no watermark, and rollups go out when too many are open.
    *
    * @param isCounted a rollup that has gone out counts it already (see `Upgrade`): it joins none.
+   * @param arrival how it came; absent in recordings.
    */
-  accept(reading: Reading, out: Collector<EngineOutput>, isCounted = false): void {
-    const known = this.#sensors.size;
-    const slot = this.#sensors.slotOf(reading);
-    if (slot === known) this.#addSensor(slot);
+  accept(reading: Reading, out: Collector<EngineOutput>, isCounted = false, arrival?: Arrival): void {
+    const slot = this.#slotOf(reading);
     this.#rows.touch(slot);
     const { eventTime, value } = reading;
     const hand = this.#hand.set(eventTime, value);
-    if (reading.apartFrom !== undefined) this.#hearApart(slot, reading, reading.apartFrom, out);
+    this.#arrivals.reading(slot, reading, arrival, out);
+    if (reading.apartFrom !== undefined) this.#judgeApart(slot, reading, reading.apartFrom, out);
     const uncertain = reading.quality === 'uncertain';
     this.#watermark.observe(eventTime);
     this.#hash.set(this.#sensors.nameHash(slot), hand);
@@ -216,19 +225,26 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
     if (this.#rollups.openCount >= this.#lookAtOpen || this.#countsAreFull) this.#look(out);
   }
 
+  #slotOf(sensor: SensorName): number {
+    const known = this.#sensors.size;
+    const slot = this.#sensors.slotOf(sensor);
+    if (slot === known) this.#addSensor(slot);
+    return slot;
+  }
+
   #addSensor(slot: number): void {
     this.#statistics.reserve(slot + 1);
     this.#recent.reserve(slot + 1);
     this.#judges.addSensor(slot, this.#sensors.sensor(slot));
   }
 
-  /** Hears of a reading in another unit, which is in `slot`, for the sensor that it is kept apart from. */
-  #hearApart(slot: number, reading: Reading, apartFrom: string, out: Collector<EngineOutput>): void {
+  /** Judges a reading in another unit, which is in `slot`, for the sensor that it is kept apart from. */
+  #judgeApart(slot: number, reading: Reading, apartFrom: string, out: Collector<EngineOutput>): void {
     if (!this.#apart.has(slot)) this.#setApart(slot);
     const origin = this.#sensors.find(reading.device, apartFrom);
     if (origin === undefined || reading.eventTime < this.#sensors.newestAt(origin)) return;
     this.#rows.touch(origin);
-    this.#judges.judgeApart(origin, reading, this.#hand, out);
+    this.#judges.judgeApart(origin, reading, out);
   }
 
   /** When its readings end all is well again: nobody misses them. */
@@ -237,19 +253,9 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
     this.#judges.silence?.exempt(slot);
   }
 
-  /** Gives slots to the sensors that are expected and not known yet, so that they can be missed from `watermark` on. */
-  #expect(watermark: EpochMs): void {
-    this.#expecting = true;
-    const slots = this.#expected.flatMap(({ device, metrics }) =>
-      metrics.map((metric) => {
-        const known = this.#sensors.find(device, metric);
-        if (known !== undefined) return known;
-        const slot = this.#sensors.slotOf({ device, metric });
-        this.#addSensor(slot);
-        return slot;
-      }),
-    );
-    this.#judges.silence?.expect(slots, watermark);
+  /** A message of the sensor came at `receivedAt` of which nothing was accepted. */
+  hear(sensor: SensorName, receivedAt: EpochMs, out: Collector<EngineOutput>): void {
+    this.#arrivals.message(sensor, receivedAt, out);
   }
 
   get #countsAreFull(): boolean {
@@ -274,11 +280,9 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
   /** To be called once at the start and every few seconds: lets out the rollups that the watermark has passed, then a tick. */
   advance(clock: ClockTick, out: Collector<EngineOutput>): void {
     this.#watermark.tick(clock);
+    this.#arrivals.tick(clock, out);
     const watermark = this.#watermark.value();
     if (watermark === undefined) return;
-    if (!this.#expecting && this.#expected.length > 0) this.#expect(watermark);
-    if (clock.deaf === true) this.away();
-    else this.#judges.listen(this.#sensors.size, watermark, out);
     this.#closeRollups(watermark, out);
     this.#lookAtOpen = this.#rollups.openCount + BUCKETS_PER_LOOK;
     this.#emitTick(watermark, watermark, out);
@@ -304,15 +308,14 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
     this.#accepted.begin(counter);
   }
 
-  /** The gateway was away: nobody was silent meanwhile as far as it knows. */
-  away(): void {
-    this.#judges.silence?.away(this.#watermark.value());
+  /** The agent has started at `at`: what it was away for is nobody's silence. */
+  start(at: EpochMs): void {
+    this.#arrivals.start(at);
   }
 
   /** The clean stop: open episodes close with reason `shutdown`, and all rollups go out. Nothing may be accepted afterwards. */
   close(out: Collector<EngineOutput>): void {
-    const watermark = this.#watermark.value();
-    if (watermark !== undefined) this.#judges.listen(this.#sensors.size, watermark, out);
+    this.#arrivals.end(out);
     this.closeEpisodes('shutdown', out);
     this.closeRollups(out);
   }
@@ -341,6 +344,7 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
       rollupsEarly: this.#rollupsEarly,
       lookAtOpen: this.#lookAtOpen,
       ...(this.#judges.silence !== undefined && { silence: this.#judges.silence.snapshot() }),
+      listening: this.#arrivals.snapshot(),
       ...(this.#apart.size > 0 && { apart: [...this.#apart] }),
     };
     const cut = this.#rows.cut();
@@ -392,6 +396,7 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
     const leftOut = this.#restoreLearned(sections);
     for (const slot of counters.apart ?? []) this.#setApart(slot);
     if (counters.silence !== undefined) this.#judges.silence?.restore(counters.silence);
+    this.#arrivals.restore(counters.listening);
     const rollups: EngineOutput[] = [];
     this.#emitRollups(this.#rollups.restore(sections), { emit: (output) => void rollups.push(output) });
     restoreEpisodes(sections, this.#judges.all, this.#judges.related, openEpisodes === 'go-on');

@@ -13,7 +13,7 @@ describe('the loop that takes deliveries', () => {
       whenBelow: async () => new Promise<void>((resolve) => (below = resolve)),
     };
     const refusals = { has: () => false, whenTaken: async () => undefined };
-    const intake = { take: () => ({ readings: [], quarantined: [] }), settled: () => undefined };
+    const intake = { take: () => ({ readings: [], arrivals: [], quarantined: [] }), settled: () => undefined };
     const parts = { queue, refusals, intake } as unknown as InputParts;
     let asked = 0;
     async function* deliveries() {

@@ -2,7 +2,7 @@ import { epochMs, type Reading } from '@floorwatch/contracts';
 import { describe, expect, it } from 'vitest';
 import type { z } from 'zod';
 
-import { engineConfigSchema } from '../src/sensor-engine-config.ts';
+import { engineConfigSchema, forRecordings } from '../src/sensor-engine-config.ts';
 import { type EngineOutput, type EpisodeEvent, SensorEngine } from '../src/sensor-engine.ts';
 import type { StateSection } from '../src/state-section.ts';
 
@@ -17,12 +17,12 @@ const reading = (second: number, device = 'press-3', metric = 'temperature'): Re
   quality: 'good',
 });
 
-/** A running engine whose watermark is the newest event time. */
+/** A running engine that gets a recording, so that its watermark is the newest event time. */
 function running(silent: z.input<typeof engineConfigSchema>['silent'] = {}, from?: readonly StateSection[]) {
   const episodes: EpisodeEvent[] = [];
   const out = { emit: (o: EngineOutput): void => void (o.kind === 'episode' && episodes.push(o.episode)) };
   const config = engineConfigSchema.parse({ watermark: { outOfOrderMs: 0 }, silent });
-  const engine = new SensorEngine(config, { site: 'plant', gateway: 'hall-1' });
+  const engine = new SensorEngine(forRecordings(config), { site: 'plant', gateway: 'hall-1' });
   if (from !== undefined) engine.restore(from);
   const tick = (second: number, deaf = false): void =>
     engine.advance({ now: epochMs(START + second * 1_000), synchronised: true, sinceStartMs: 3_600_000, deaf }, out);
@@ -123,7 +123,7 @@ describe('a sensor that is expected', () => {
   it('has its time anew when the gateway was away', () => {
     const { pass, engine, found } = running(options);
     pass(0, 30);
-    engine.away();
+    engine.start(epochMs(START + 1_000_000));
     pass(1_000, 1_059);
     expect(found()).toEqual([]);
     pass(1_060, 1_065);

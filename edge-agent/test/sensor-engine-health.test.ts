@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { z } from 'zod';
 
 import { detectOffline } from '../src/detect-offline.ts';
-import { engineConfigSchema } from '../src/sensor-engine-config.ts';
+import { engineConfigSchema, forRecordings } from '../src/sensor-engine-config.ts';
 import { type EngineOutput, type EpisodeEvent, SensorEngine } from '../src/sensor-engine.ts';
 
 type Options = z.input<typeof engineConfigSchema>;
@@ -32,10 +32,10 @@ const final = (episodes: readonly EpisodeEvent[]): EpisodeEvent[] => [
   ...new Map(episodes.map((episode) => [episode.id, episode])).values(),
 ];
 
-/** A running engine; `tick` tells it the second of the clock. */
+/** A running engine that gets a recording; `tick` tells it the second of the clock. */
 function running(options: Options = {}) {
   const episodes: EpisodeEvent[] = [];
-  const engine = new SensorEngine(engineConfigSchema.parse(options), gateway);
+  const engine = new SensorEngine(forRecordings(engineConfigSchema.parse(options)), gateway);
   const out = { emit: (o: EngineOutput): void => void (o.kind === 'episode' && episodes.push(o.episode)) };
   return {
     episodes: () => episodes.filter(({ detector }) => detector === 'silent'),
@@ -48,7 +48,7 @@ function running(options: Options = {}) {
   };
 }
 
-describe('silent', () => {
+describe('silent in a recording', () => {
   // One reading a second for 40 s, then silence: at first, ten usual intervals are too long, that is 10 s after the last reading.
   const before = run(0, 41);
 

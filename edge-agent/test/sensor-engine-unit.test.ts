@@ -2,7 +2,7 @@ import { epochMs, type Reading } from '@floorwatch/contracts';
 import { describe, expect, it } from 'vitest';
 import type { z } from 'zod';
 
-import { engineConfigSchema } from '../src/sensor-engine-config.ts';
+import { engineConfigSchema, forRecordings } from '../src/sensor-engine-config.ts';
 import { type EngineOutput, type EpisodeEvent, SensorEngine } from '../src/sensor-engine.ts';
 
 const START = 1_700_000_000_000;
@@ -26,7 +26,8 @@ const range = (from: number, to: number, of: (second: number) => Reading): Readi
 function running(options: z.input<typeof engineConfigSchema> = {}) {
   const outputs: EngineOutput[] = [];
   const out = { emit: (output: EngineOutput): void => void outputs.push(output) };
-  const engine = new SensorEngine(engineConfigSchema.parse({ watermark: { outOfOrderMs: 0 }, ...options }), gateway);
+  const config = engineConfigSchema.parse({ watermark: { outOfOrderMs: 0 }, ...options });
+  const engine = new SensorEngine(forRecordings(config), gateway);
   return {
     engine,
     accept: (...readings: readonly Reading[]): void => {

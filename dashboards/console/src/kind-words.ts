@@ -78,11 +78,11 @@ const KINDS: Readonly<Record<string, KindWords>> = {
     causes: 'a loose contact, damaged shielding, a bearing that begins to fail, a control loop that oscillates',
   },
   clock: {
-    title: 'Times gone back',
+    title: 'Clock of the device wrong',
     meaning:
-      'The readings carry earlier times than those before. Until they have caught up they are counted and not judged.',
+      'The readings carry earlier times than those before, and are not judged until they have caught up; or their times are steadily behind when they arrive.',
     causes:
-      'a device whose clock ran ahead and was set right, a change between local time and UTC, a backlog sent late',
+      'a device whose clock drifts, or ran ahead and was set right; a change between local time and UTC; a backlog sent late',
   },
   'out-of-range': {
     title: 'Not a possible value',

@@ -66,8 +66,9 @@ function ownAgentConfig(options: LocalOptions, ports: LocalPorts, now: Date): Re
     // Each gateway has a folder of its own.
     storage: { dataDir: join(options.dataDirectory, 'agent', gateway.replace(/[^\w-]/g, '-')) },
     http: { port: ports.agent },
-    // A recording may be of any age.
+    // A recording may be of any age, and is played at another speed than it was made at.
     ...(isRecordedTime(options) && { readings: { pastMsMax: RECORDED_MS_MAX } }),
+    ...(options.input.kind === 'recording' && { engine: { silent: { by: 'event-times' } } }),
     nats: { servers: [options.agentOnly?.natsUrl ?? `nats://127.0.0.1:${ports.nats}`] },
   };
 }

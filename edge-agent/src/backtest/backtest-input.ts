@@ -1,14 +1,16 @@
 import type { EpochMs, Reading } from '@floorwatch/contracts';
 
-import type { TickItem } from '../journal/journal-item.ts';
+import type { ArrivalItem, TickItem } from '../journal/journal-item.ts';
+import type { Arrival } from '../sensor-engine.ts';
 import type { StateSection } from '../state-section.ts';
 
 /** What a backtest judges, in order. A recording has readings only, and its event times stand for the clock. */
 export type BacktestItem =
-  | { readonly kind: 'reading'; readonly reading: Reading }
+  | { readonly kind: 'reading'; readonly reading: Reading; readonly arrival?: Arrival }
+  | ({ readonly kind: 'arrival' } & ArrivalItem)
   | { readonly kind: 'tick'; readonly tick: TickItem }
-  /** The gateway had been away, so that nobody can say which sensors were silent. */
-  | { readonly kind: 'away' };
+  /** The agent started. */
+  | { readonly kind: 'start'; readonly at: EpochMs };
 
 /** Counted while reading. */
 export interface RecordingCounts {

@@ -5,7 +5,7 @@ import { loadConfig, StartError } from '@floorwatch/runtime';
 
 import { type AgentConfig, agentConfigSchema } from '../config.ts';
 import { unitsConfigSchema } from '../ingest/units-config.ts';
-import { type EngineConfig, engineConfigSchema } from '../sensor-engine-config.ts';
+import { type EngineConfig, engineConfigSchema, forRecordings } from '../sensor-engine-config.ts';
 import { type EngineOutput, type EpisodeEvent, SensorEngine } from '../sensor-engine.ts';
 import { StateError } from '../state-section.ts';
 import type { BacktestInput, BacktestItem, RecordingCounts } from './backtest-input.ts';
@@ -93,7 +93,7 @@ class Run {
   readonly #outOfOrderBefore: number;
 
   constructor(config: EngineConfig, { state, hasClock }: BacktestInput) {
-    this.#engine = new SensorEngine(config, UNNAMED);
+    this.#engine = new SensorEngine(hasClock ? config : forRecordings(config), UNNAMED);
     // What was open then was found before, and is no finding of this run.
     if (state !== undefined) this.#engine.restore(state.sections, 'closed');
     this.#outOfOrderBefore = this.#engine.outOfOrder;
@@ -107,13 +107,16 @@ class Run {
   accept(item: BacktestItem): void {
     switch (item.kind) {
       case 'reading':
-        this.#engine.accept(item.reading, this);
+        this.#engine.accept(item.reading, this, false, item.arrival);
+        break;
+      case 'arrival':
+        this.#engine.hear(item.sensor, item.receivedAt, this);
         break;
       case 'tick':
         this.#engine.advance({ ...item.tick, synchronised: item.tick.quality !== 'unsynchronised' }, this);
         break;
-      case 'away':
-        this.#engine.away();
+      case 'start':
+        this.#engine.start(item.at);
         break;
     }
   }

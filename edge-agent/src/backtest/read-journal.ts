@@ -5,8 +5,7 @@ import { type EpochMs, epochMs } from '@floorwatch/contracts';
 import { findLockHolder, messageOf, StartError } from '@floorwatch/runtime';
 import { readLog } from '@floorwatch/segment-log';
 
-import { type JournalItem, JournalItemError, readJournalItem } from '../journal/journal-item.ts';
-import { limits } from '../limits.ts';
+import { JournalItemError, readJournalItem } from '../journal/journal-item.ts';
 import { SnapshotFile } from '../snapshot/snapshot-file.ts';
 import type { SnapshotHeader } from '../snapshots.ts';
 import type { BacktestInput, BacktestItem, RecordingCounts } from './backtest-input.ts';
@@ -56,21 +55,17 @@ async function* journalItems(
   counts: RecordingCounts,
 ): AsyncGenerator<BacktestItem> {
   let next = state === undefined ? undefined : state.position + 1;
-  let now = state?.at;
   try {
     for await (const { first, items } of readLog(path.join(folder, JOURNAL), next ?? 1)) {
       counts.skipped += first - (next ?? first);
       next = first + items.length;
       for (const bytes of items) {
         const item = readJournalItem(bytes);
-        const at = timeOf(item);
-        // As the agent decides it (`ItemProcessor`).
-        if (item.kind === 'start' && at - (now ?? at) > limits.awayMsMin) yield { kind: 'away' };
-        now = at;
         if (item.kind === 'tick') yield { kind: 'tick', tick: item };
-        if (item.kind === 'reading') {
+        else if (item.kind !== 'reading') yield item;
+        else {
           counts.readings += 1;
-          yield { kind: 'reading', reading: item.reading };
+          yield { kind: 'reading', reading: item.reading, arrival: item };
         }
       }
     }
@@ -82,11 +77,6 @@ async function* journalItems(
     }
     throw cannotRead(folder, error);
   }
-}
-
-function timeOf(item: JournalItem): EpochMs {
-  if (item.kind === 'reading') return item.receivedAt;
-  return item.kind === 'tick' ? item.now : item.at;
 }
 
 const cannotRead = (folder: string, error: unknown): StartError =>

@@ -1,6 +1,7 @@
-import { type ClockQuality, type EpochMs, limits, type Reading } from '@floorwatch/contracts';
+import { type ClockQuality, type EpochMs, limits, type Reading, type SensorName } from '@floorwatch/contracts';
 
 import { type CapturedSection, copied, findSection, type StateSection } from '../state-section.ts';
+import { ArrivalLimiter, type ArrivalOnly } from './arrival-limiter.ts';
 import { ClientMemory, type KnownMessage } from './client-memory.ts';
 import { ANYONE, DuplicateMemory } from './duplicate-memory.ts';
 import type { MessageIdentity, Sender } from './message-identity.ts';
@@ -58,12 +59,16 @@ export interface AcceptedReading {
   readonly follows?: boolean;
   /** Of a message's first reading, if it is known which message it is. */
   readonly message?: MessageIdentity | undefined;
+  /** Whether it was released from quarantine: its sensor has not sent anything then. */
+  readonly isReleased?: boolean;
 }
 
 /** What the messages of a delivery are, until it is settled. */
 export interface Taken {
   /** To be journaled, in this order. */
   readonly readings: readonly AcceptedReading[];
+  /** To be journaled behind them: of each sensor at most one a second, and none within a second of a reading. */
+  readonly arrivals: readonly ArrivalOnly[];
   /** To be put in quarantine. */
   readonly quarantined: readonly QuarantinedReading[];
   /** Who sent each of them. */
@@ -108,6 +113,7 @@ export interface KnownQuarantine {
 /** A delivery between `take` and `settled`. */
 class OpenDelivery implements Taken {
   readonly readings: AcceptedReading[] = [];
+  readonly arrivals: ArrivalOnly[] = [];
   readonly quarantined: QuarantinedReading[] = [];
   readonly senders: (Sender | undefined)[] = [];
   /** Messages that can be told from others. */
@@ -164,6 +170,7 @@ export class Intake {
   readonly #replayed = new Map<number, number>();
   /** Position of the last reading in the journal that is known as safe here. */
   position = 0;
+  readonly #arrivals = new ArrivalLimiter();
   /** What lies before it is too long ago. */
   #earliest = -Infinity;
   readonly #quarantined: Record<QuarantineReason, number> = {
@@ -277,11 +284,13 @@ export class Intake {
     delivery.received += 1;
     if (typeof decoded === 'string') {
       reject(delivery, message, decoded, part);
+      this.#noteArrival(this.#decoder.sensorOf(message.topic, part), message, delivery);
       return;
     }
     const { reading, timed } = decoded;
     if (Math.abs(reading.value) > this.#config.valueAbsMax) {
       reject(delivery, message, 'value-too-large', part);
+      this.#noteArrival(reading, message, delivery);
       return;
     }
     // The gateway's own time may lie ahead of what its clock shows now; that says nothing against the reading.
@@ -289,7 +298,17 @@ export class Intake {
       ? faultOfTime(reading.eventTime, latest, this.#earliest)
       : faultOfTime(reading.eventTime, Infinity);
     if (reason === undefined) this.#admit(message, reading, timed, delivery, part);
-    else this.#setAside({ reading, receivedAt: message.receivedAt, reason }, message.sent?.sender, delivery);
+    else {
+      this.#noteArrival(reading, message, delivery);
+      this.#setAside({ reading, receivedAt: message.receivedAt, reason }, message.sent?.sender, delivery);
+    }
+  }
+
+  /** Something came of a sensor, and no reading of it is accepted. */
+  #noteArrival(name: SensorName | undefined, { receivedAt }: RawMessage, { arrivals }: OpenDelivery): void {
+    const sensor = name === undefined ? undefined : this.#registry.find(name.device, name.metric);
+    if (name === undefined || sensor === undefined || !this.#arrivals.isDue(sensor, receivedAt)) return;
+    arrivals.push({ sensor: { device: name.device, metric: name.metric }, receivedAt });
   }
 
   #setAside(quarantined: QuarantinedReading, sender: Sender | undefined, delivery: OpenDelivery): void {
@@ -328,6 +347,7 @@ export class Intake {
     if (isEqual || known?.isRepeat === true) {
       if (known?.isRepeat === false) this.#clients.add(known, false);
       delivery.duplicates += 1;
+      if (message.released === undefined) this.#noteArrival(reading, message, delivery);
       return;
     }
     const kept = this.#units.sort(sensor, reading);
@@ -340,12 +360,14 @@ export class Intake {
     if (known !== undefined) this.#clients.add(known, true);
     const { begins } = delivery;
     const { receivedAt } = message;
+    if (message.released === undefined) this.#arrivals.note(sensor, receivedAt);
     delivery.readings.push({
       reading: kept,
       receivedAt,
       isUntimed: !timed,
       follows: !begins,
       message: begins ? known : undefined,
+      isReleased: message.released !== undefined,
     });
     delivery.begins = false;
     delivery.sensors.push(tellsRepeats ? sensor : -1);

@@ -88,6 +88,19 @@ export class ReadingDecoder {
     return { parts, perSensor: mostOfOneSensor(parts) };
   }
 
+  /**
+   * The sensor that a message names although it holds no reading; undefined: none.
+   *
+   * @param part where in the payload the reading would stand.
+   */
+  sensorOf(topic: string, part: string | undefined): SensorName | undefined {
+    const route = this.#route(topic);
+    if (typeof route === 'string') return undefined;
+    const { device, metric } = route.name;
+    if (metric !== '') return { device, metric };
+    return part === undefined ? undefined : { device, metric: part.replace(/^\[\d+\]\.?/, '') };
+  }
+
   #route(topic: string): OrReject<Route> {
     const known = this.#routes.get(topic);
     if (known !== undefined) return known;

@@ -55,12 +55,12 @@ export class SensorRegistry {
 
   /** The number of a sensor that is known, or that there was room to add; otherwise why there was none. */
   admit(device: string, metric: string, by: Namer): number | RejectReason {
-    return this.#find(device, metric) ?? this.#refuse(device, by) ?? this.#addFor(device, metric, by);
+    return this.find(device, metric) ?? this.#refuse(device, by) ?? this.#addFor(device, metric, by);
   }
 
   /** The number of a sensor whose readings were accepted before, under whatever limit held then. */
   readmit(device: string, metric: string): number {
-    return this.#find(device, metric) ?? this.#add(device, metric);
+    return this.find(device, metric) ?? this.#add(device, metric);
   }
 
   get size(): number {
@@ -77,7 +77,8 @@ export class SensorRegistry {
     return this.#reached;
   }
 
-  #find(device: string, metric: string): number | undefined {
+  /** The number of a sensor; undefined: it is not known. */
+  find(device: string, metric: string): number | undefined {
     return this.#sensors.get(device)?.get(metric);
   }
 

@@ -1,4 +1,11 @@
-import { CLOCK_QUALITIES, type ClockQuality, type EpochMs, epochMs, type Reading } from '@floorwatch/contracts';
+import {
+  CLOCK_QUALITIES,
+  type ClockQuality,
+  type EpochMs,
+  epochMs,
+  type Reading,
+  type SensorName,
+} from '@floorwatch/contracts';
 import { ITEM_LENGTH_BYTES, type ItemBlock } from '@floorwatch/segment-log';
 
 import { apartMetric } from '../ingest/apart-metric.ts';
@@ -15,6 +22,14 @@ export interface ReadingItem {
   readonly follows?: boolean;
   /** Of a message's first reading, if it is known which message it is. */
   readonly message?: MessageIdentity | undefined;
+  /** Whether it was released from quarantine: its sensor has not sent anything then. */
+  readonly isReleased?: boolean;
+}
+
+/** A message of a sensor came of which nothing was accepted: a repeat, or a value or time that can't be used. It is a sign of life all the same. */
+export interface ArrivalItem {
+  readonly sensor: SensorName;
+  readonly receivedAt: EpochMs;
 }
 
 /** The gateway's clock, every few seconds: what time-outs depend on. */
@@ -36,8 +51,15 @@ export interface StartItem {
 /** What the journal holds: everything that outputs follow from, in the order in which it counts. */
 export type JournalItem =
   | ({ readonly kind: 'reading' } & ReadingItem)
+  | ({ readonly kind: 'arrival' } & ArrivalItem)
   | ({ readonly kind: 'tick' } & TickItem)
   | ({ readonly kind: 'start' } & StartItem);
+
+/** The gateway's clock at an item. */
+export function timeOf(item: JournalItem): EpochMs {
+  if (item.kind === 'tick') return item.now;
+  return item.kind === 'start' ? item.at : item.receivedAt;
+}
 
 /** An item that this release can't read; the message says why. */
 export class JournalItemError extends Error {
@@ -51,11 +73,14 @@ export class JournalItemError extends Error {
  * `value` as 64-bit floats, all little-endian; then `eventTime` as one unless it has none of its own, and `seq` if it has any; then its message, the names in UTF-8, and the unit as the rest. Of a
  * reading kept apart for its unit the metric is that which the device named; metric and unit give the other (`apartMetric`).
  *
+ * A reading that was released from quarantine is laid out alike. An arrival is laid out as: kind, an unused byte, the length of the device in
+ * bytes (16 bits), `receivedAt` as a 64-bit float, then device and metric in UTF-8.
+ *
  * A message is laid out as: the packet identifier (16 bits); the client, and twice the connection and 1 if the client uses DUP, as numbers of 7 bits
  * a byte, the lowest first; the hash (32 bits) if there is a packet identifier; and if it introduces its client, the length of the client id in bytes, as such a
  * number, and the client id.
  */
-const KIND = { reading: 1, tick: 2, start: 3 } as const;
+const KIND = { reading: 1, tick: 2, start: 3, released: 4, arrival: 5 } as const;
 
 const FLAG = {
   uncertain: 1,
@@ -68,6 +93,7 @@ const FLAG = {
   introduces: 128,
 } as const;
 const READING_HEADER_BYTES = 6 + 2 * 8;
+const ARRIVAL_HEADER_BYTES = 4 + 8;
 /** Packet identifier, hash, and three numbers of at most five bytes. */
 const MESSAGE_BYTES_MAX = 2 + 4 + 3 * 5;
 const TICK_BYTES = 2 + 2 * 8;
@@ -91,7 +117,7 @@ export class JournalItemWriter {
     return block;
   }
 
-  reading({ reading, receivedAt, isUntimed = false, follows = false, message }: ReadingItem): void {
+  reading({ reading, receivedAt, isUntimed = false, follows = false, message, isReleased = false }: ReadingItem): void {
     const { device, unit, seq, apartFrom } = reading;
     const metric = apartFrom ?? reading.metric;
     const clientId = message?.clientId;
@@ -100,7 +126,7 @@ export class JournalItemWriter {
     this.#reserve(READING_HEADER_BYTES + 2 * 8 + MESSAGE_BYTES_MAX + 3 * textLength);
     const buffer = this.#buffer;
     const start = this.#end + ITEM_LENGTH_BYTES;
-    buffer[start] = KIND.reading;
+    buffer[start] = isReleased ? KIND.released : KIND.reading;
     buffer[start + 1] =
       (reading.quality === 'uncertain' ? FLAG.uncertain : 0) |
       (unit === undefined ? 0 : FLAG.unit) |
@@ -123,6 +149,19 @@ export class JournalItemWriter {
     at += deviceBytes + metricBytes;
     if (unit !== undefined) at += writeText(buffer, unit, at);
     this.#finish(at);
+  }
+
+  arrival({ sensor: { device, metric }, receivedAt }: ArrivalItem): void {
+    this.#reserve(ARRIVAL_HEADER_BYTES + 3 * (device.length + metric.length));
+    const buffer = this.#buffer;
+    const start = this.#end + ITEM_LENGTH_BYTES;
+    buffer[start] = KIND.arrival;
+    buffer[start + 1] = 0;
+    let at = buffer.writeDoubleLE(receivedAt, start + 4);
+    const deviceBytes = writeText(buffer, device, at);
+    buffer.writeUInt16LE(deviceBytes, start + 2);
+    at += deviceBytes;
+    this.#finish(at + writeText(buffer, metric, at));
   }
 
   tick({ now, quality, sinceStartMs, deaf }: TickItem): void {
@@ -203,7 +242,10 @@ export function readJournalItem(bytes: Uint8Array): JournalItem {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   switch (buffer[0]) {
     case KIND.reading:
+    case KIND.released:
       return readReading(buffer);
+    case KIND.arrival:
+      return readArrival(buffer);
     case KIND.tick:
       return readTick(buffer);
     case KIND.start:
@@ -248,7 +290,16 @@ function readReading(buffer: Buffer): JournalItem {
     isUntimed: has(FLAG.untimed),
     follows: has(FLAG.follows),
     ...(message !== undefined && { message }),
+    ...(buffer[0] === KIND.released && { isReleased: true }),
   };
+}
+
+function readArrival(buffer: Buffer): JournalItem {
+  if (buffer.length < ARRIVAL_HEADER_BYTES) throw tooShort('arrival', buffer);
+  const reader = new FieldReader(buffer, ARRIVAL_HEADER_BYTES);
+  const device = reader.text(buffer.readUInt16LE(2));
+  const metric = reader.text(buffer.length - reader.at);
+  return { kind: 'arrival', sensor: { device, metric }, receivedAt: epochMs(buffer.readDoubleLE(4)) };
 }
 
 function readMessage(reader: FieldReader, introduces: boolean): MessageIdentity {

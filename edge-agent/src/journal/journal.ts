@@ -9,6 +9,7 @@ import {
 } from '@floorwatch/segment-log';
 
 import {
+  type ArrivalItem,
   isStart,
   type JournalItem,
   JournalItemError,
@@ -17,6 +18,7 @@ import {
   type ReadingItem,
   type StartItem,
   type TickItem,
+  timeOf,
 } from './journal-item.ts';
 
 export type JournalOptions = Pick<
@@ -86,10 +88,11 @@ export class Journal {
     return this.#oldestAt;
   }
 
-  /** Resolves with the position of the first one when all are safe. @throws SegmentLogError and keeps none of them. */
-  async appendReadings(items: readonly ReadingItem[]): Promise<number> {
-    const first = items[0];
+  /** Resolves with the position of the first one, readings before arrivals, when all are safe. @throws SegmentLogError and keeps none of them. */
+  async appendReadings(items: readonly ReadingItem[], arrivals: readonly ArrivalItem[] = []): Promise<number> {
+    const first = items[0] ?? arrivals[0];
     for (const item of items) this.#writer.reading(item);
+    for (const item of arrivals) this.#writer.arrival(item);
     const safe = this.#log.append(this.#writer.take());
     if (first !== undefined) this.#oldestAt ??= first.receivedAt;
     return safe;
@@ -165,7 +168,7 @@ export class Journal {
     for await (const { items } of this.read(this.first)) {
       const [item] = items;
       if (item === undefined) continue;
-      this.#oldestAt = item.kind === 'reading' ? item.receivedAt : item.kind === 'tick' ? item.now : item.at;
+      this.#oldestAt = timeOf(item);
       return;
     }
   }

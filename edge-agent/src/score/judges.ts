@@ -78,7 +78,10 @@ export class Judges {
       this.silence = new SilenceWatch(silent, track(silent), parts.newestValue);
     }
     if (config.unit.enabled) this.#unit = track(new UnitDetector(config.unit));
-    if (config.clock.enabled) this.#clock = track(new ClockDetector(config.clock, config.watermark.outOfOrderMs, rows));
+    if (config.clock.enabled) {
+      const intervalOf = (slot: number): number => this.silence?.usualInterval(slot) ?? 0;
+      this.#clock = track(new ClockDetector(config.clock, config.watermark.outOfOrderMs, intervalOf, rows));
+    }
     if (config.range.rules.length > 0) this.#range = track(new RangeDetector(config.range));
     if (config.limits.rules.length > 0) this.#limit = track(new LimitDetector(config.limits));
     if (config.rate.rules.length > 0) this.#rate = track(new RateDetector(config.rate, rows));
@@ -129,12 +132,6 @@ export class Judges {
    */
   judge(slot: number, reading: Reading, hand: ReadingInHand, out: EpisodeCollector): boolean {
     const verdict = this.#verdict;
-    const { silence } = this;
-    if (silence !== undefined) {
-      if (silence.isDue(slot, hand.times))
-        this.#tellAll(silence.tracker, slot, silence.hear(slot, this.#sensor(slot), reading), out);
-      silence.learn(slot, hand);
-    }
     const unit = this.#unit;
     if (unit !== undefined && unit.isOpen(slot)) {
       unit.detector.judge(slot, hand, verdict);
@@ -154,18 +151,12 @@ export class Judges {
   }
 
   /**
-   * Judges what a reading in another unit says of the sensor that it is kept apart from: that it is not silent, and sends what it should not.
+   * Judges what a reading in another unit says of the sensor that it is kept apart from: that it sends what it should not.
    *
    * @param slot of that sensor, whose newest reading is not newer.
    */
-  judgeApart(slot: number, reading: Reading, hand: ReadingInHand, out: EpisodeCollector): void {
+  judgeApart(slot: number, reading: Reading, out: EpisodeCollector): void {
     const verdict = this.#verdict;
-    const { silence } = this;
-    if (silence !== undefined) {
-      if (silence.isDue(slot, hand.times))
-        this.#tellAll(silence.tracker, slot, silence.hear(slot, this.#sensor(slot), reading), out);
-      silence.learn(slot, hand);
-    }
     const unit = this.#unit;
     if (unit === undefined) return;
     unit.detector.judgeApart(slot, reading, verdict);
@@ -252,13 +243,20 @@ export class Judges {
     return this.#range !== undefined && this.#range.judgement(slot) === 'anomalous';
   }
 
-  /** Looks which of the sensors have been silent for too long. */
-  listen(sensors: number, watermark: EpochMs, out: EpisodeCollector): void {
+  /** Something has come of the sensor at the time `times[0]` (see {@link SilenceWatch}), which is `at` in records. @param lags see `ReadingInHand`. */
+  hear(slot: number, times: Float64Array, lags: Float64Array, at: EpochMs, out: EpisodeCollector): void {
     const { silence } = this;
     if (silence === undefined) return;
-    const now = Float64Array.of(watermark);
+    const records = silence.hear(slot, this.#sensor, times, lags, at);
+    if (records.length > 0) this.#tellAll(silence.tracker, slot, records, out);
+  }
+
+  /** Looks which of the sensors have been silent for too long at the time `times[0]`, which is `at` in records. */
+  listen(sensors: number, times: Float64Array, at: EpochMs, out: EpisodeCollector): void {
+    const { silence } = this;
+    if (silence === undefined) return;
     for (let slot = 0; slot < sensors; slot++) {
-      if (silence.isDue(slot, now)) this.#tellAll(silence.tracker, slot, silence.check(slot, watermark), out);
+      if (silence.isDue(slot, times)) this.#tellAll(silence.tracker, slot, silence.check(slot, times[0]!, at), out);
     }
   }
 

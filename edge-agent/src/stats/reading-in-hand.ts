@@ -8,6 +8,12 @@ export class ReadingInHand {
   /** In the sensor's unit, as the only element. */
   readonly values = new Float64Array(1);
 
+  /**
+   * How much later than its event time it arrived, in milliseconds, and when by the time for which the gateway has listened. The first is NaN if nobody
+   * knows: in recordings, for what was released from quarantine, and while the gateway's own clock is wrong.
+   */
+  readonly lags = new Float64Array([NaN, NaN]);
+
   set(eventTime: number, value: number): this {
     this.times[0] = eventTime;
     this.values[0] = value;

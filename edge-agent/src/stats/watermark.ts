@@ -77,6 +77,12 @@ export class Watermark {
     return this.#value === -Infinity ? undefined : epochMs(this.#value);
   }
 
+  /** How far the readings alone have come: it does not follow the clock when none come. Undefined as for {@link value}. */
+  ofReadings(): EpochMs | undefined {
+    if (this.#clock === undefined || this.#highest === -Infinity) return undefined;
+    return epochMs(Math.min(this.#clock, this.#highest) - this.#config.outOfOrderMs);
+  }
+
   snapshot(): StateSection {
     // JSON has no infinities.
     const known = (time: number | undefined): number | null => (Number.isFinite(time) ? (time ?? null) : null);

@@ -92,6 +92,7 @@ describe('the intake', () => {
         isUntimed: false,
         follows: false,
         message: undefined,
+        isReleased: false,
       },
     ]);
   });

@@ -94,7 +94,7 @@ export function run(engine: SensorEngine, items: readonly Item[]): EngineOutput[
   const outputs: EngineOutput[] = [];
   const out = { emit: (output: EngineOutput): void => void outputs.push(output) };
   for (const item of items) {
-    if (item.kind === 'reading') engine.accept(item.reading, out);
+    if (item.kind === 'reading') engine.accept(item.reading, out, false, { receivedAt: item.reading.eventTime });
     else engine.advance(item.clock, out);
   }
   return outputs;

@@ -6,7 +6,7 @@ import type { SensorRows } from '../../stats/sensor-rows.ts';
 // One sensor's row.
 const COUNT = 0;
 const LAST_TIME = 1;
-/** Moving mean of the interval between readings, N = 100, in milliseconds. */
+/** Moving mean of the interval between arrivals, N = 100, in milliseconds. */
 const INTERVAL_MEAN = 2;
 /** Largest interval of the current block over the mean at that time, and the mean and variance of log(1 + it) of past blocks. */
 const BLOCK_MAX = 3;
@@ -17,7 +17,12 @@ const RATIO_MAX = 6;
 /** Intervals in the current block, and closed blocks. */
 const BLOCK_FILL = 7;
 const BLOCKS = 8;
-const FIELDS = 9;
+/** How much later than it was measured a reading came: the first one (NaN: long ago, or in an absence), and the last one. */
+const FIRST_LAG = 9;
+const LAST_LAG = 10;
+/** How long the device has held readings back before it sent them, in milliseconds. */
+const HELD = 11;
+const FIELDS = 12;
 
 /** Below this many usual intervals nobody calls a sensor silent. */
 const RATIO_MIN = 4;
@@ -28,9 +33,17 @@ const EARLY_FACTOR = 5;
 const INTERVALS_MIN = 20;
 const MEAN_N = 100;
 
+/** A device that sends what it has gathered is silent when it has missed a time to do so. */
+const HELD_FACTOR = 2;
+/** Arrivals in which what was held back is forgotten to a third, and until which a first backlog counts. */
+const HELD_N = 1_000;
+/** Of what nobody knows how late it came. */
+const NO_LAG = Float64Array.of(NaN);
+
 /**
- * Silence: no reading for longer than the sensor's own cadence allows, as the intervals of past readings tell. The same bound serves
- * the reading that ends a gap ({@link IntervalDetector.accept}) and the clock ({@link IntervalDetector.silentAfter}).
+ * Silence: no arrival for longer than the sensor's own cadence allows, as the intervals between past arrivals tell. The same bound serves
+ * the arrival that ends a gap ({@link IntervalDetector.accept}) and the clock ({@link IntervalDetector.silentAfter}). Times are milliseconds on
+ * one axis of the caller's.
  */
 export class IntervalDetector {
   static readonly bytesPerSensor = FIELDS * Float64Array.BYTES_PER_ELEMENT;
@@ -38,20 +51,45 @@ export class IntervalDetector {
   /** The state of all sensors. */
   readonly table: RowTable;
 
-  constructor(rows?: SensorRows) {
+  readonly #apartMsMin: number;
+
+  /** @param apartMsMin what comes sooner after an arrival belongs to it; 0: only what comes at the same time. */
+  constructor(rows?: SensorRows, apartMsMin = 0) {
     this.table = new RowTable(FIELDS, rows, clearRow);
+    this.#apartMsMin = apartMsMin;
   }
 
-  /** Decades of improbability of the interval that the reading at `times[index]` (epoch ms) ends, 0 if usual. */
-  accept(slot: number, times: Float64Array, index: number): number {
+  /** Whether anything has come of the sensor. */
+  isKnown(slot: number): boolean {
+    return this.table.state[this.table.rowOf(slot) + COUNT]! > 0;
+  }
+
+  /** An arrival at `times[index]` whose interval says nothing about the sensor: nobody could hear it in between. */
+  resume(slot: number, times: Float64Array, index: number): void {
+    const o = this.table.rowOf(slot);
+    const s = this.table.state;
+    if (s[o + COUNT] === 0) s[o + COUNT] = 1;
+    s[o + LAST_TIME] = times[index]!;
+    s[o + FIRST_LAG] = NaN;
+    s[o + LAST_LAG] = NaN;
+  }
+
+  /**
+   * Decades of improbability of the interval that the arrival at `times[index]` ends, 0 if usual.
+   *
+   * @param lags how much later than it was measured it came, in milliseconds, as the first element; NaN: nobody knows.
+   */
+  accept(slot: number, times: Float64Array, index: number, lags: Float64Array = NO_LAG): number {
     const timeMs = times[index]!;
     const o = this.table.rowOf(slot);
     const s = this.table.state;
     const interval = timeMs - s[o + LAST_TIME]!;
     const first = s[o + COUNT] === 0;
+    if (lags[0]! > -Infinity) noteLag(s, o, interval, lags);
     // Several values of one time are one arrival.
-    if (!first && !(interval > 0)) return 0;
+    if (!first && !(interval > 0 && interval >= this.#apartMsMin)) return 0;
     s[o + LAST_TIME] = timeMs;
+    s[o + HELD]! *= 1 - 1 / HELD_N;
     const count = s[o + COUNT]! + 1;
     s[o + COUNT] = count;
     if (first) return 0;
@@ -71,21 +109,21 @@ export class IntervalDetector {
     return decades;
   }
 
-  /** The instant after which the sensor is silent if no reading comes, epoch ms; Infinity while its cadence is unknown. */
+  /** The time after which the sensor is silent if nothing comes; Infinity while its cadence is unknown. */
   silentAfter(slot: number): number {
     const o = this.table.rowOf(slot);
     const s = this.table.state;
     if (s[o + COUNT]! - 1 <= INTERVALS_MIN) return Infinity;
-    return s[o + LAST_TIME]! + s[o + RATIO_MAX]! * s[o + INTERVAL_MEAN]!;
+    return s[o + LAST_TIME]! + Math.max(s[o + RATIO_MAX]! * s[o + INTERVAL_MEAN]!, HELD_FACTOR * s[o + HELD]!);
   }
 
-  /** Event time of the sensor's newest reading, epoch ms; 0 before the first. */
+  /** The time of the sensor's last arrival; 0 before the first. */
   newestAt(slot: number): number {
     const o = this.table.rowOf(slot);
     return this.table.state[o + LAST_TIME]!;
   }
 
-  /** The usual interval between readings in milliseconds; 0 before the second reading. */
+  /** The usual interval between arrivals in milliseconds; 0 before the second. */
   usualInterval(slot: number): number {
     const o = this.table.rowOf(slot);
     return this.table.state[o + INTERVAL_MEAN]!;
@@ -97,8 +135,24 @@ export class IntervalDetector {
   }
 }
 
+/**
+ * Learns how long the device holds readings back: after a gap they are older than before it, by no more than the gap; and the first that ever came
+ * may have been held back already.
+ */
+function noteLag(s: Float64Array, o: number, interval: number, lags: Float64Array): void {
+  const lag = lags[0]!;
+  const count = s[o + COUNT]!;
+  if (count === 0) s[o + FIRST_LAG] = lag;
+  else if (count > HELD_N) s[o + FIRST_LAG] = NaN;
+  const held = Math.max(0, s[o + FIRST_LAG]! - lag || 0, Math.min(interval, lag - s[o + LAST_LAG]!) || 0);
+  if (held > s[o + HELD]!) s[o + HELD] = held;
+  s[o + LAST_LAG] = lag;
+}
+
 function clearRow(s: Float64Array, o: number): void {
   s.fill(0, o, o + FIELDS);
+  s[o + FIRST_LAG] = NaN;
+  s[o + LAST_LAG] = NaN;
   s[o + RATIO_MAX] = EARLY_RATIO_MIN;
 }
 
