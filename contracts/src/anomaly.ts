@@ -17,10 +17,10 @@ export const PROVENANCES = ['live', 'backlog'] as const;
 export type Provenance = (typeof PROVENANCES)[number];
 
 /**
- * Why an episode ended. `recovered`: readings were normal again; `shutdown`: the agent was stopped; `upgraded`: the agent
- * began to judge in another way. Later releases have more, so a reader takes any term.
+ * Why an episode ended. `recovered`: readings were normal again; `adopted`: the value stayed where it was for so long that it counts as normal
+ * now; `shutdown`: the agent was stopped; `upgraded`: the agent began to judge in another way. Later releases have more, so a reader takes any term.
  */
-export type CloseReason = 'recovered' | 'shutdown' | 'upgraded';
+export type CloseReason = 'recovered' | 'adopted' | 'shutdown' | 'upgraded';
 
 const episodeIdSchema = z.string().regex(/^[0-9a-f]{32}$/);
 

@@ -18,8 +18,10 @@ import { capacityFor, growUint8 } from '../stats/grow.ts';
 import { learnedSection, restoreLearned } from '../stats/learned-state.ts';
 import type { RowsCut } from '../stats/rows-cut.ts';
 import { type Detector, type Judgement, JUDGEMENTS, type Verdict } from './detector.ts';
+import { durationInWords } from './duration-words.ts';
 import { episodeId } from './episode-id.ts';
-import { clip } from './wording.ts';
+import { isAt, type Level, levelOf, standingOf } from './level-hold.ts';
+import { clip, nameOf } from './wording.ts';
 
 /** An anomaly record without what only the pipeline knows: its number, the clock and how live it is. */
 export type EpisodeEvent = Omit<AnomalyRecord, 'kind' | 'number' | 'detectedAt' | 'clock' | 'provenance'>;
@@ -73,12 +75,17 @@ interface Past {
   readonly closedAt: EpochMs;
   /** Times in a row that an episode opened soon after the one before. */
   readonly flaps: number;
+  /** Where its values lay when it closed, which is no news; absent: not known. */
+  readonly level?: Level;
 }
 
 /** An episode that opens as soon after the last one as that lasted, but at least so soon, is the same fault flapping. */
 const FLAP_MS = seconds(60);
 /** With every flap an episode needs twice as many normal readings to close, up to 2^4 times as many. */
 const FLAPS_MAX = 4;
+
+/** So long after an episode what happens belongs to it. */
+const soonMs = ({ openedAt, closedAt }: Past): number => Math.max(FLAP_MS, closedAt - openedAt);
 
 /**
  * Makes one detector's judgements into episodes, at most one open per sensor. An episode is `opened` by an anomalous reading, `updated`
@@ -89,7 +96,7 @@ export class EpisodeTracker<D extends Detector = Detector> {
   readonly detector: D;
   readonly #gateway: GatewayName;
   readonly #context: SensorContext;
-  readonly #mayOpen: (slot: number) => boolean;
+  readonly #mayOpen: (slot: number, reading: Reading) => boolean;
   readonly #past = new Map<number, Past>();
   readonly #open = new Map<number, OpenEpisode>();
   /**
@@ -104,7 +111,7 @@ export class EpisodeTracker<D extends Detector = Detector> {
     detector: D,
     gateway: GatewayName,
     context: SensorContext,
-    mayOpen: (slot: number) => boolean = () => true,
+    mayOpen: (slot: number, reading: Reading) => boolean = () => true,
   ) {
     this.detector = detector;
     this.#gateway = gateway;
@@ -140,7 +147,7 @@ export class EpisodeTracker<D extends Detector = Detector> {
     this.note(slot, verdict.judgement);
     const episode = this.#open.get(slot);
     if (episode !== undefined) return this.#follow(episode, slot, reading, verdict);
-    return verdict.judgement === 'anomalous' && this.#mayOpen(slot)
+    return verdict.judgement === 'anomalous' && this.#mayOpen(slot, reading)
       ? this.open(slot, reading.eventTime, reading.value, verdict)
       : undefined;
   }
@@ -226,8 +233,41 @@ export class EpisodeTracker<D extends Detector = Detector> {
   #flaps(slot: number, at: EpochMs): number {
     const past = this.#past.get(slot);
     if (past === undefined) return 0;
-    const soon = Math.max(FLAP_MS, past.closedAt - past.openedAt);
-    return at - past.closedAt <= soon ? Math.min(FLAPS_MAX, past.flaps + 1) : 0;
+    return at - past.closedAt <= soonMs(past) ? Math.min(FLAPS_MAX, past.flaps + 1) : 0;
+  }
+
+  /** Where a value stands between the level before the sensor's open episode and the value that opened it; see `standingOf`. */
+  standing(slot: number, value: number): ReturnType<typeof standingOf> {
+    const { opened } = this.#open.get(slot)!;
+    const before = levelOf(opened.moving);
+    return before === undefined ? undefined : standingOf(before, opened.value, value);
+  }
+
+  /** For how long the sensor's open episode has been open at `at`, in milliseconds of event time. */
+  openMs(slot: number, at: EpochMs): number {
+    return at - this.#open.get(slot)!.opened.openedAt;
+  }
+
+  /**
+   * Whether a reading is of the level to which the sensor came back when its last episode closed, not long ago: whatever had got used to the fault
+   * finds that unusual, and it is no fault.
+   */
+  isReturn(slot: number, { eventTime, value }: Reading): boolean {
+    const past = this.#past.get(slot);
+    if (past?.level === undefined || eventTime - past.closedAt > soonMs(past)) return false;
+    return isAt(past.level, value);
+  }
+
+  /** Closes the sensor's open episode because its level counts as normal now. */
+  adopt(slot: number, at: EpochMs): EpisodeEvent | undefined {
+    const sensor = this.#context.sensor(slot);
+    const lasted = durationInWords(this.openMs(slot, at));
+    return this.close(
+      slot,
+      at,
+      'adopted',
+      `${nameOf(sensor)} has stayed where it was; adopted as normal after ${lasted}.`,
+    );
   }
 
   /** Has the sensor's open episode name others; the record of it, or undefined if there is nothing new to tell. */
@@ -253,11 +293,13 @@ export class EpisodeTracker<D extends Detector = Detector> {
     if (episode === undefined) return undefined;
     this.#open.delete(slot);
     this.#states[slot]! &= ~OPEN;
-    const { openedAt } = episode.opened;
+    const { openedAt, moving } = episode.opened;
+    const level = levelOf(closeReason === 'adopted' ? this.#context.moving(slot) : moving);
     this.#past.set(slot, {
       openedAt,
       closedAt: at,
       flaps: Math.log2(episode.closeAfter / this.detector.closeAfterReadings),
+      ...(level !== undefined && { level }),
     });
     if (explanation !== undefined) episode.explanation = clip(explanation);
     return closing(episode, closeReason, at);
@@ -279,21 +321,25 @@ export class EpisodeTracker<D extends Detector = Detector> {
     this.#states[slot]! |= OPEN;
   }
 
-  /** What is kept of the last closed episodes, four numbers each. */
+  /** What is kept of the last closed episodes, six numbers each. */
   snapshotPast(): Float64Array {
     const numbers: number[] = [];
     const bySlot = [...this.#past].sort(([a], [b]) => a - b);
-    for (const [slot, { openedAt, closedAt, flaps }] of bySlot) numbers.push(slot, openedAt, closedAt, flaps);
+    for (const [slot, { openedAt, closedAt, flaps, level }] of bySlot) {
+      numbers.push(slot, openedAt, closedAt, flaps, level?.mean ?? NaN, level?.sd ?? NaN);
+    }
     return Float64Array.from(numbers);
   }
 
   /** Takes up what {@link snapshotPast} gave. */
   restorePast(numbers: Float64Array): void {
-    for (let i = 0; i + 3 < numbers.length; i += 4) {
+    for (let i = 0; i + 5 < numbers.length; i += 6) {
+      const [mean, sd] = [numbers[i + 4]!, numbers[i + 5]!];
       this.#past.set(numbers[i]!, {
         openedAt: epochMs(numbers[i + 1]!),
         closedAt: epochMs(numbers[i + 2]!),
         flaps: numbers[i + 3]!,
+        ...(!Number.isNaN(mean) && { level: { mean, sd } }),
       });
     }
   }

@@ -14,6 +14,7 @@ import { NoiseDetector } from './noise-detector.ts';
 import { RangeDetector } from './range-detector.ts';
 import { RateDetector } from './rate-detector.ts';
 import { RelatedEpisodes } from './related-episodes.ts';
+import { adoptAfterMs } from './level-hold.ts';
 import { SilenceWatch, SilentDetector } from './silence-watch.ts';
 import { UnitDetector } from './unit-detector.ts';
 import { ZScoreDetector } from './z-score-detector.ts';
@@ -58,6 +59,8 @@ export class Judges {
   readonly #newestValue: (slot: number) => number;
   /** Whether the z-score need not judge a sensor that the adaptive detector knows: it may report nothing there, and learns nothing. */
   readonly #zScoreRests: boolean;
+  /** Whether the z-score gets used to what lasts; otherwise a level stays anomalous until values return, as a person wants it. */
+  readonly #zScoreLearns: boolean;
   /** The one verdict that all detectors write into. */
   readonly #verdict: Verdict = {
     judgement: 'off',
@@ -90,17 +93,19 @@ export class Judges {
     const shared = watch === 'cold-start' && config.adaptive.enabled;
     if (watch !== 'never') {
       const baseline = learnFlagged ? statistics[base] : createStatistic(base, config.statistics, rows);
-      const mayOpen = (slot: number): boolean => !this.#leavesToAdaptive(slot) && this.#adaptive?.isOpen(slot) !== true;
-      const detector = new ZScoreDetector(config.zScore, baseline);
-      this.#zScore = shared ? new EpisodeTracker(detector, gateway, context, mayOpen) : track(detector);
+      const mayOpen = (slot: number, reading: Reading): boolean =>
+        !(shared && (this.#leavesToAdaptive(slot) || this.#adaptive?.isOpen(slot) === true)) &&
+        !this.#isReturn(slot, reading);
+      this.#zScore = new EpisodeTracker(new ZScoreDetector(config.zScore, baseline), gateway, context, mayOpen);
     }
     this.#sensor = (slot) => context.sensor(slot);
     this.#newestValue = parts.newestValue;
     this.#zScoreRests = shared && learnFlagged;
+    this.#zScoreLearns = learnFlagged;
     if (config.adaptive.enabled) {
-      const mayOpen = (slot: number): boolean => this.#zScore?.isOpen(slot) !== true;
-      const detector = new AdaptiveJudge(config.adaptive, rows);
-      this.#adaptive = shared ? new EpisodeTracker(detector, gateway, context, mayOpen) : track(detector);
+      const mayOpen = (slot: number, reading: Reading): boolean =>
+        !(shared && this.#zScore?.isOpen(slot) === true) && !this.#isReturn(slot, reading);
+      this.#adaptive = new EpisodeTracker(new AdaptiveJudge(config.adaptive, rows), gateway, context, mayOpen);
     }
     if (config.stuck.enabled) this.#stuck = track(new StuckJudge(config.stuck, rows));
     if (config.noise.enabled) this.#noise = track(new NoiseDetector(config.noise, rows));
@@ -189,13 +194,16 @@ export class Judges {
     } else if (zScore !== undefined) {
       zScore.detector.judge(slot, hand, verdict);
       const flagged = verdict.judgement === 'anomalous';
-      if (this.#settle(zScore, slot, reading, out)) anomalous = true;
+      const isHeld = this.#zScoreLearns
+        ? this.#settleLevel(zScore, slot, reading, out)
+        : this.#settle(zScore, slot, reading, out);
+      if (isHeld) anomalous = true;
       zScore.detector.learn(slot, hand, flagged);
     }
     const adaptive = this.#adaptive;
     if (adaptive !== undefined) {
       adaptive.detector.judge(slot, hand, verdict);
-      if (this.#settle(adaptive, slot, reading, out)) anomalous = true;
+      if (this.#settleLevel(adaptive, slot, reading, out)) anomalous = true;
     }
     const stuck = this.#stuck;
     if (stuck !== undefined) {
@@ -224,6 +232,36 @@ export class Judges {
     if (episode !== undefined) this.#tell(tracker, slot, episode, out);
     // What a detector finds but leaves to another one belongs to no episode of its own.
     return verdict.judgement === 'anomalous' && tracker.isOpen(slot);
+  }
+
+  /**
+   * As {@link #settle}, of a detector that gets used to what lasts. While the value is where it was when the episode opened, the episode is open, and
+   * when it is back where it was before, it is normal, whatever the detector has got used to; until so much time has passed that it is taken as normal.
+   */
+  #settleLevel(tracker: EpisodeTracker, slot: number, reading: Reading, out: EpisodeCollector): boolean {
+    if (!tracker.isOpen(slot)) return this.#settle(tracker, slot, reading, out);
+    const verdict = this.#verdict;
+    const standing = tracker.standing(slot, reading.value);
+    if (standing === 'back') verdict.judgement = 'normal';
+    if (standing !== 'held') return this.#settle(tracker, slot, reading, out);
+    const openMs = tracker.openMs(slot, reading.eventTime);
+    if (openMs >= adoptAfterMs(this.#knownMs(slot, reading.eventTime) - openMs)) {
+      const adopted = tracker.adopt(slot, reading.eventTime);
+      if (adopted !== undefined) this.#tell(tracker, slot, adopted, out);
+      return false;
+    }
+    if (verdict.judgement === 'normal') verdict.judgement = 'undecided';
+    this.#settle(tracker, slot, reading, out);
+    return true;
+  }
+
+  /** How long the sensor has been known at `at`, in milliseconds. */
+  #knownMs(slot: number, at: EpochMs): number {
+    return at - (this.#adaptive?.detector.firstAt(slot) ?? -Infinity);
+  }
+
+  #isReturn(slot: number, reading: Reading): boolean {
+    return this.#zScore?.isReturn(slot, reading) === true || this.#adaptive?.isReturn(slot, reading) === true;
   }
 
   #leavesToAdaptive(slot: number): boolean {

@@ -91,6 +91,12 @@ export class AdaptiveJudge implements Detector {
     } else this.#flag(slot, score, rule, verdict);
   }
 
+  /** Event time of the sensor's first reading that is remembered, epoch milliseconds; −Infinity: not known. */
+  firstAt(slot: number): number {
+    const o = this.#history.rowOf(slot);
+    return this.#history.state[o + COUNT] === 0 ? -Infinity : this.#history.state[o + FIRST_AT]!;
+  }
+
   /** Whether the sensor's history is long enough that its scores count in full. */
   hasFullHistory(slot: number): boolean {
     return (
