@@ -12,7 +12,8 @@ export interface Page<T> {
 }
 
 /**
- * How a sensor is now. `unknown`: its gateway has not reported for a while, so nothing can be said; never read it as "all clear".
+ * How a sensor is now. `unknown`: its gateway has not reported for a while, or nothing has come of the sensor for far longer than usual although nobody
+ * calls it silent, so nothing can be said; never read it as "all clear".
  */
 export const SENSOR_STATES = ['normal', 'warning', 'critical', 'unknown'] as const;
 export type SensorState = (typeof SENSOR_STATES)[number];

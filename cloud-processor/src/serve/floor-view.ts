@@ -29,6 +29,7 @@ import { type AlarmSnapshot, alarmView } from '../sequence/alarms.ts';
 import type { Store } from '../write/store.ts';
 import { serveLimits } from './limits.ts';
 import { SensorPlaces } from './sensor-places.ts';
+import { isStale, usualInterval } from './stale.ts';
 import { SensorHistory } from './sensor-history.ts';
 
 /** What a page may want to hear at once. Called within the pipeline's call, so it returns at once and never throws. */
@@ -103,10 +104,13 @@ interface SensorEntry {
   /** Null: it was never heard. */
   last: number | null;
   lastAt: EpochMs;
+  /** Usual milliseconds between values; 0: not known. */
+  everyMs: number;
   /** As the store knew them; newer ones are in the history. */
   moving: MovingStatistics;
-  /** Whether it is among the changed ones. */
+  /** Whether it is among the changed ones, and whether its value was too old when pages were last told. */
   isChanged: boolean;
+  wasStale: boolean;
 }
 
 /**
@@ -214,6 +218,7 @@ export class FloorView implements FloorObserver {
       if (entry === undefined) continue;
       if (sensor.unit !== undefined) entry.unit = sensor.unit;
       if (lastAt >= entry.lastAt) {
+        if (lastAt > entry.lastAt) entry.everyMs = usualInterval(entry.everyMs, lastAt - entry.lastAt);
         entry.last = last;
         entry.lastAt = lastAt;
       }
@@ -307,14 +312,18 @@ export class FloorView implements FloorObserver {
 
   /**
    * Takes the sensors whose value or state changed since they were last taken, at most `limit`; the others stay for the next time. A
-   * gateway that fell silent or lost its broker, or came back, changes all of its sensors.
+   * gateway that fell silent or lost its broker, or came back, changes all of its sensors; a value that has become too old changes its own.
    */
   takeChanged(limit: number): SensorView[] {
     for (const gateway of this.#gateways.values()) {
       const silent = this.#isUnheard(gateway);
-      if (silent === gateway.silent) continue;
+      const turned = silent !== gateway.silent;
       gateway.silent = silent;
-      for (const entry of gateway.sensors) this.#change(entry);
+      for (const entry of gateway.sensors) {
+        const stale = isStale(entry.lastAt, entry.everyMs, gateway.watermark);
+        if (turned || stale !== entry.wasStale) this.#change(entry);
+        entry.wasStale = stale;
+      }
     }
     const taken: SensorView[] = [];
     for (const entry of this.#changed) {
@@ -364,7 +373,7 @@ export class FloorView implements FloorObserver {
 
   #stateOf(entry: SensorEntry): SensorState {
     if (this.#isUnheard(entry.gateway)) return 'unknown';
-    let state: SensorState = 'normal';
+    let state: SensorState = isStale(entry.lastAt, entry.everyMs, entry.gateway.watermark) ? 'unknown' : 'normal';
     for (const severity of entry.open.values()) {
       if (severity === 'critical') return severity;
       state = severity;
@@ -446,8 +455,10 @@ export class FloorView implements FloorObserver {
       unit: null,
       last,
       lastAt,
+      everyMs: 0,
       moving: NO_STATISTICS,
       isChanged: false,
+      wasStale: false,
     };
     this.#sensors.set(id, entry);
     gateway.sensors.push(entry);

@@ -53,6 +53,29 @@ describe('state of a sensor', () => {
     expect(view.counts().openAnomalies).toBe(0);
   });
 
+  test('is unknown when nothing has come of it for an hour and ten usual intervals while its gateway went on, as of what is kept apart for its unit', () => {
+    const { view, hear, read, only } = makeView();
+    const [minute, hour] = [60_000, 3_600_000];
+    hear();
+    read(70, BASE);
+    view.watermark(GATEWAY, epochMs(BASE + hour));
+    expect(only()?.state).toBe('normal');
+    view.forgetChanges();
+    view.watermark(GATEWAY, epochMs(BASE + hour + 1));
+    expect(only()?.state).toBe('unknown');
+    expect(view.takeChanged(10)).toMatchObject([{ id: ID, state: 'unknown' }]);
+    expect(view.takeChanged(10)).toEqual([]);
+    // It reports every half hour, and is due again.
+    for (const n of [3, 4, 5]) read(70, BASE + n * 30 * minute);
+    view.watermark(GATEWAY, epochMs(BASE + 6 * hour));
+    expect(only()?.state).toBe('normal');
+    view.watermark(GATEWAY, epochMs(BASE + 60 * hour));
+    expect(only()?.state).toBe('unknown');
+    // What is known of it counts for more.
+    view.anomaly(anomalyRow(1));
+    expect(only()?.state).toBe('warning');
+  });
+
   test('is unknown as long as its gateway was never heard', () => {
     const { read, only } = makeView();
     read(70, BASE);

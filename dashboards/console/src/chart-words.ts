@@ -57,7 +57,7 @@ const AGE_EXPECTED_MS = 30_000;
 export function describeReading({ lastAt, state }: Pick<SensorView, 'lastAt' | 'state'>, now: number): string {
   const age = now - lastAt;
   const at = `read at ${formatInstant(lastAt, now)}`;
-  if (state === 'unknown') return `${at}; its gateway is silent, so nothing can be said of it now`;
+  if (state === 'unknown') return `${at}; nothing has come since, so nothing can be said of it now`;
   if (age >= 86_400_000) return at;
   return `${at}, ${formatDuration(age)} ago${age < AGE_EXPECTED_MS ? ' (a new value comes every 10 s)' : ''}`;
 }

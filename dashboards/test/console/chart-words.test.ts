@@ -47,7 +47,7 @@ test.each([
   ['normal', 30_000, 'read at 11:59:30, 30 s ago'],
   ['critical', 90_000, 'read at 11:58:30, 1 min 30 s ago'],
   ['normal', 86_400_000, 'read at 2026-03-01 12:00:00'],
-  ['unknown', 19_000, 'read at 11:59:41; its gateway is silent, so nothing can be said of it now'],
+  ['unknown', 19_000, 'read at 11:59:41; nothing has come since, so nothing can be said of it now'],
 ] as const)('a %s reading of %i ms ago', (state, age, text) => {
   expect(describeReading({ state, lastAt: epochMs(NOW - age) }, NOW)).toBe(text);
 });
