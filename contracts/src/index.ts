@@ -57,6 +57,7 @@ export {
   type GatewayName,
   gatewayKey,
   isName,
+  NAME_PATTERN,
   nameSchema,
   parseSensorId,
   sensorId,

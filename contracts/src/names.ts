@@ -5,6 +5,13 @@ import { limits } from './limits.ts';
 /** How {@link isName} is told to people. */
 export const NAME_RULE = 'must not contain control characters, "/", "+" or "#", nor begin or end with white space';
 
+const NOT_IN_NAMES = '/+#\\u0000-\\u001f\\u007f-\\u009f';
+const WHITE_SPACE = ' \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff';
+const AT_AN_END = `[^${NOT_IN_NAMES}${WHITE_SPACE}]`;
+
+/** {@link isName} as a regular expression that JavaScript, Python and Rust read the same way, for descriptions. */
+export const NAME_PATTERN = `${AT_AN_END}(?:[^${NOT_IN_NAMES}]{0,${limits.nameLengthMax - 2}}${AT_AN_END})?`;
+
 /**
  * A site, gateway, device or metric: what a person calls a thing. Any Unicode text except control characters and the three
  * characters that MQTT gives a meaning (`/`, `+`, `#`), without white space at either end. `/` is therefore free to join names.

@@ -1,4 +1,4 @@
-import type { MiddlewareHandler } from 'hono';
+import type { Hono, MiddlewareHandler } from 'hono';
 
 import { isLoopback } from './http-server.ts';
 
@@ -25,3 +25,25 @@ export const programsOnly =
     if (context.req.method === 'GET' || context.req.header('origin') === undefined) return next();
     return context.json({ error }, 403);
   };
+
+/**
+ * Answers 405 with `Allow` for every other method of the addresses that `app` has so far (RFC 9110, 15.5.6). Call it when all of them are
+ * there. An address with a star in it is left out: it is not known what is there.
+ */
+export function refuseOtherMethods(app: Hono): void {
+  const allowed = new Map<string, Set<string>>();
+  for (const { method, path } of app.routes) {
+    if (method === 'ALL' || path.includes('*')) continue;
+    const methods = allowed.get(path) ?? new Set();
+    allowed.set(path, methods.add(method));
+    // Hono answers HEAD with the headers of GET.
+    if (method === 'GET') methods.add('HEAD');
+  }
+  for (const [path, methods] of allowed) {
+    const allow = [...methods].join(', ');
+    app.all(path, (context) => {
+      const error = `${context.req.method} is not possible here; use ${allow}`;
+      return context.json({ error }, 405, { Allow: allow });
+    });
+  }
+}

@@ -1,7 +1,7 @@
 export { Condition } from './condition.ts';
 export { explainProblems, loadConfig } from './config-file.ts';
 export { EXIT, messageOf, StartError, type StartErrorCode, systemCodeOf } from './errors.ts';
-export { loopbackNamesOnly, programsOnly } from './http-guards.ts';
+export { loopbackNamesOnly, programsOnly, refuseOtherMethods } from './http-guards.ts';
 export {
   bearerAuth,
   type HttpConfig,

@@ -20,7 +20,7 @@ import type { GatewayHint } from '../config.ts';
 import type { FloorView } from './floor-view.ts';
 import { BusyError } from './failures.ts';
 import { serveLimits } from './limits.ts';
-import { type OperationName, OPERATIONS } from './operations.ts';
+import { type OperationName, OPERATIONS, PAGE_KEY_MAX } from './operations.ts';
 import { QueryError, QueryReader, required, SENSOR_REMEDY } from './query-reader.ts';
 import { listWindows } from './window-list.ts';
 
@@ -121,7 +121,7 @@ export function apiRoutes({ store, view, openWindows, health, windowSizes, gatew
       sensor: query.sensor('sensor'),
       severity: query.oneOf('severity', SEVERITIES),
       openOnly: query.oneOf('open', ['true']) === undefined ? undefined : true,
-      after: query.text('after', 512),
+      after: query.text('after', PAGE_KEY_MAX),
     });
     const asked = { ...query.range(), limit: limitOf(query), ...optional };
     try {

@@ -26,15 +26,18 @@ export function deadLetterRoutes({ letters, retry }: DeadLetterDesk): Hono {
     return context.json(letters.list(limit, query.text('after')));
   });
   api.get('/:id', async (context) => {
+    readQuery(context, 'deadLetter');
     const letter = await letters.get(context.req.param('id'));
     return letter === undefined ? context.json(missing(context.req.param('id')), 404) : context.json(letter);
   });
   api.post('/:id/retry', async (context) => {
+    readQuery(context, 'retryDeadLetter');
     const outcome = await retry(context.req.param('id'));
     if (outcome.kind === 'retried') return context.json({ id: context.req.param('id'), settled: 'retried' });
     return context.json({ error: outcome.message }, STATUS[outcome.kind]);
   });
   api.delete('/:id', async (context) => {
+    readQuery(context, 'dropDeadLetter');
     const id = context.req.param('id');
     const done = await letters.settle(id, 'dropped', Date.now());
     return done ? context.json({ id, settled: 'dropped' }) : context.json(missing(id), 404);

@@ -1,3 +1,5 @@
+import { isDeepStrictEqual } from 'node:util';
+
 import { VERSION } from '@floorwatch/runtime';
 import { z } from 'zod';
 
@@ -6,11 +8,15 @@ import { type AnswerSpec, type Operation, OPERATIONS } from './operations.ts';
 
 type JsonObject = Readonly<Record<string, unknown>>;
 
-/** The served description of everything in {@link OPERATIONS}: OpenAPI 3.1. */
-export function describeApi(tokenNeeded: boolean): JsonObject {
+/**
+ * The served description of everything in {@link OPERATIONS}: OpenAPI 3.1.
+ *
+ * @param sizes the windows that the processor makes, as `1m`.
+ */
+export function describeApi(tokenNeeded: boolean, sizes: readonly string[]): JsonObject {
   const paths: Record<string, Record<string, JsonObject>> = {};
   for (const [operationId, operation] of Object.entries<Operation>(OPERATIONS)) {
-    (paths[operation.path] ??= {})[operation.method] = describe(operationId, operation, tokenNeeded);
+    (paths[operation.path] ??= {})[operation.method] = describe(operationId, operation, tokenNeeded, sizes);
   }
   return {
     openapi: '3.1.0',
@@ -38,7 +44,12 @@ export function describeApi(tokenNeeded: boolean): JsonObject {
   };
 }
 
-function describe(operationId: string, operation: Operation, tokenNeeded: boolean): JsonObject {
+function describe(
+  operationId: string,
+  operation: Operation,
+  tokenNeeded: boolean,
+  sizes: readonly string[],
+): JsonObject {
   const { path, what, query, answers, open } = operation;
   const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
     name,
@@ -51,10 +62,11 @@ function describe(operationId: string, operation: Operation, tokenNeeded: boolea
     in: 'query',
     description,
     required: required ?? false,
-    schema: withoutSchemaKey(z.toJSONSchema(schema, { io: 'input' })),
+    schema: schema === 'size' ? { type: 'string', enum: sizes } : withoutSchemaKey(z.toJSONSchema(schema, JSON_SCHEMA)),
   }));
   const everywhere: Record<number, AnswerSpec> = {
     403: { what: 'not a name of this machine, or not for pages', content: { 'application/json': 'Failure' } },
+    431: { what: 'the address and the headers are longer than 16 KiB together', content: {} },
     500: { what: 'the log says why', content: { 'application/json': 'Failure' } },
   };
   if (open !== true && tokenNeeded) {
@@ -86,15 +98,24 @@ function componentSchemas(): JsonObject {
   const registry = z.registry<{ id: AnswerName }>();
   for (const [id, schema] of Object.entries(answerSchemas)) registry.add(schema, { id: id as AnswerName });
   const { schemas } = z.toJSONSchema(registry, {
-    io: 'input',
+    ...JSON_SCHEMA,
     uri: uriOf,
-    // Later releases may add fields.
-    override: ({ jsonSchema }) => {
-      if (jsonSchema.additionalProperties === false) delete jsonSchema.additionalProperties;
-    },
   });
   return Object.fromEntries(Object.entries(schemas).map(([id, schema]) => [id, withoutSchemaKey(schema)]));
 }
+
+const JSON_SCHEMA = {
+  io: 'input',
+  override: ({ jsonSchema }: { jsonSchema: z.core.JSONSchema.BaseSchema }): void => {
+    // Later releases may add fields.
+    if (jsonSchema.additionalProperties === false) delete jsonSchema.additionalProperties;
+    // A pair of equals as a list of two: tools that know older dialects can't read `prefixItems`.
+    const [first, ...others] = jsonSchema.prefixItems ?? [];
+    if (first === undefined || !others.every((other) => isDeepStrictEqual(other, first))) return;
+    delete jsonSchema.prefixItems;
+    Object.assign(jsonSchema, { items: first, minItems: others.length + 1, maxItems: others.length + 1 });
+  },
+} as const;
 
 /** OpenAPI says once for all which dialect its schemas are in. */
 function withoutSchemaKey({ $schema: _schema, $id: _id, '~standard': _standard, ...rest }: JsonObject): JsonObject {

@@ -1,12 +1,14 @@
-import { limits, SENSOR_STATES, SEVERITIES } from '@floorwatch/contracts';
+import { limits, NAME_PATTERN, SENSOR_STATES, SEVERITIES } from '@floorwatch/contracts';
 import { z } from 'zod';
 
 import type { AnswerName } from './answer-schemas.ts';
 import { serveLimits } from './limits.ts';
+import { INSTANT_MAX, instantText } from './query-reader.ts';
 
 /** A query parameter. */
 export interface ParameterSpec {
-  readonly schema: z.ZodType;
+  /** `size`: one of those that the processor makes. */
+  readonly schema: z.ZodType | 'size';
   readonly what: string;
   readonly required?: true;
 }
@@ -30,15 +32,24 @@ export interface Operation {
   readonly open?: true;
 }
 
+/** Longest key of a page that a store makes. */
+export const PAGE_KEY_MAX = 512;
+
 export const EXPORT_FORMATS = ['ndjson', 'parquet'] as const;
 
-const idText = z.string().max(4 * limits.nameLengthMax + 3);
+const idText = z
+  .string()
+  .max(4 * limits.nameLengthMax + 3)
+  .regex(new RegExp(`^${Array.from({ length: 4 }, () => NAME_PATTERN).join('/')}$`));
 const name = (what: string): ParameterSpec => ({ schema: z.string().min(1).max(limits.nameLengthMax), what });
 const instant = (what: string): ParameterSpec => ({
-  schema: z.union([z.int(), z.iso.datetime({ offset: true }), z.iso.date()]),
+  schema: z.union([z.int().min(-INSTANT_MAX).max(INSTANT_MAX), ...instantText]),
   what: `${what}: epoch milliseconds, or ISO 8601 with a zone`,
 });
-const sensors = (max: number, what: string): ParameterSpec => ({ schema: z.array(idText).max(max), what });
+const sensors = (max: number, what: string, min = 0): ParameterSpec => ({
+  schema: z.array(idText).min(min).max(max),
+  what,
+});
 const must = (spec: ParameterSpec): ParameterSpec => ({ ...spec, required: true });
 
 const sensor: ParameterSpec = { schema: idText, what: 'id of a sensor: site/gateway/device/metric' };
@@ -46,11 +57,14 @@ const limit: ParameterSpec = {
   schema: z.int().min(1).max(limits.pageRowsMax).default(serveLimits.pageRowsDefault),
   what: 'items in a page',
 };
-const after: ParameterSpec = { schema: z.string().min(1).max(512), what: '`next` of the page before' };
-const page = { limit, after };
+const after = (lengthMax: number = limits.nameLengthMax): ParameterSpec => ({
+  schema: z.string().min(1).max(lengthMax),
+  what: '`next` of the page before',
+});
+const page = { limit, after: after() };
 const range = { from: instant('first instant'), to: instant('the instant behind the last') };
 const series = { sensor, site: name('only of this site'), gateway: name('only of this gateway') };
-const size: ParameterSpec = { schema: z.string().min(1), what: 'one of `windowSizes` of /api/v1' };
+const size: ParameterSpec = { schema: 'size', what: 'one of `windowSizes` of /api/v1' };
 const severity: ParameterSpec = { schema: z.enum(SEVERITIES), what: 'only of this severity' };
 const open: ParameterSpec = { schema: z.enum(['true']), what: 'only episodes that have not closed' };
 const exported = {
@@ -137,7 +151,7 @@ export const OPERATIONS = {
     state: { schema: z.enum(SENSOR_STATES), what: 'only in this state' },
     search: name('only ids that contain this text, in any case'),
     limit,
-    after: { ...after, schema: idText },
+    after: { ...after(), schema: idText },
   }),
   rollups: list('/api/v1/rollups', 'The last half hour of one sensor, in points of 10 s', 'Rollups', {
     sensor: must(sensor),
@@ -146,7 +160,7 @@ export const OPERATIONS = {
     after: instant('`next` of the page before'),
   }),
   sparklines: list('/api/v1/sparklines', 'The newest values of many sensors, for small charts', 'Sparklines', {
-    sensor: must(sensors(serveLimits.sparklinesMax, 'of these')),
+    sensor: must(sensors(serveLimits.sparklinesMax, 'of these', 1)),
     points: {
       schema: z.int().min(1).max(serveLimits.pointsPerSensorMax).default(serveLimits.sparklinePointsDefault),
       what: 'values of each',
@@ -163,7 +177,7 @@ export const OPERATIONS = {
     '/api/v1/anomalies',
     'Anomaly episodes, the latest opened first',
     'Anomalies',
-    { sensor, severity, open, ...range, ...page },
+    { sensor, severity, open, ...range, limit, after: after(PAGE_KEY_MAX) },
     busy,
   ),
   exportWindows: exportOf(
@@ -201,7 +215,7 @@ export const OPERATIONS = {
     path: '/api/v1/dead-letters/{id}',
     what: 'One of them, whole',
     query: {},
-    answers: { 200: json('the letter', 'DeadLetter'), ...missing },
+    answers: { 200: json('the letter', 'DeadLetter'), ...wrong, ...missing },
   },
   retryDeadLetter: {
     method: 'post',
@@ -210,6 +224,7 @@ export const OPERATIONS = {
     query: {},
     answers: {
       200: json('it was', 'Settled'),
+      ...wrong,
       ...missing,
       409: json('it is impossible, or it came back', 'Failure'),
       503: json('not now', 'Failure'),
@@ -243,7 +258,7 @@ export const OPERATIONS = {
     path: '/api/v1/reprocess',
     what: 'Stops the run that goes on; what it wrote stays. Not from a page',
     query: {},
-    answers: { 200: json('it is stopped', 'Reprocess'), ...missing },
+    answers: { 200: json('it is stopped', 'Reprocess'), ...wrong, ...missing },
   },
   startVerify: {
     method: 'post',
@@ -274,7 +289,7 @@ export const OPERATIONS = {
     path: '/api/v1/verify',
     what: 'Stops the run that goes on. Not from a page',
     query: {},
-    answers: { 200: json('it is stopped', 'Verify'), ...missing },
+    answers: { 200: json('it is stopped', 'Verify'), ...wrong, ...missing },
   },
   retention: {
     method: 'get',
@@ -304,7 +319,7 @@ export const OPERATIONS = {
     path: '/api/v1/dead-letters/{id}',
     what: 'Drops it; not from a page',
     query: {},
-    answers: { 200: json('it was', 'Settled'), ...missing },
+    answers: { 200: json('it was', 'Settled'), ...wrong, ...missing },
   },
 } as const satisfies Readonly<Record<string, Operation>>;
 

@@ -1,9 +1,18 @@
 import { type EpochMs, epochMs, limits, parseSensorId, type SensorRef } from '@floorwatch/contracts';
+import { z } from 'zod';
 
 /** UTF-16 units of a wrong value that an answer repeats. */
 const SHOWN_MAX = 100;
 /** The furthest instant that a JavaScript date can show. */
-const INSTANT_MAX = 8_640_000_000_000_000;
+export const INSTANT_MAX = 8_640_000_000_000_000;
+
+/** How an instant is written: ISO 8601 with a zone, to the second or to the minute, or a day in UTC. */
+export const instantText = [
+  z.iso.datetime({ offset: true }),
+  z.string().regex(z.regexes.datetime({ offset: true, precision: -1 })),
+  z.iso.date(),
+] as const;
+const instantTextSchema = z.union(instantText);
 
 /** A parameter is wrong. The answer is 400 with these fields. */
 export class QueryError extends Error {
@@ -45,8 +54,10 @@ export class QueryReader {
     if (values === undefined || value === undefined) return undefined;
     if (values.length > 1) throw new QueryError(name, values.join(', '), 'is given more than once', 'give it once');
     if (value === '') throw new QueryError(name, value, 'is empty', 'give it a value or leave it out');
-    if (value.length > lengthMax) {
-      throw new QueryError(name, value, `has ${value.length} characters`, `use at most ${lengthMax}`);
+    // Characters as JSON Schema counts them.
+    const { length } = Array.from(value);
+    if (length > lengthMax) {
+      throw new QueryError(name, value, `has ${length} characters`, `use at most ${lengthMax}`);
     }
     return value;
   }
@@ -77,7 +88,7 @@ export class QueryReader {
     if (value === undefined) return undefined;
     let ms = Number.NaN;
     if (/^-?\d{1,16}$/.test(value)) ms = Number(value);
-    else if (/^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d))?$/.test(value)) ms = Date.parse(value);
+    else if (instantTextSchema.safeParse(value).success) ms = Date.parse(value);
     if (!(Math.abs(ms) <= INSTANT_MAX)) {
       const remedy = 'use epoch milliseconds or ISO 8601 with a zone, such as 2026-03-01T08:00:00Z';
       throw new QueryError(name, value, 'is not an instant', remedy);

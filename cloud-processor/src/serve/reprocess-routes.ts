@@ -28,9 +28,10 @@ export function reprocessRoutes(reprocessor: Pick<Reprocessor, 'start' | 'status
     const { status } = reprocessor;
     return status === undefined ? context.json(NONE, 404) : context.json(status);
   });
-  api.delete('/', async (context) =>
-    (await reprocessor.stop()) ? context.json(reprocessor.status) : context.json(NONE, 404),
-  );
+  api.delete('/', async (context) => {
+    readQuery(context, 'stopReprocess');
+    return (await reprocessor.stop()) ? context.json(reprocessor.status) : context.json(NONE, 404);
+  });
   return api;
 }
 

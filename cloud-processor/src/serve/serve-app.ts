@@ -1,7 +1,14 @@
 import { fileURLToPath } from 'node:url';
 
-import { type DurationMs, durationMs, WINDOW_SIZES_DEFAULT } from '@floorwatch/contracts';
-import { bearerAuth, defineMetrics, type Logger, loopbackNamesOnly, messageOf } from '@floorwatch/runtime';
+import { type DurationMs, durationMs, sizeLabel, WINDOW_SIZES_DEFAULT } from '@floorwatch/contracts';
+import {
+  bearerAuth,
+  defineMetrics,
+  type Logger,
+  loopbackNamesOnly,
+  messageOf,
+  refuseOtherMethods,
+} from '@floorwatch/runtime';
 import { type Context, Hono } from 'hono';
 import { compress } from 'hono/compress';
 import type { Registry } from 'prom-client';
@@ -93,7 +100,8 @@ export function createServeApp(options: ServeOptions): Hono {
     context.body(await metrics.metrics(), 200, { 'Content-Type': metrics.contentType }),
   );
   app.get('/api/v1/live', (context) => openFeed(context, feed));
-  const description = describeApi(token !== undefined);
+  const windowSizes = options.windowSizes ?? SIZES_DEFAULT;
+  const description = describeApi(token !== undefined, windowSizes.map(sizeLabel));
   app.get('/api/v1/openapi.json', (context) => {
     readQuery(context, 'description');
     return context.json(description);
@@ -107,11 +115,11 @@ export function createServeApp(options: ServeOptions): Hono {
   }
   if (options.deadLetters !== undefined) app.route('/api/v1/dead-letters', deadLetterRoutes(options.deadLetters));
   if (options.reprocessor !== undefined) app.route('/api/v1/reprocess', reprocessRoutes(options.reprocessor));
-  const windowSizes = options.windowSizes ?? SIZES_DEFAULT;
   if (options.verifier !== undefined) app.route('/api/v1/verify', verifyRoutes(options.verifier));
   app.route('/api/v1/retention', retentionRoutes(options.store.retention));
   app.route('/api/v1/export', exportRoutes({ ...options, windowSizes }));
   app.route('/api/v1', apiRoutes({ ...options, windowSizes }));
+  refuseOtherMethods(app);
   app.all('/api/*', (context) =>
     context.json({ error: `${context.req.method} ${context.req.path} is not part of the API; see docs/api.md` }, 404),
   );

@@ -32,9 +32,10 @@ export function verifyRoutes(verifier: Pick<Verifier, 'start' | 'status' | 'stop
     const { status } = verifier;
     return status === undefined ? context.json(NONE, 404) : context.json(status);
   });
-  api.delete('/', async (context) =>
-    (await verifier.stop()) ? context.json(verifier.status) : context.json(NONE, 404),
-  );
+  api.delete('/', async (context) => {
+    readQuery(context, 'stopVerify');
+    return (await verifier.stop()) ? context.json(verifier.status) : context.json(NONE, 404);
+  });
   return api;
 }
 

@@ -1,28 +1,20 @@
-import path from 'node:path';
-
-import { epochMs, parseSensorId } from '@floorwatch/contracts';
+import { epochMs } from '@floorwatch/contracts';
 import { describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 
-import { programs, resourcesPerSuite, waitFor } from '../../../tests/support/index.ts';
+import { resourcesPerSuite, waitFor } from '../../../tests/support/index.ts';
 import { noCounts, type ReprocessStatus } from '../../src/reprocess/reprocess-state.ts';
 import { type AnswerName, answerSchemas } from '../../src/serve/answer-schemas.ts';
 import { type Operation, type OperationName, OPERATIONS } from '../../src/serve/operations.ts';
 import { StoreError } from '../../src/write/store.ts';
-import { anomaly, BASE, batchOf, messageOf, report, rollups, tick } from '../support/floor.ts';
-import { configFile, connectPublisher, hasStream } from '../support/running.ts';
+import { BASE } from '../support/floor.ts';
 import type { VerifyStatus } from '../../src/verify/report.ts';
+import { SENSOR_ID, startDescribed } from './described-processor.ts';
 import { makeApp } from './floor-fixture.ts';
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 const resources = resourcesPerSuite();
-
-/** A store that keeps rows for a century, and not for ever. */
-const datedStore = async (): Promise<object> => {
-  const file = path.join(await resources.directory(), 'store.duckdb');
-  return { kind: 'duckdb', file, retentionDays: 36_500 };
-};
 
 interface Description {
   readonly openapi: string;
@@ -139,6 +131,40 @@ test('every route of the program is described, and every described one is there'
   expect(there.length).toBeGreaterThan(18);
 });
 
+test('other methods of every described address are answered with 405 and Allow', async () => {
+  const deadLetters = {
+    letters: { list: () => ({ items: [], next: null }), get: async () => undefined, settle: async () => false },
+    retry: async () => ({ kind: 'retried' }) as const,
+  };
+  const { app } = makeApp({ deadLetters, reprocessor, verifier });
+  const { paths } = await describedBy();
+  for (const [address, described] of Object.entries(paths)) {
+    const methods = Object.keys(described).map((method) => method.toUpperCase());
+    const allowed = new Set([...methods, ...(methods.includes('GET') ? ['HEAD'] : [])]);
+    for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'QUERY']) {
+      if (allowed.has(method)) continue;
+      const response = await app.request(address.replace('{id}', 'one'), { method });
+      const told = response.headers.get('allow')?.split(', ');
+      expect([address, method, response.status, told?.sort()]).toEqual([address, method, 405, [...allowed].sort()]);
+      answerSchemas.Failure.parse(await response.json());
+    }
+  }
+  expect((await app.request('/api/v1/nothing', { method: 'POST' })).status).toBe(404);
+});
+
+test('an instant is taken as described: as a number, to the second, to the minute or a day', async () => {
+  const { app } = makeApp({});
+  const status = async (from: string): Promise<number> =>
+    (await app.request(`/api/v1/anomalies?${String(new URLSearchParams({ from }))}`)).status;
+  const furthest = 8_640_000_000_000_000;
+  for (const from of [String(-furthest), '2026-03-01T08:00:00.123456789012+01:00', '2026-03-01T08:00Z', '2024-02-29']) {
+    expect([from, await status(from)]).toEqual([from, 200]);
+  }
+  for (const from of [String(furthest + 1), '2026-02-29', '2026-03-01T24:00Z', '2026-03-01T08:00', '2026-3-1']) {
+    expect([from, await status(from)]).toEqual([from, 400]);
+  }
+});
+
 test('the description is OpenAPI 3.1, all of its references lead somewhere, and it says whether a token is needed', async () => {
   const description = await describedBy();
   expect(description.openapi).toMatch(/^3\.1\.\d+$/);
@@ -216,23 +242,7 @@ describe('parameters are taken and refused as described', async () => {
 
 describe('answers of a running processor are as described', () => {
   test('of every address, errors included', async () => {
-    const { url } = await resources.nats();
-    const publisher = await connectPublisher(resources, url);
-    const program = resources.program(programs.processor, [
-      '--config',
-      await configFile(resources, url, { store: await datedStore() }),
-    ]);
-    const [, origin = ''] = await program.printed(/"http":"(http:\/\/127\.0\.0\.1:\d+)"/);
-    await waitFor('the stream exists', () => hasStream(publisher));
-    const readings = Array.from({ length: 30 }, (_, i) => ({ sensor: i % 2, at: BASE + i * 10_000, value: i / 7 }));
-    await publisher.publish(
-      batchOf([rollups(1, readings), report(2, { readingsAccepted: 30 }), tick(3, BASE + 240_000)]),
-    );
-    await publisher.publish(batchOf([anomaly(1, 1, 'opened'), anomaly(2, 1, 'closed', 3)], { lane: 'anomaly' }));
-    const { subject } = messageOf(batchOf([tick(1, BASE)]), 1);
-    await publisher.client.publish(subject, 'no JSON');
-    await publisher.client.publish(subject, 'nor this');
-
+    const { program, origin } = await startDescribed(resources);
     const description = (await (await fetch(`${origin}/api/v1/openapi.json`)).json()) as Description;
     const seen = new Map<OperationName, Set<number>>();
     const ask = async (name: OperationName, query = '', id?: string): Promise<{ items: { id: string }[] }> => {
@@ -242,9 +252,7 @@ describe('answers of a running processor are as described', () => {
       return (await expectDescribed(name, response, description)) as { items: { id: string }[] };
     };
 
-    const sensor = 'plant-1/gw-1/press-01/temperature';
-    expect(parseSensorId(sensor)).toBeDefined();
-    const ofSensor = `?sensor=${encodeURIComponent(sensor)}`;
+    const ofSensor = `?sensor=${encodeURIComponent(SENSOR_ID)}`;
     const range = `from=${BASE}&to=${BASE + 3_600_000}`;
     await waitFor('all is stored', async () => {
       const windows = await ask('windows', `${ofSensor}&size=1m&${range}`);

@@ -149,6 +149,6 @@ describe('the console’s files', () => {
     const response = await makeApp({ consoleDir }).app.request('/api/v1/nothing');
     expect(response.status).toBe(404);
     expect(await response.json()).toHaveProperty('error');
-    expect((await makeApp().app.request('/api/v1/sensors', { method: 'DELETE' })).status).toBe(404);
+    expect((await makeApp().app.request('/api/v1/sensors', { method: 'DELETE' })).status).toBe(405);
   });
 });

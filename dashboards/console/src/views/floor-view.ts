@@ -13,13 +13,12 @@ import { nothingYet } from '../parts/nothing-yet.ts';
 import { SPARKLINE_POINTS } from '../parts/sparkline.ts';
 import { STATE_LABELS, stateIcon } from '../parts/state-icon.ts';
 import { withQuery } from '../routes.ts';
+import { sparklineBatch } from '../sparkline-batch.ts';
 import type { View, ViewContext } from '../view.ts';
 
 const STATES: readonly SensorState[] = ['critical', 'warning', 'unknown', 'normal'];
 /** Open episodes shown above the floor; the others are one link away. */
 const ATTENTION_MAX = 3;
-/** Sensors in one request for small charts; the API's own limit. */
-const SPARKLINES_PER_REQUEST = 100;
 /** How often the gateways' own reports are read again. */
 const SITES_EVERY_S = 5;
 
@@ -320,7 +319,7 @@ export class FloorPage implements View {
     this.#asking = true;
     try {
       while (this.#missing.size > 0) {
-        const ids = [...this.#missing].slice(0, SPARKLINES_PER_REQUEST);
+        const ids = sparklineBatch(this.#missing);
         for (const { id, at, last } of await this.#context.api.sparklines(ids, SPARKLINE_POINTS)) {
           this.#recent.set(id, { at: [...at], last: [...last] });
           const view = this.#context.floor.get(id);
