@@ -89,8 +89,9 @@ export class Floor {
       ...GATEWAY,
       nats: natsConfig(`gateways/${gatewayToken(GATEWAY)}.nkey`),
       broker: { kind: 'embedded', port: ports.mqtt },
-      // Recordings, and floors with a time of their own, may be of any age.
+      // Recordings, and floors with a time of their own, may be of any age, and pass faster than the clock.
       readings: { pastMsMax: days(36_525) },
+      engine: { silent: { by: 'event-times' } },
       storage: { dataDir: path.join(folder, 'agent-data') },
       http: { port: ports.agent },
       ...options.agent,
