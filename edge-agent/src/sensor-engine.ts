@@ -144,6 +144,7 @@ export class SensorEngine implements Operator<Reading, EngineOutput> {
       rows: this.#rows,
       statistics: this.#statistics,
       newestValue: (slot) => this.#sensors.newestValue(slot),
+      newestAt: (slot) => this.#sensors.newestAt(slot),
       context: {
         sensor: (slot) => this.#sensors.sensor(slot),
         moving: (slot) => this.#statistics.snapshot(slot),

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { detectOffline } from '../src/detect-offline.ts';
 import { engineConfigSchema } from '../src/sensor-engine-config.ts';
 import type { EpisodeEvent } from '../src/sensor-engine.ts';
+import { LiveEngine } from './support/live-items.ts';
 
 const START = 1_700_000_000_000;
 const OFF = { enabled: false };
@@ -126,5 +127,38 @@ describe('a level that stays', () => {
       expect.stringMatching(/adopted|recovered|shutdown/),
     ]);
     expect(found[1]!.from).toBe(3_600);
+  });
+});
+
+describe('a value after a gap', () => {
+  const live = (awayS: number, by: number, from = 0): EpisodeEvent[] => {
+    const engine = new LiveEngine(engineConfigSchema.parse({ stuck: OFF, noise: OFF }));
+    const life = (begin: number, seconds: number, level: (second: number) => number): void => {
+      engine.take([{ kind: 'start', at: epochMs(begin) }]);
+      for (let second = 0; second < seconds; second++) {
+        const at = epochMs(begin + second * 1_000);
+        if (second % 5 === 0)
+          engine.take([{ kind: 'tick', clock: { now: at, synchronised: true, sinceStartMs: second * 1_000 } }]);
+        const value = level(second) + 0.3 * noise(second);
+        const reading = { device: 'press-3', metric: 'level', eventTime: at, value, quality: 'good' } as const;
+        engine.take([{ kind: 'reading', reading, receivedAt: at }]);
+      }
+    };
+    life(START, 300, () => 20);
+    life(START + (300 + awayS) * 1_000, 150, (second) => 20 + (second >= from ? by : 0));
+    return engine.final();
+  };
+
+  it('that is another one than before the agent was away is no fault', () => {
+    for (const awayS of [60, 600, 36_000]) for (const by of [2, 10, -15]) expect(live(awayS, by)).toEqual([]);
+  });
+
+  it('is judged again after as many readings as the absence would have had, thirty at most', () => {
+    for (const [awayS, from] of [
+      [5, 10],
+      [600, 31],
+    ] as const) {
+      expect(live(awayS, 10, from).map(({ openedAt }) => (openedAt - START) / 1_000)).toEqual([300 + awayS + from]);
+    }
   });
 });

@@ -165,12 +165,12 @@ export const plantedBugs = [
     name: 'processed-before-safe',
     what: 'readings are processed before their frame is on the disk',
     edits: [
-      { folder: 'edge-agent', find: 'queue.push({ first, readings });', replace: '' },
+      { folder: 'edge-agent', find: 'queue.push({ first, readings, arrivals });', replace: '' },
       {
         folder: 'edge-agent',
         find: 'const number = ++this.#taken;',
         replace:
-          '$& if (taken.readings.length > 0) queue.push({ first: (this.#parts.journal as unknown as { next: number }).next, readings: taken.readings });',
+          '$& if (taken.readings.length > 0) queue.push({ first: (this.#parts.journal as unknown as { next: number }).next, readings: taken.readings, arrivals: taken.arrivals });',
       },
     ],
     file: KILL_9,

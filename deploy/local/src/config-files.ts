@@ -6,6 +6,7 @@ import { stringify } from 'yaml';
 import { z } from 'zod';
 
 import type { LocalOptions } from './options.ts';
+import { SIMULATED_ENGINE } from './simulated-engine.ts';
 
 /** Ports in use, by what listens there. */
 export interface LocalPorts {
@@ -15,32 +16,6 @@ export interface LocalPorts {
   readonly nats: number;
   readonly influx: number;
 }
-
-/**
- * What a person would say of the simulated machines: what their sensors can measure, less the last half percent, because a broken wire shows
- * the end of the range; and how fast temperature and humidity can change. Everything else the agent learns.
- */
-const SIMULATED_ENGINE = {
-  range: {
-    rules: [
-      { device: 'oven-*', metric: 'temperature', low: -19, high: 398 },
-      { device: 'hall-*', metric: 'temperature', low: -19, high: 59.7 },
-      { metric: 'temperature', low: -19, high: 149.2 },
-      { metric: 'vibration', high: 49.7 },
-      { metric: 'current', high: 248.7 },
-      { device: 'press-*', metric: 'pressure', high: 398 },
-      { metric: 'pressure', high: 24.87 },
-      { metric: 'flow', high: 398 },
-      { metric: 'humidity', high: 99.5 },
-    ],
-  },
-  rate: {
-    rules: [
-      { metric: 'temperature', perSecondMax: 2 },
-      { metric: 'humidity', perSecondMax: 2 },
-    ],
-  },
-};
 
 /** 100 years, the most that the agent takes. */
 const RECORDED_MS_MAX = 36_525 * 86_400_000;

@@ -82,17 +82,18 @@ export class Arrivals {
   /** The agent has started at `at`. */
   start(at: EpochMs): void {
     this.#listening.start(at);
-    this.#away(0);
+    this.#away();
   }
 
   /** To be called with every tick, after the watermark has heard of it. */
   tick(clock: ClockTick, out: EpisodeCollector): void {
     const returnMs = this.#listening.tick(clock);
     if (clock.deaf === true) {
-      this.#away(0);
+      this.#away();
       return;
     }
-    if (returnMs !== undefined && !this.#isRecording) this.#away(returnMs);
+    const { silence } = this.#parts.judges;
+    if (returnMs !== undefined && !this.#isRecording) silence?.back(this.#listening.now[0]!, returnMs);
     this.#look(out);
   }
 
@@ -101,11 +102,9 @@ export class Arrivals {
     if (this.#isRecording) this.#look(out);
   }
 
-  /** @param returnMs how long devices may take to come back. */
-  #away(returnMs: number): void {
+  #away(): void {
     const { judges, watermark } = this.#parts;
-    if (this.#isRecording) judges.silence?.away(watermark.ofReadings(), null);
-    else judges.silence?.away(this.#listening.now[0], returnMs);
+    judges.silence?.away(this.#isRecording ? watermark.ofReadings() : this.#listening.now[0]);
   }
 
   /** Looks who is silent. */

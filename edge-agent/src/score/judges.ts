@@ -26,6 +26,8 @@ export interface JudgesParts {
   readonly rows: SensorRows;
   readonly statistics: SensorStatistics;
   readonly newestValue: (slot: number) => number;
+  /** Event time of a sensor's newest reading, before the first one earlier than any time. */
+  readonly newestAt: (slot: number) => number;
   /** What judges the readings, besides those that the configuration sets up. */
   readonly further: readonly Detector[];
 }
@@ -57,6 +59,9 @@ export class Judges {
   readonly #further: readonly EpisodeTracker[];
   readonly #sensor: (slot: number) => RollupSensor;
   readonly #newestValue: (slot: number) => number;
+  readonly #newestAt: (slot: number) => number;
+  /** Whether the reading in hand comes so soon after a gap that nothing opens because of its value. */
+  #rests = false;
   /** Whether the z-score need not judge a sensor that the adaptive detector knows: it may report nothing there, and learns nothing. */
   readonly #zScoreRests: boolean;
   /** Whether the z-score gets used to what lasts; otherwise a level stays anomalous until values return, as a person wants it. */
@@ -94,17 +99,19 @@ export class Judges {
     if (watch !== 'never') {
       const baseline = learnFlagged ? statistics[base] : createStatistic(base, config.statistics, rows);
       const mayOpen = (slot: number, reading: Reading): boolean =>
+        !this.#rests &&
         !(shared && (this.#leavesToAdaptive(slot) || this.#adaptive?.isOpen(slot) === true)) &&
         !this.#isReturn(slot, reading);
       this.#zScore = new EpisodeTracker(new ZScoreDetector(config.zScore, baseline), gateway, context, mayOpen);
     }
     this.#sensor = (slot) => context.sensor(slot);
     this.#newestValue = parts.newestValue;
+    this.#newestAt = parts.newestAt;
     this.#zScoreRests = shared && learnFlagged;
     this.#zScoreLearns = learnFlagged;
     if (config.adaptive.enabled) {
       const mayOpen = (slot: number, reading: Reading): boolean =>
-        !(shared && this.#zScore?.isOpen(slot) === true) && !this.#isReturn(slot, reading);
+        !this.#rests && !(shared && this.#zScore?.isOpen(slot) === true) && !this.#isReturn(slot, reading);
       this.#adaptive = new EpisodeTracker(new AdaptiveJudge(config.adaptive, rows), gateway, context, mayOpen);
     }
     if (config.stuck.enabled) this.#stuck = track(new StuckJudge(config.stuck, rows));
@@ -137,6 +144,7 @@ export class Judges {
    */
   judge(slot: number, reading: Reading, hand: ReadingInHand, out: EpisodeCollector): boolean {
     const verdict = this.#verdict;
+    this.#rests = this.silence?.rests(slot, reading.eventTime - this.#newestAt(slot)) === true;
     const unit = this.#unit;
     if (unit !== undefined && unit.isOpen(slot)) {
       unit.detector.judge(slot, hand, verdict);

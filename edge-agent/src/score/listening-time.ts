@@ -78,8 +78,11 @@ export class ListeningTime {
     this.#wall = now;
     this.#isDeaf = deaf;
     this.#isSynchronised = synchronised;
-    if (deaf || !wasAway || isFirst) return undefined;
-    const returnMs = Math.min(RETURN_MS_MAX, Math.max(RETURN_MS_MIN, this.#awayMs));
+    if (deaf || !wasAway) return undefined;
+    // Later than all that came before the absence.
+    this.#raise(this.now[0]! + 1);
+    this.#atTick = this.now[0]!;
+    const returnMs = isFirst ? 0 : Math.min(RETURN_MS_MAX, Math.max(RETURN_MS_MIN, this.#awayMs));
     this.#awayMs = 0;
     return returnMs;
   }

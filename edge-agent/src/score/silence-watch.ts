@@ -110,9 +110,15 @@ export class SilentDetector implements Detector {
    */
   hear(slot: number, times: Float64Array, lags: Float64Array, isAfterAbsence: boolean): void {
     if (this.#off[slot] === true) return;
+    if (isAfterAbsence || this.isSilentAt(slot, times)) this.#intervals.endGap(slot);
     if (isAfterAbsence) this.#intervals.resume(slot, times, 0);
     else this.#intervals.accept(slot, times, 0, lags);
     this.#silentAfter[slot] = this.#intervals.silentAfter(slot);
+  }
+
+  /** See {@link IntervalDetector.rests}. */
+  rests(slot: number, gapMs: number): boolean {
+    return this.#intervals.rests(slot, gapMs);
   }
 
   /** Usual milliseconds between arrivals of the sensor; 0 while nobody knows. */
@@ -216,14 +222,24 @@ export class SilenceWatch {
   }
 
   /**
-   * The gateway was away: what its sensors did meanwhile is not known.
+   * The gateway is away: what its sensors do meanwhile is not known. Unless {@link back} tells when that ends, it does with the next time that is later,
+   * and each sensor has all of its time again.
    *
    * @param time where time stands; undefined: it has not begun.
-   * @param returnMs how long devices may take to come back, in milliseconds, where time stood still meanwhile; null: it did not, so that each
-   *   sensor has all of its time again.
    */
-  away(time: number | undefined, returnMs: number | null): void {
+  away(time: number | undefined): void {
     this.#awayFrom = time ?? null;
+    this.#returnMs = null;
+  }
+
+  /**
+   * The gateway is back, at a time later than that of any arrival before.
+   *
+   * @param returnMs how long devices may take to come back, in milliseconds, besides what is left of their time.
+   */
+  back(time: number, returnMs: number): void {
+    this.#awayFrom = null;
+    this.#since = time;
     this.#returnMs = returnMs;
   }
 
@@ -254,6 +270,11 @@ export class SilenceWatch {
 
   exempt(slot: number): void {
     this.#detector.exempt(slot);
+  }
+
+  /** Whether the value of a reading is to rest, because of a gap of `gapMs` before it; to be asked once of each. */
+  rests(slot: number, gapMs: number): boolean {
+    return this.#detector.rests(slot, gapMs);
   }
 
   /** See {@link SilentDetector.usualInterval}. */

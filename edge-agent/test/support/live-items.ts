@@ -47,11 +47,12 @@ export class LiveEngine {
 
   emit(output: EngineOutput): void {
     if (output.kind === 'episode') this.episodes.push(output.episode);
+    if (output.kind === 'tick') output.counts?.take();
   }
 
-  /** What the records of a detector say last of each episode. */
-  final(detector: string): EpisodeEvent[] {
-    const found = this.episodes.filter((episode) => episode.detector === detector);
+  /** What the records say last of each episode, or of those of one detector. */
+  final(detector?: string): EpisodeEvent[] {
+    const found = this.episodes.filter((episode) => detector === undefined || episode.detector === detector);
     return [...new Map(found.map((episode) => [episode.id, episode])).values()];
   }
 }

@@ -1,4 +1,4 @@
-import type { EpochMs } from '@floorwatch/contracts';
+import { type EpochMs, epochMs } from '@floorwatch/contracts';
 
 import { dailyPattern } from '../daily-pattern.ts';
 import { Random } from '../random.ts';
@@ -17,7 +17,17 @@ export interface Signal {
   at(time: EpochMs): number;
 }
 
-/** The signal of `sensor`, in the state of a machine that has been running for long. */
+/** The load of so many time constants decides where a quantity stands that follows it, in so many steps each. */
+const LAG_MEMORY = 6;
+const LAG_STEPS = 8;
+/** A counter that starts within a day has counted since its beginning, in steps of a minute. */
+const DAY_MS = 86_400_000;
+const MINUTE_MS = 60_000;
+
+/**
+ * The signal of `sensor`, in the state of a machine that has been running for long: a simulation that is started again finds it where it would have come
+ * to in between, but for the noise (a counter: within a UTC day).
+ */
 export function createSignal(sensor: FloorSensor, load: MachineLoad, seed: number): Signal {
   const random = new Random(seed, sensor.device, sensor.metric, 'signal');
   const { signal } = sensor;
@@ -34,12 +44,28 @@ function processSignal(spec: ProcessSignal, load: MachineLoad, random: Random): 
     at(time) {
       const elapsed = time - last;
       last = time;
-      const now = load.at(time);
-      lagged = lagged === undefined ? now : lagged + (now - lagged) * -Math.expm1(-elapsed / spec.loadLagMs);
+      lagged =
+        lagged === undefined
+          ? laggedLoad(load, spec.loadLagMs, time)
+          : follow(lagged, load.at(time), elapsed, spec.loadLagMs);
       const ripple = spec.rippleAmplitude * Math.sin((2 * Math.PI * time) / spec.ripplePeriodMs + ripplePhase);
       return spec.base + spec.loadGain * lagged + dailyPattern(spec, time) + ripple + noise(elapsed);
     },
   };
+}
+
+/** One step of a first-order lag. */
+const follow = (lagged: number, now: number, elapsedMs: number, lagMs: number): number =>
+  lagged + (now - lagged) * -Math.expm1(-elapsedMs / lagMs);
+
+/** Where a quantity stands at `time` that has followed the load for long. */
+function laggedLoad(load: MachineLoad, lagMs: number, time: EpochMs): number {
+  const stepMs = lagMs / LAG_STEPS;
+  let lagged = load.at(epochMs(time - LAG_MEMORY * lagMs));
+  for (let step = 1 - LAG_MEMORY * LAG_STEPS; step <= 0; step++) {
+    lagged = follow(lagged, load.at(epochMs(time + step * stepMs)), stepMs, lagMs);
+  }
+  return lagged;
 }
 
 function tankSignal(spec: TankSignal, random: Random): Signal {
@@ -64,11 +90,23 @@ function counterSignal(spec: CounterSignal, load: MachineLoad, random: Random): 
   let last: number | undefined;
   return {
     at(time) {
-      count += last === undefined ? 0 : (spec.perMinute * load.at(time) * (time - last)) / 60_000;
+      count += last === undefined ? sinceMidnight(spec, load, time) : counted(spec, load, last, time);
       last = time;
       return Math.floor(count);
     },
   };
+}
+
+const counted = ({ perMinute }: CounterSignal, load: MachineLoad, from: number, to: EpochMs): number =>
+  (perMinute * load.at(to) * (to - from)) / MINUTE_MS;
+
+function sinceMidnight(spec: CounterSignal, load: MachineLoad, time: EpochMs): number {
+  const midnight = Math.floor(time / DAY_MS) * DAY_MS;
+  let count = 0;
+  for (let from = midnight; from < time; from += MINUTE_MS) {
+    count += counted(spec, load, from, epochMs(Math.min(time, from + MINUTE_MS)));
+  }
+  return count;
 }
 
 /** White noise plus a first-order autoregression whose memory is in time, so that it does not depend on the cadence. */

@@ -1,4 +1,4 @@
-import { type EpochMs, epochMs } from '@floorwatch/contracts';
+import { type EpochMs, epochMs, sensorKey } from '@floorwatch/contracts';
 import { describe, expect, test } from 'vitest';
 
 import { createFloor, rateOf } from '../../src/generate/floor.ts';
@@ -49,12 +49,33 @@ describe('a simulated floor', () => {
       [
         "press-01/current 1772442000032 60",
         "pump-01/vibration 1772442000050 1.98",
-        "press-01/temperature 1772442000103 51.3",
-        "pump-01/temperature 1772442000103 40",
+        "press-01/temperature 1772442000103 49",
+        "pump-01/temperature 1772442000103 40.6",
         "pump-01/pressure 1772442000285 4.75",
         "press-01/vibration 1772442000304 3.38",
       ]
     `);
+  });
+
+  test('that is started again is where it would have come to, but for the noise', () => {
+    const options = { seed: 3, machines: 12 };
+    const means = (from: number): Map<string, number> => {
+      const generator = new FloorGenerator(createFloor(options), options.seed, epochMs(from));
+      const sums = new Map<string, [sum: number, n: number]>();
+      while (generator.at < START + 120_000) {
+        for (const { sensor, at, value } of generator.step()) {
+          if (at < START + 60_000) continue;
+          const [sum, n] = sums.get(sensorKey(sensor)) ?? [0, 0];
+          sums.set(sensorKey(sensor), [sum + value, n + 1]);
+        }
+      }
+      return new Map([...sums].map(([key, [sum, n]]) => [key, sum / n]));
+    };
+    const [before, again] = [means(START - 1_800_000), means(START + 30_000)];
+    for (const sensor of createFloor(options)) {
+      const key = sensorKey(sensor);
+      expect(Math.abs(before.get(key)! - again.get(key)!), key).toBeLessThan(4 * sensor.spread);
+    }
   });
 
   test('has every metric that a factory has, each with a unit, and names that count up by kind', () => {

@@ -15,6 +15,7 @@ import {
   CADENCE_DECADES,
   CADENCE_MINUTES,
   CHANNELS,
+  FIRST_DAY_MS,
   FULL_HISTORY_READINGS,
 } from './parameters.ts';
 
@@ -105,11 +106,13 @@ export class AdaptiveJudge implements Detector {
     );
   }
 
-  /** See {@link CADENCE_DECADES}. */
+  /** See {@link CADENCE_DECADES} and {@link FIRST_DAY_MS}. */
   #warningScore(slot: number, at: number, { warningScore, criticalScore }: AdaptiveRule): number {
     const o = this.#history.rowOf(slot);
     const history = this.#history.state;
-    const interval = (at - history[o + FIRST_AT]!) / (history[o + COUNT]! - 1);
+    const knownMs = at - history[o + FIRST_AT]!;
+    if (knownMs < FIRST_DAY_MS) return criticalScore;
+    const interval = knownMs / (history[o + COUNT]! - 1);
     const tenfolds = Math.log10(minutes(CADENCE_MINUTES) / interval);
     return Math.min(criticalScore, warningScore + CADENCE_DECADES * Math.max(0, tenfolds));
   }

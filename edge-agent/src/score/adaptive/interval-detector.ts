@@ -22,7 +22,9 @@ const FIRST_LAG = 9;
 const LAST_LAG = 10;
 /** How long the device has held readings back before it sent them, in milliseconds. */
 const HELD = 11;
-const FIELDS = 12;
+/** Readings for which the values of the sensor rest; {@link GAP_ENDS}: the next one ends a gap. */
+const REST = 12;
+const FIELDS = 13;
 
 /** Below this many usual intervals nobody calls a sensor silent. */
 const RATIO_MIN = 4;
@@ -32,6 +34,10 @@ const EARLY_FACTOR = 5;
 /** Intervals before there is a usual one. */
 const INTERVALS_MIN = 20;
 const MEAN_N = 100;
+
+const GAP_ENDS = -1;
+/** However long a gap was, so many readings tell where the process is now. */
+const REST_MAX = 30;
 
 /** A device that sends what it has gathered is silent when it has missed a time to do so. */
 const HELD_FACTOR = 2;
@@ -62,6 +68,28 @@ export class IntervalDetector {
   /** Whether anything has come of the sensor. */
   isKnown(slot: number): boolean {
     return this.table.state[this.table.rowOf(slot) + COUNT]! > 0;
+  }
+
+  /** The sensor's next reading ends a gap. */
+  endGap(slot: number): void {
+    this.table.state[this.table.rowOf(slot) + REST] = GAP_ENDS;
+  }
+
+  /**
+   * Whether the value of a reading is to rest, because of a gap before it: nobody knows how far the process went meanwhile, so it can't be compared with what
+   * was. After a gap as many readings rest as it would have had, 30 at most. To be asked once of each reading.
+   *
+   * @param gapMs since the reading before.
+   */
+  rests(slot: number, gapMs: number): boolean {
+    const o = this.table.rowOf(slot);
+    const s = this.table.state;
+    let rest = s[o + REST]!;
+    if (rest === 0) return false;
+    if (rest === GAP_ENDS)
+      rest = Math.min(REST_MAX, Math.max(1, Math.ceil(gapMs / Math.max(1, s[o + INTERVAL_MEAN]!))));
+    s[o + REST] = rest - 1;
+    return true;
   }
 
   /** An arrival at `times[index]` whose interval says nothing about the sensor: nobody could hear it in between. */

@@ -95,14 +95,19 @@ describe('the adaptive detector', () => {
 });
 
 describe('the adaptive detector, configured', () => {
-  const spiked = series(1001, (value, index) => (index === 1000 ? 24.5 : value));
+  // A day at the fastest cadence: before, only what is critical is reported.
+  const LAST = 30_000;
+  const spiked = series(LAST + 1, (value, index) => (index === LAST ? 24.5 : value));
   const found = (rule: object, at?: (index: number) => number): Judged[] =>
     judge(
       new AdaptiveJudge(engineConfigSchema.parse({ adaptive: { rules: [rule] } }).adaptive),
       spiked,
       at,
-    ).found.filter(({ index }) => index === 1000);
-  const score = found({})[0]!.verdict.score;
+    ).found.filter(({ index }) => index === LAST);
+  /** What the last reading scores, which depends on the hours of the day that were seen. */
+  const scoreAt = (at?: (index: number) => number): number =>
+    found({ warningScore: 0.1, criticalScore: 0.1 }, at)[0]!.verdict.score;
+  const score = scoreAt();
 
   it('calls a reading what its score is: just below, at and above the thresholds', () => {
     expect(found({ criticalScore: score + 1e-9 })[0]?.verdict.severity).toBe('warning');
@@ -111,19 +116,33 @@ describe('the adaptive detector, configured', () => {
     expect(found({ warningScore: score + 1e-9, criticalScore: score + 1 })).toHaveLength(0);
   });
 
+  it('reports only what is critical until the sensor has been known for a day: just before, exactly', () => {
+    const lastAt = (ms: number) => (index: number) => (index * ms) / LAST;
+    const [before, after] = [lastAt(86_399_999), lastAt(86_400_000)];
+    const rule = (at: typeof before, above: number) => ({ warningScore: 0.1, criticalScore: scoreAt(at) + above });
+    expect(found(rule(before, 1e-9), before)).toHaveLength(0);
+    expect(found(rule(before, 0), before)[0]?.verdict.severity).toBe('critical');
+    expect(found(rule(after, 1e-9), after)[0]?.verdict.severity).toBe('warning');
+  });
+
   it('wants half a decade more of a warning for every tenfold of readings above one in five minutes', () => {
-    const every = (seconds: number) => (index: number) => index * seconds * 1_000;
-    const rule = (warningScore: number) => ({ warningScore, criticalScore: score + 1 });
-    expect(found(rule(score), every(300))).toHaveLength(1);
-    expect(found(rule(score), every(3_600))).toHaveLength(1);
-    expect(found(rule(score), every(30))).toHaveLength(0);
-    expect(found(rule(score - 0.51), every(30))).toHaveLength(1);
-    expect(found(rule(score - 0.99), every(3))).toHaveLength(0);
-    expect(found(rule(score - 1.01), every(3))).toHaveLength(1);
+    const warns = (seconds: number, below: number): boolean => {
+      const at = (index: number) => index * seconds * 1_000;
+      const reached = scoreAt(at);
+      return found({ warningScore: reached - below, criticalScore: reached + 1 }, at).length > 0;
+    };
+    expect(warns(300, 0)).toBe(true);
+    expect(warns(3_600, 0)).toBe(true);
+    expect(warns(30, 0.49)).toBe(false);
+    expect(warns(30, 0.51)).toBe(true);
+    expect(warns(3, 0.99)).toBe(false);
+    expect(warns(3, 1.01)).toBe(true);
   });
 
   it('never needs more than the critical score, however fast the sensor', () => {
-    expect(found({ warningScore: score - 0.1, criticalScore: score }, (index) => index * 10)).toHaveLength(1);
+    const fast = (index: number): number => index * 10;
+    const reached = scoreAt(fast);
+    expect(found({ warningScore: reached - 0.1, criticalScore: reached }, fast)).toHaveLength(1);
   });
 
   it('leaves out what its rules leave out', () => {
