@@ -12,24 +12,18 @@ export {
   SEVERITIES,
   type Severity,
 } from './anomaly.ts';
+export type { Page } from './api/answer.ts';
 export type {
-  AnomalyQuery,
-  ExportedWindow,
-  ExportEnd,
-  ExportError,
   GatewayAlarm,
   GatewayView,
   LiveEvents,
-  NewestWindow,
-  Page,
   RollupPoint,
   SensorView,
   SiteView,
-  WindowQuery,
-  WindowRangeQuery,
-  WindowView,
-} from './api.ts';
-export { SENSOR_STATES, type SensorState } from './api.ts';
+  SparklineView,
+} from './api/floor.ts';
+export type { About, HealthReport } from './api/processor.ts';
+export type { ExportedWindow, ExportEnd, ExportError, WindowView } from './api/windows.ts';
 export {
   type Batch,
   type BatchFault,
@@ -89,9 +83,11 @@ export type {
   Row,
   WindowRow,
 } from './rows.ts';
+export { SENSOR_STATES, type SensorState } from './sensor-state.ts';
 export type { Collector, Delivery, Operator, RefusedItem, Sink, Source, Stage, WriteOutcome } from './stage.ts';
 export type { StartRecord } from './start.ts';
 export { BROKER_AWAY, type StatusRecord } from './status.ts';
+export type { AnomalyQuery, NewestWindow, WindowQuery, WindowRangeQuery } from './store-queries.ts';
 export {
   floorSubject,
   INGEST_STREAM,

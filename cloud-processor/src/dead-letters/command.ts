@@ -1,12 +1,13 @@
 import { access } from 'node:fs/promises';
 
 import { instantInWords } from '@floorwatch/contracts';
+import type { DeadLetterSummary } from '@floorwatch/contracts/api';
 import { EXIT, httpToken, messageOf, StartError } from '@floorwatch/runtime';
 
 import type { ProcessorConfig } from '../config.ts';
 import { processorAddress } from '../serve/address.ts';
 import type { DeadLetter } from './dead-letter.ts';
-import { deadLetterDirectory, DeadLetters, type DeadLetterSummary } from './dead-letters.ts';
+import { deadLetterDirectory, DeadLetters } from './dead-letters.ts';
 
 /** Letters asked for at a time. */
 const PAGE = 1_000;

@@ -1,13 +1,11 @@
 import path from 'node:path';
 
 import type { Row } from '@floorwatch/contracts';
+import type { DeadLetterSummary } from '@floorwatch/contracts/api';
 import { type PositionRange, type Recovery, SegmentLog } from '@floorwatch/segment-log';
 
 import { processorLimits } from '../limits.ts';
 import { type DeadLetter, deadBatch, deadRow, decodeRecord, encodeRecord, type Settled } from './dead-letter.ts';
-
-/** A letter without its content. */
-export type DeadLetterSummary = Pick<DeadLetter, 'id' | 'kind' | 'at' | 'reason' | 'message'>;
 
 interface Entry {
   /** Undefined: the log has it not yet. */

@@ -1,7 +1,9 @@
 import {
+  type About,
   durationMs,
   type DurationMs,
   epochMs,
+  type HealthReport,
   limits,
   type Page,
   parseSizeLabel,
@@ -24,13 +26,6 @@ import { type OperationName, OPERATIONS, PAGE_KEY_MAX } from './operations.ts';
 import { QueryError, QueryReader, required, SENSOR_REMEDY } from './query-reader.ts';
 import { listWindows } from './window-list.ts';
 
-/** Whether the program can do its work, and what stands in the way. */
-export interface HealthReport {
-  readonly ok: boolean;
-  /** One entry per part, such as `{ store: 'ok', nats: 'reconnecting' }`. Without secrets: it is shown with a token only if one is set. */
-  readonly parts: Readonly<Record<string, string>>;
-}
-
 export interface ApiOptions {
   readonly store: Pick<Store, 'windows' | 'anomalies'>;
   readonly view: FloorView;
@@ -52,14 +47,14 @@ export function apiRoutes({ store, view, openWindows, health, windowSizes, gatew
     return context.json({
       name: 'floorwatch',
       version: VERSION,
-      now: Date.now(),
+      now: epochMs(Date.now()),
       windowSizes: windowSizes.map(sizeLabel),
       silentAfterMs: view.silentAfterMs,
       historyMs: serveLimits.historyMs,
       counts: view.counts(),
       gateway,
       health: health(),
-    });
+    } satisfies About);
   });
 
   api.get('/sites', (context) => {

@@ -22,6 +22,7 @@ import {
   type SensorView,
   type Severity,
   type SiteView,
+  type SparklineView,
 } from '@floorwatch/contracts';
 
 import type { FloorObserver } from '../floor-observer.ts';
@@ -51,13 +52,6 @@ export interface SensorFilter {
   readonly search?: string;
   /** Only sensors whose id sorts behind this one. */
   readonly after?: string;
-}
-
-/** A small chart of one sensor: `last[i]` was read at `at[i]`. */
-export interface Sparkline {
-  readonly id: string;
-  readonly at: readonly number[];
-  readonly last: readonly number[];
 }
 
 export interface FloorViewOptions {
@@ -306,7 +300,7 @@ export class FloorView implements FloorObserver {
   }
 
   /** When and what the newest `count` points of a sensor last read, oldest first: enough for a small chart. */
-  sparkline(id: string, count: number): Sparkline {
+  sparkline(id: string, count: number): SparklineView {
     return { id, ...(this.#sensors.get(id)?.history.lasts(count) ?? { at: [], last: [] }) };
   }
 

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { VERSION } from '@floorwatch/runtime';
 import { z } from 'zod';
 
-import { type AnswerName, answerSchemas } from './answer-schemas.ts';
+import { type AnswerName, answerSchemas } from '@floorwatch/contracts/api';
 import { type AnswerSpec, type Operation, OPERATIONS } from './operations.ts';
 
 type JsonObject = Readonly<Record<string, unknown>>;

@@ -1,7 +1,7 @@
 import { limits, NAME_PATTERN, SENSOR_STATES, SEVERITIES } from '@floorwatch/contracts';
 import { z } from 'zod';
 
-import type { AnswerName } from './answer-schemas.ts';
+import type { AnswerName } from '@floorwatch/contracts/api';
 import { serveLimits } from './limits.ts';
 import { INSTANT_MAX, instantText } from './query-reader.ts';
 

@@ -1,3 +1,4 @@
+import type { ReprocessAnswer } from '@floorwatch/contracts/api';
 import { programsOnly } from '@floorwatch/runtime';
 import { Hono } from 'hono';
 
@@ -10,6 +11,7 @@ const INSTANT_REMEDY = 'give it as epoch milliseconds or ISO 8601 with a zone, s
 /** `/reprocess`: start, look, stop. */
 export function reprocessRoutes(reprocessor: Pick<Reprocessor, 'start' | 'status' | 'stop'>): Hono {
   const api = new Hono();
+  const answer = (): ReprocessAnswer | undefined => reprocessor.status;
 
   api.use(programsOnly('reprocessing is started and stopped by programs and not by pages'));
   api.post('/', (context) => {
@@ -21,16 +23,16 @@ export function reprocessRoutes(reprocessor: Pick<Reprocessor, 'start' | 'status
     if (outcome === 'not-now')
       return context.json({ error: 'NATS or the store is not connected; try again later' }, 503);
     if (outcome === 'busy') return context.json({ error: 'another run goes on; wait for its end, or stop it' }, 409);
-    return context.json(reprocessor.status, 202);
+    return context.json(answer(), 202);
   });
   api.get('/', (context) => {
     readQuery(context, 'reprocess');
-    const { status } = reprocessor;
+    const status = answer();
     return status === undefined ? context.json(NONE, 404) : context.json(status);
   });
   api.delete('/', async (context) => {
     readQuery(context, 'stopReprocess');
-    return (await reprocessor.stop()) ? context.json(reprocessor.status) : context.json(NONE, 404);
+    return (await reprocessor.stop()) ? context.json(answer()) : context.json(NONE, 404);
   });
   return api;
 }

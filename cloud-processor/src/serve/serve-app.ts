@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 
-import { type DurationMs, durationMs, sizeLabel, WINDOW_SIZES_DEFAULT } from '@floorwatch/contracts';
+import { type DurationMs, durationMs, type HealthReport, sizeLabel, WINDOW_SIZES_DEFAULT } from '@floorwatch/contracts';
 import {
   bearerAuth,
   defineMetrics,
@@ -17,7 +17,7 @@ import { METRIC_PREFIX } from '../metric-prefix.ts';
 import type { OpenWindows } from '../floor-observer.ts';
 import { type Store, StoreError } from '../write/store.ts';
 import type { GatewayHint } from '../config.ts';
-import { apiRoutes, type HealthReport, readQuery } from './api-routes.ts';
+import { apiRoutes, readQuery } from './api-routes.ts';
 import { connectionOf } from './connection.ts';
 import { ConsoleFiles } from './console-files.ts';
 import { type ExportLimits, exportRoutes } from './export-routes.ts';

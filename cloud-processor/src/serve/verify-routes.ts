@@ -1,7 +1,7 @@
 import { programsOnly } from '@floorwatch/runtime';
 import { Hono } from 'hono';
 
-import type { VerifyRequest } from '../verify/report.ts';
+import type { VerifyRequest } from '@floorwatch/contracts/api';
 import type { Verifier } from '../verify/verifier.ts';
 import { readQuery } from './api-routes.ts';
 import { QueryError } from './query-reader.ts';

@@ -4,7 +4,7 @@ import type { ProcessorConfig } from '../config.ts';
 import { processorAddress } from '../serve/address.ts';
 import { QueryError, QueryReader } from '../serve/query-reader.ts';
 import { addsUp, describeReport, isProven } from './describe-report.ts';
-import type { VerifyStatus } from './report.ts';
+import type { VerifyStatus } from '@floorwatch/contracts/api';
 
 /** What a person gives on the command line. */
 export interface VerifyOptions {

@@ -5,7 +5,7 @@ import { rowKey } from '../write/row-key.ts';
 import type { Store } from '../write/store.ts';
 import { floorOf, type GatewayCut, lostBehind } from './cut.ts';
 import { episodeCheck, evidenceAt, evidenceFrom, type HourEvidence } from './evidence.ts';
-import type { Difference } from './report.ts';
+import type { Difference } from '@floorwatch/contracts/api';
 
 type Phase = 'opened' | 'closed';
 const PHASES = ['opened', 'closed'] as const;

@@ -1,7 +1,7 @@
 import { addHash, COUNT_MS, epochMs, type GatewayName, type HashSum, noHashes, sizeLabel } from '@floorwatch/contracts';
 
 import { evidenceAt, evidenceFrom, type EvidenceSnapshot } from './evidence.ts';
-import type { Difference } from './report.ts';
+import type { Difference } from '@floorwatch/contracts/api';
 import type { StretchTally } from './stretch-tally.ts';
 
 const TWO_32 = 2 ** 32;

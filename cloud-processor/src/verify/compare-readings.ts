@@ -14,7 +14,7 @@ import { rowKey } from '../write/row-key.ts';
 import type { Store } from '../write/store.ts';
 import { EvidenceComparer, type Explained } from './compare-evidence.ts';
 import { type GatewayCut, lostBehind } from './cut.ts';
-import type { Counted, Difference } from './report.ts';
+import type { Counted, Difference } from '@floorwatch/contracts/api';
 import {
   differingFigure,
   type SensorTally,

@@ -1,7 +1,14 @@
 import { counted, type GatewayName, instantInWords } from '@floorwatch/contracts';
 
 import type { LostNumbers } from './ledger.ts';
-import type { Difference, EvidenceReport, GatewayReport, VerifyReport, VerifyRequest, VerifyStatus } from './report.ts';
+import type {
+  Difference,
+  EvidenceReport,
+  GatewayReport,
+  VerifyReport,
+  VerifyRequest,
+  VerifyStatus,
+} from '@floorwatch/contracts/api';
 
 /** Lost stretches that are told one by one. */
 const LOST_SHOWN = 20;

@@ -12,7 +12,7 @@ import type { CheckpointState } from '../checkpoint/format.ts';
 import { processorLimits } from '../limits.ts';
 import { type Store, StoreError } from '../write/store.ts';
 import { cutsOf, type GatewayCut } from './cut.ts';
-import type { Difference, GatewayReport, VerifyReport, VerifyRequest, VerifyStatus } from './report.ts';
+import type { Difference, GatewayReport, VerifyReport, VerifyRequest, VerifyStatus } from '@floorwatch/contracts/api';
 import { verifyGateway } from './verify-gateway.ts';
 
 /** What the verifier asks the processor. */

@@ -7,7 +7,14 @@ import { EpisodeComparer } from './compare-episodes.ts';
 import { ReadingComparer } from './compare-readings.ts';
 import { floorOf, type GatewayCut } from './cut.ts';
 import { evidenceFrom } from './evidence.ts';
-import type { Difference, EvidenceReport, GatewayReport, IntakeReport, LaneReport, VerifyRequest } from './report.ts';
+import type {
+  Difference,
+  EvidenceReport,
+  GatewayReport,
+  IntakeReport,
+  LaneReport,
+  VerifyRequest,
+} from '@floorwatch/contracts/api';
 import { groupSizes } from './stretches.ts';
 
 /** How far back hours are compared if nobody says: what a stream keeps, so what can still be made again. */

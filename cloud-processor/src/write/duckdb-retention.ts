@@ -1,18 +1,12 @@
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { epochMs, hours } from '@floorwatch/contracts';
+import type { RetentionStatus } from '@floorwatch/contracts/api';
 import { type Logger, messageOf } from '@floorwatch/runtime';
 
 import { processorLimits } from '../limits.ts';
 import { timestamp } from './duckdb-tables.ts';
 import type { RetentionClock } from './retention-clock.ts';
-import {
-  deletableBefore,
-  isExpired,
-  passEnd,
-  type RetentionFacts,
-  type RetentionStatus,
-  waitsForAgreement,
-} from './retention-plan.ts';
+import { deletableBefore, isExpired, passEnd, type RetentionFacts, waitsForAgreement } from './retention-plan.ts';
 import type { Retention, StoredRow } from './stored-row.ts';
 import { TABLE_NAMES, tableOf } from './tables.ts';
 

@@ -4,7 +4,7 @@ import { EXIT, httpToken, messageOf, StartError } from '@floorwatch/runtime';
 import type { ProcessorConfig } from '../config.ts';
 import { processorAddress } from '../serve/address.ts';
 import { QueryError, QueryReader } from '../serve/query-reader.ts';
-import type { RetentionStatus } from './retention-plan.ts';
+import type { RetentionStatus } from '@floorwatch/contracts/api';
 
 const DAY_MS = 86_400_000;
 

@@ -1,24 +1,4 @@
-import type { EpochMs } from '@floorwatch/contracts';
-
 import { processorLimits } from '../limits.ts';
-
-/** How the deletion of old rows stands. */
-export interface RetentionStatus {
-  /** How long rows are kept, in milliseconds; 0: for ever. */
-  readonly keptMs: number;
-  /** Rows of before are too old by both clocks; null: none are, because they are kept for ever or no message of NATS was seen yet. */
-  readonly tooOldBefore: EpochMs | null;
-  /** The oldest row; null: there is none, or nobody has looked yet. */
-  readonly oldest: EpochMs | null;
-  /** How much time the rows that are due cover, in milliseconds. */
-  readonly dueMs: number;
-  /** So much is due that nothing is deleted until a person agrees. */
-  readonly waits: boolean;
-  /** A person has agreed that rows of before are deleted; null: nobody has. */
-  readonly agreedBefore: EpochMs | null;
-  /** Rows deleted since the start. */
-  readonly deleted: number;
-}
 
 /** What decides which rows may be deleted. Instants are epoch milliseconds. */
 export interface RetentionFacts {

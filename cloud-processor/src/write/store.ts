@@ -14,7 +14,7 @@ import type {
   WriteOutcome,
 } from '@floorwatch/contracts';
 
-import type { RetentionStatus } from './retention-plan.ts';
+import type { RetentionStatus } from '@floorwatch/contracts/api';
 
 /**
  * Where windows and anomalies are kept and asked for. Every implementation passes the same contract suite

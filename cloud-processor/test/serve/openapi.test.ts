@@ -4,11 +4,11 @@ import { z } from 'zod';
 
 import { resourcesPerSuite, waitFor } from '../../../tests/support/index.ts';
 import { noCounts, type ReprocessStatus } from '../../src/reprocess/reprocess-state.ts';
-import { type AnswerName, answerSchemas } from '../../src/serve/answer-schemas.ts';
+import { type AnswerName, answerSchemas } from '@floorwatch/contracts/api';
 import { type Operation, type OperationName, OPERATIONS } from '../../src/serve/operations.ts';
 import { StoreError } from '../../src/write/store.ts';
 import { BASE } from '../support/floor.ts';
-import type { VerifyStatus } from '../../src/verify/report.ts';
+import type { VerifyStatus } from '@floorwatch/contracts/api';
 import { SENSOR_ID, startDescribed } from './described-processor.ts';
 import { makeApp } from './floor-fixture.ts';
 

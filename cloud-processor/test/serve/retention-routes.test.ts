@@ -7,7 +7,7 @@ import { expect, it, vi } from 'vitest';
 import { resourcesPerTest } from '../../../tests/support/index.ts';
 import { processorConfigSchema } from '../../src/config.ts';
 import { agreeRetention, showRetention } from '../../src/write/retention-command.ts';
-import type { RetentionStatus } from '../../src/write/retention-plan.ts';
+import type { RetentionStatus } from '@floorwatch/contracts/api';
 import type { StoreRetention } from '../../src/write/store.ts';
 import { MemoryStore } from '../support/memory-store.ts';
 import { makeApp } from './floor-fixture.ts';

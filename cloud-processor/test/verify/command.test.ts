@@ -6,7 +6,7 @@ import { expect, it, vi } from 'vitest';
 import { resourcesPerTest } from '../../../tests/support/index.ts';
 import { processorConfigSchema } from '../../src/config.ts';
 import { verify } from '../../src/verify/command.ts';
-import type { VerifyReport } from '../../src/verify/report.ts';
+import type { VerifyReport } from '@floorwatch/contracts/api';
 import { MemoryStore } from '../support/memory-store.ts';
 import { hoursOf } from './counting-gateway.ts';
 import { Floor } from './stored-floor.ts';

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 
 import { EpisodeComparer } from '../../src/verify/compare-episodes.ts';
 import type { GatewayCut } from '../../src/verify/cut.ts';
-import type { Difference } from '../../src/verify/report.ts';
+import type { Difference } from '@floorwatch/contracts/api';
 import { GATEWAY } from '../support/floor.ts';
 import { anomalyRow, BASE, countedEpisodesRow } from '../write/sample-rows.ts';
 

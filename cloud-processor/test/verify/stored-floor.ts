@@ -4,7 +4,7 @@ import { createLogger } from '@floorwatch/runtime';
 import { type Resources, waitFor } from '../../../tests/support/index.ts';
 import { Partition } from '../../src/partition.ts';
 import { describeReport } from '../../src/verify/describe-report.ts';
-import type { Difference, VerifyReport, VerifyRequest, VerifyStatus } from '../../src/verify/report.ts';
+import type { Difference, VerifyReport, VerifyRequest, VerifyStatus } from '@floorwatch/contracts/api';
 import { Verifier } from '../../src/verify/verifier.ts';
 import { createStore } from '../../src/write/create-store.ts';
 import type { StoreConfig } from '../../src/write/store-config.ts';

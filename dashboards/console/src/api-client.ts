@@ -1,23 +1,13 @@
-import type { AnomalyRow, Page, RollupPoint, SensorView, SiteView, WindowView } from '@floorwatch/contracts';
-
-/** What `/api/v1` says of the processor. */
-export interface About {
-  readonly version: string;
-  readonly now: number;
-  readonly windowSizes: readonly string[];
-  readonly silentAfterMs: number;
-  readonly historyMs: number;
-  /** Where devices publish and where the agent's status page is, if the processor was told. */
-  readonly gateway?: { readonly mqttUrl?: string; readonly statusUrl?: string };
-  readonly health: { readonly ok: boolean; readonly parts: Readonly<Record<string, string>> };
-}
-
-/** A small chart of one sensor: `last[i]` was read at `at[i]`. */
-export interface Sparkline {
-  readonly id: string;
-  readonly at: readonly number[];
-  readonly last: readonly number[];
-}
+import type {
+  About,
+  AnomalyRow,
+  Page,
+  RollupPoint,
+  SensorView,
+  SiteView,
+  SparklineView,
+  WindowView,
+} from '@floorwatch/contracts';
 
 /** The processor did not answer as hoped. `status` 0: it could not be reached. */
 export class ApiError extends Error {
@@ -66,8 +56,8 @@ export class ApiClient {
     return (await this.#get<Page<SensorView>>('/sensors', { sensor: id })).items[0];
   }
 
-  async sparklines(ids: readonly string[], points: number): Promise<readonly Sparkline[]> {
-    return (await this.#get<Page<Sparkline>>('/sparklines', { sensor: ids, points })).items;
+  async sparklines(ids: readonly string[], points: number): Promise<readonly SparklineView[]> {
+    return (await this.#get<Page<SparklineView>>('/sparklines', { sensor: ids, points })).items;
   }
 
   async rollups(sensor: string): Promise<readonly RollupPoint[]> {

@@ -1,7 +1,7 @@
-import type { AnomalyRow, LiveEvents } from '@floorwatch/contracts';
+import type { About, AnomalyRow, LiveEvents } from '@floorwatch/contracts';
 
 import { anomalySensorId, isOpen, mergeAnomalies } from './anomaly-list.ts';
-import { type About, ApiClient } from './api-client.ts';
+import { ApiClient } from './api-client.ts';
 import { h } from './dom.ts';
 import { FloorModel } from './floor-model.ts';
 import { formatKind } from './kind-words.ts';

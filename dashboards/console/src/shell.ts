@@ -1,5 +1,6 @@
+import type { About } from '@floorwatch/contracts';
+
 import { h, setAttribute, setText, svg } from './dom.ts';
-import type { About } from './api-client.ts';
 import { formatCount, formatTime, formatZone } from './format.ts';
 import { describeTrouble } from './health-words.ts';
 import type { ConnectionState } from './live-connection.ts';

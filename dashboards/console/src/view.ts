@@ -1,6 +1,6 @@
-import type { AnomalyRow, LiveEvents, SensorView } from '@floorwatch/contracts';
+import type { About, AnomalyRow, LiveEvents, SensorView } from '@floorwatch/contracts';
 
-import type { About, ApiClient } from './api-client.ts';
+import type { ApiClient } from './api-client.ts';
 import type { FloorModel } from './floor-model.ts';
 
 /** What every view may use. */

@@ -1,4 +1,5 @@
-import type { About } from '../api-client.ts';
+import type { About } from '@floorwatch/contracts';
+
 import { h } from '../dom.ts';
 import { emptyState } from './notice.ts';
 
