@@ -54,6 +54,7 @@ const reading = fc
       isUntimed: fc.boolean(),
       follows: fc.boolean(),
       message: identity,
+      isReleased: fc.constant(true),
       reading: fc.record(
         {
           device: name,
@@ -80,6 +81,7 @@ const apart = reading
     const { metric, unit = '' } = item.reading;
     return Object.assign(item, { reading: { ...item.reading, metric: apartMetric(metric, unit), apartFrom: metric } });
   });
+const arrival = fc.record({ sensor: fc.record({ device: name, metric: name }), receivedAt: instant });
 const tick = fc.record(
   {
     now: instant,
@@ -103,7 +105,10 @@ describe('the journal', () => {
     const { journal, directory } = await openJournal();
     const kept: [number, JournalItem][] = [];
     const append = fc.oneof(
-      fc.array(fc.oneof(reading, apart), { maxLength: 40 }).map((items) => ({ items })),
+      fc.record({
+        items: fc.array(fc.oneof(reading, apart), { maxLength: 40 }),
+        arrivals: fc.array(arrival, { maxLength: 3 }),
+      }),
       tick.map((item) => ({ tick: item })),
       start.map((item) => ({ start: item })),
     );
@@ -114,10 +119,12 @@ describe('the journal', () => {
         await Promise.all(
           appends.map(async (one) => {
             if ('items' in one) {
-              const first = await journal.appendReadings(one.items);
-              expected.push(
-                ...one.items.map((item, i): [number, JournalItem] => [first + i, { kind: 'reading', ...item }]),
-              );
+              const first = await journal.appendReadings(one.items, one.arrivals);
+              const items: JournalItem[] = [
+                ...one.items.map((item): JournalItem => ({ kind: 'reading', ...item })),
+                ...one.arrivals.map((item): JournalItem => ({ kind: 'arrival', ...item })),
+              ];
+              expected.push(...items.map((item, i): [number, JournalItem] => [first + i, item]));
             } else if ('tick' in one)
               expected.push([await journal.appendTick(one.tick), { kind: 'tick', ...one.tick }]);
             else expected.push([await journal.appendStart(one.start), { kind: 'start', ...one.start }]);
