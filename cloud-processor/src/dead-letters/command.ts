@@ -2,10 +2,10 @@ import { access } from 'node:fs/promises';
 
 import { instantInWords } from '@floorwatch/contracts';
 import type { DeadLetterSummary } from '@floorwatch/contracts/api';
-import { EXIT, httpToken, messageOf, StartError } from '@floorwatch/runtime';
+import { EXIT, messageOf, StartError } from '@floorwatch/runtime';
 
 import type { ProcessorConfig } from '../config.ts';
-import { processorAddress } from '../serve/address.ts';
+import { ProcessorApi } from '../processor-api.ts';
 import type { DeadLetter } from './dead-letter.ts';
 import { deadLetterDirectory, DeadLetters } from './dead-letters.ts';
 
@@ -87,34 +87,24 @@ async function withDesk(config: ProcessorConfig, use: (desk: Desk) => Promise<nu
 
 /** The running processor's API; undefined if nothing listens there. */
 async function openRunning({ http }: ProcessorConfig): Promise<Desk | undefined> {
-  const token = await httpToken(http);
-  const base = `${processorAddress(http)}/api/v1/dead-letters`;
-  const ask = async (path: string, method = 'GET'): Promise<Response> =>
-    fetch(base + path, { method, headers: token === undefined ? {} : { authorization: `Bearer ${token}` } });
-  const problemOf = async (response: Response): Promise<string> => {
-    const body = (await response.json().catch(() => ({}))) as { readonly error?: string };
-    return body.error ?? `the processor answered with status ${response.status}`;
-  };
-  const answer = async <T>(response: Response): Promise<T> => {
-    if (!response.ok) throw new StartError('usage', `${base}: ${await problemOf(response)}`);
-    return (await response.json()) as T;
-  };
+  const api = await ProcessorApi.at('/dead-letters', http);
   try {
-    await answer(await ask('?limit=1'));
+    await api.read(await api.send('GET', '?limit=1'));
   } catch (error) {
     if (error instanceof StartError) throw error;
     return undefined;
   }
+  const remedy = 'the processor has stopped meanwhile; run it once more';
   return {
-    list: async (after) => answer(await ask(`?limit=${PAGE}${after === undefined ? '' : `&after=${after}`}`)),
+    list: async (after) => api.ask('GET', `?limit=${PAGE}${after === undefined ? '' : `&after=${after}`}`, remedy),
     async show(id) {
-      const response = await ask(`/${encodeURIComponent(id)}`);
-      return response.status === 404 ? undefined : answer(response);
+      const response = await api.send('GET', `/${encodeURIComponent(id)}`);
+      return response.status === 404 ? undefined : api.read(response);
     },
     async settle(id, how) {
       const path = `/${encodeURIComponent(id)}`;
-      const response = await (how === 'retry' ? ask(`${path}/retry`, 'POST') : ask(path, 'DELETE'));
-      return response.ok ? undefined : problemOf(response);
+      const response = await (how === 'retry' ? api.send('POST', `${path}/retry`) : api.send('DELETE', path));
+      return response.ok ? undefined : api.problemOf(response);
     },
     async close() {},
   };

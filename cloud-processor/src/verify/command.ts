@@ -1,7 +1,7 @@
-import { EXIT, httpToken, messageOf, pause, StartError } from '@floorwatch/runtime';
+import { EXIT, pause, StartError } from '@floorwatch/runtime';
 
 import type { ProcessorConfig } from '../config.ts';
-import { processorAddress } from '../serve/address.ts';
+import { ProcessorApi } from '../processor-api.ts';
 import { QueryError, QueryReader } from '../serve/query-reader.ts';
 import { addsUp, describeReport, isProven } from './describe-report.ts';
 import type { VerifyStatus } from '@floorwatch/contracts/api';
@@ -25,18 +25,9 @@ list says since when it has).`;
 /** `verify`. */
 export async function verify(config: ProcessorConfig, options: VerifyOptions, signal: AbortSignal): Promise<number> {
   const query = queryOf(options);
-  const token = await httpToken(config.http);
-  const base = `${processorAddress(config.http)}/api/v1/verify`;
-  const ask = async (method: string, search = ''): Promise<VerifyStatus> => {
-    const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
-    const response = await fetch(base + search, { method, headers }).catch((error: unknown) => {
-      const remedy = 'is the processor running? It alone can read its store while it compares';
-      throw new StartError('usage', `${base} does not answer (${messageOf(error)}); ${remedy}`, { cause: error });
-    });
-    const body = (await response.json().catch(() => ({}))) as VerifyStatus & { readonly error?: string };
-    if (response.ok) return body;
-    throw new StartError('usage', `${base}: ${body.error ?? `the processor answered with status ${response.status}`}`);
-  };
+  const api = await ProcessorApi.at('/verify', config.http);
+  const remedy = 'is the processor running? It alone can read its store while it compares';
+  const ask = async (method: string, search = ''): Promise<VerifyStatus> => api.ask(method, search, remedy);
   const status = await follow(ask, query, signal);
   if (options.json) print(JSON.stringify(status));
   else for (const line of describeReport(status)) print(line);

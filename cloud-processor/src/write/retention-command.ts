@@ -1,8 +1,8 @@
 import { instantInWords } from '@floorwatch/contracts';
-import { EXIT, httpToken, messageOf, StartError } from '@floorwatch/runtime';
+import { EXIT, StartError } from '@floorwatch/runtime';
 
 import type { ProcessorConfig } from '../config.ts';
-import { processorAddress } from '../serve/address.ts';
+import { ProcessorApi } from '../processor-api.ts';
 import { QueryError, QueryReader } from '../serve/query-reader.ts';
 import type { RetentionStatus } from '@floorwatch/contracts/api';
 
@@ -34,16 +34,8 @@ function instantOf(before: string): number {
 }
 
 async function ask(config: ProcessorConfig, method: string, path: string): Promise<RetentionStatus> {
-  const token = await httpToken(config.http);
-  const base = `${processorAddress(config.http)}/api/v1/retention`;
-  const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
-  const response = await fetch(base + path, { method, headers }).catch((error: unknown) => {
-    const remedy = 'is the processor running? It alone deletes rows of its store';
-    throw new StartError('usage', `${base} does not answer (${messageOf(error)}); ${remedy}`, { cause: error });
-  });
-  const body = (await response.json().catch(() => ({}))) as RetentionStatus & { readonly error?: string };
-  if (response.ok) return body;
-  throw new StartError('usage', `${base}: ${body.error ?? `the processor answered with status ${response.status}`}`);
+  const api = await ProcessorApi.at('/retention', config.http);
+  return api.ask(method, path, 'is the processor running? It alone deletes rows of its store');
 }
 
 function print(status: RetentionStatus, json: boolean): void {
