@@ -6,6 +6,7 @@ import {
   connectNats,
   type Logger,
   messageOf,
+  lockDataFolder,
   pause,
   retryDelay,
   type ProcessLock,
@@ -19,7 +20,6 @@ import type { NatsConnection } from '@nats-io/transport-node';
 import { CheckpointFile, type LoadedCheckpoint } from './checkpoint/checkpoint-file.ts';
 import { CheckpointError } from './checkpoint/format.ts';
 import { folderId } from './claim/folder-id.ts';
-import { lockDataDir } from './claim/lock-data-dir.ts';
 import { CLAIMS_BUCKET, type ClaimProgress, PartitionClaims } from './claim/partition-claims.ts';
 import { Tenure } from './claim/tenure.ts';
 import type { ProcessorConfig } from './config.ts';
@@ -143,7 +143,7 @@ export class Pipeline implements OpenWindows {
    * @throws StartError if another processor owns the folder, or a checkpoint and the one before it are damaged.
    */
   async open(): Promise<void> {
-    this.#lock = await lockDataDir(this.#config.dataDir);
+    this.#lock = await lockDataFolder(this.#config.dataDir, 'dataDir', 'processor');
     const deadLetters = await DeadLetters.open(this.#config.dataDir, this.#config.deadLetterBytesMax).catch(cannotOpen);
     this.#deadLetters = deadLetters;
     const lanes: Lane[] = [];

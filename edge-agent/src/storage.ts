@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 
 import type { Lane } from '@floorwatch/contracts';
-import { type Logger, messageOf, type ProcessLock, StartError, takeProcessLock } from '@floorwatch/runtime';
+import { lockDataFolder, type Logger, messageOf, StartError } from '@floorwatch/runtime';
 import { type FileSystem, type Recovery, SegmentLogError } from '@floorwatch/segment-log';
 
 import type { AgentConfig } from './config.ts';
@@ -55,7 +55,10 @@ export async function openStorage(
 ): Promise<Storage> {
   const { dataDir, durability, commitMs, journalBytesMax } = config;
   const files = fileSystem === undefined ? {} : { fileSystem };
-  const lock = fileSystem === undefined ? await lockDataDir(dataDir) : await fileSystem.lock(dataDir);
+  const lock =
+    fileSystem === undefined
+      ? await lockDataFolder(dataDir, 'storage.dataDir', 'agent')
+      : await fileSystem.lock(dataDir);
   const opened: { close(): Promise<void> }[] = [{ close: async () => lock.release() }];
   const close = async (): Promise<void> => {
     for (const one of opened.splice(0).toReversed()) {
@@ -134,17 +137,4 @@ function report(
     logger.info({ log, tornBytes }, 'cut off a write that was not finished; it was never acknowledged');
   if (stateLost) logger.warn({ log }, 'the marks of a log are lost; everything in it counts as sent');
   if (damage.length > 0) logger.error({ log, damage: damage.slice(0, 10), setAside }, 'a log is damaged');
-}
-
-async function lockDataDir(dataDir: string): Promise<ProcessLock> {
-  const attempt = await takeProcessLock(dataDir).catch((error: unknown) => {
-    const message = `storage.dataDir: ${dataDir} can't be locked: ${messageOf(error)}; make it a folder that this user may write to`;
-    throw new StartError('config-invalid', message, { cause: error });
-  });
-  if ('lock' in attempt) return attempt.lock;
-  const who = attempt.holder === undefined ? 'another agent' : `another agent (process ${attempt.holder})`;
-  throw new StartError(
-    'locked',
-    `storage.dataDir: ${dataDir} is in use by ${who}; stop that one first, or give this one a folder of its own`,
-  );
 }

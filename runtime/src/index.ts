@@ -12,6 +12,7 @@ export {
   listen,
   serveHttp,
 } from './http-server.ts';
+export { lockDataFolder } from './lock-data-folder.ts';
 export { createLogger, type Logger, type LogLevel, logLevelSchema } from './logger.ts';
 export { makeFolder } from './make-folder.ts';
 export { defineMetrics, type Metric, type Sample } from './metrics.ts';
