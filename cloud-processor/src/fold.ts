@@ -5,6 +5,7 @@ import {
   type FloorRecord,
   type GapRecord,
   type IngestAddress,
+  lastNumber,
   type Row,
   type TickRecord,
 } from '@floorwatch/contracts';
@@ -103,7 +104,10 @@ export class Fold {
     }
     for (let index = from; index < batch.records.length; index++) {
       this.counts.records++;
-      this.#applyRecord(address, batch, batch.records[index]!, judgement);
+      const record = batch.records[index]!;
+      this.#applyRecord(address, batch, record, judgement);
+      const place = { run: judgement.run, number: lastNumber(record) };
+      if (address.lane === 'telemetry') this.windows.noteReach(address, place);
     }
     return judgement;
   }

@@ -42,7 +42,7 @@ export interface StreamMessage {
 /** What a replay of messages that were applied must know of the state that they led to. */
 export interface LiveState {
   readonly sources: readonly SourceSnapshot[];
-  /** How far a gateway's event times reach, see `Reach`. */
+  /** How far a gateway has reached, see `Reach`. */
   reachOf(gateway: GatewayName): GatewayReach;
 }
 

@@ -493,6 +493,13 @@ export const plantedBugs = [
     'leaves a stored window alone that holds a later record',
   ),
   bug(
+    'replay-astray-is-trusted',
+    'reprocess makes windows of records in another order than they were taken in',
+    [`${PROCESSOR}: Replay.isWhole`, '!gateway.isAstray', 'gateway !== undefined'],
+    'cloud-processor/test/reprocess/replay.test.ts',
+    'that meets records in another order than they were taken in makes no window of what follows',
+  ),
+  bug(
     'episode-of-another-hour',
     'verify counts an anomaly in the hour in which it was told',
     [`${PROCESSOR}: EpisodeComparer.#tally`, 'of(row.openedAt)', 'of(row.detectedAt)'],

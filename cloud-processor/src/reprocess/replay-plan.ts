@@ -4,21 +4,21 @@ import { orderOf } from '../window/record-order.ts';
 import type { HeldNumbers } from './held-numbers.ts';
 
 /** Numbers of one epoch that were taken one after the other, both ends included. */
-interface Segment {
+export interface Segment {
   readonly run: number;
   readonly epoch: string;
   readonly from: number;
   readonly to: number;
 }
 
-/** Where the replay of one source begins. */
+/** Where the replay of one source begins, and which way it takes. */
 export interface ReplayPlan {
   /** How far the source had come just before the first record that is replayed. */
   readonly before: SourceSnapshot;
   /** Nothing that came before the replay's first record reached beyond this instant; −Infinity: nothing came before. */
   readonly reach: number;
-  /** The run in which the live state took a number; undefined: it did not, or no longer knows. */
-  runOf(epoch: string, number: number): number | undefined;
+  /** What the live state took from there on, one after the other. The first may begin before the replay does. */
+  readonly segments: readonly Segment[];
 }
 
 /**
@@ -52,12 +52,14 @@ export function planReplay(
   return {
     before: { ...live, current: takenFrom, waiting: false, run, takenFrom, runs: [], epochs },
     reach: isBeginning ? -Infinity : reachBefore(reach, orderOf({ run: first.run, number: start.number })),
-    runOf: (epoch, number) =>
-      segments.find((segment) => segment.epoch === epoch && segment.from <= number && number <= segment.to)?.run,
+    segments: segments.slice(start.index),
   };
 }
 
-/** All that the live state knows to have taken, in the order in which it did: the newest segments without a break. */
+/**
+ * All that the live state knows to have taken, in the order in which it did: the newest segments without a break. Runs leap where a processor
+ * began without its newest checkpoint, and that is no break: what this state took in between, it knows.
+ */
 function segmentsOf({ runs, epochs }: SourceSnapshot): readonly Segment[] {
   const floors = new Map(epochs.map(([epoch, floor]) => [epoch, floor] as const));
   const segments = runs.map(([run, epoch, from], index): Segment => {
@@ -66,7 +68,7 @@ function segmentsOf({ runs, epochs }: SourceSnapshot): readonly Segment[] {
   });
   const broken = segments.findLastIndex(({ run, from, to }, index) => {
     const next = segments[index + 1];
-    return to < from || (next !== undefined && next.run !== run + 1);
+    return to < from || (next !== undefined && next.run <= run);
   });
   return segments.slice(broken + 1);
 }

@@ -7,8 +7,6 @@ import {
   parseIngestSubject,
   type GatewayRow,
   type Row,
-  rollupStart,
-  type RollupsRecord,
   type WindowRow,
 } from '@floorwatch/contracts';
 
@@ -23,11 +21,12 @@ import {
   type SourceName,
   type SourceSnapshot,
 } from '../sequence/sequencer.ts';
+import type { StoredRuns } from '../stored-gateway.ts';
 import type { WindowConfig } from '../window/window-config.ts';
 import type { SealedLoss } from '../window/window-operator.ts';
 import type { HeldNumbers } from './held-numbers.ts';
 import type { ToldRow } from './compare-rows.ts';
-import { planReplay, type ReplayPlan } from './replay-plan.ts';
+import { planReplay, type ReplayPlan, type Segment } from './replay-plan.ts';
 
 /** What the records of one message became. */
 export interface ReplayedRows {
@@ -47,10 +46,10 @@ export type ReplayGap = 'nothing-held' | 'astray' | 'stuck';
 /** One gateway's telemetry on its way through the replay. */
 interface Progress {
   readonly plan: ReplayPlan;
-  /** Windows that begin at or behind it are whole; undefined until the first tick has told how far windows had been sealed. */
-  wholeFrom: number | undefined;
-  /** How far the first rollups reach that were replayed. */
-  reach: number;
+  /** Which of the plan's segments it is in. */
+  segment: number;
+  /** The last number that it took. */
+  reached: number;
   /** Records came in another order than they were taken in: nothing of this gateway can be trusted any more. */
   isAstray: boolean;
 }
@@ -77,6 +76,7 @@ export class Replay {
   }) {
     this.#live = options.live.sources;
     const sources: SourceSnapshot[] = [];
+    const runs: StoredRuns[] = [];
     for (const live of options.live.sources) {
       const name = nameOf(live);
       this.#floors.set(name, new Map(live.epochs.map(([epoch, floor]) => [epoch, floor] as const)));
@@ -84,8 +84,9 @@ export class Replay {
       const plan = planReplay(live, options.held, name, options.live.reachOf(live));
       if (plan === undefined) continue;
       sources.push(plan.before);
-      const wholeFrom = plan.reach === -Infinity ? -Infinity : undefined;
-      this.#gateways.set(gatewayKey(live), { plan, wholeFrom, reach: plan.reach, isAstray: false });
+      this.#gateways.set(gatewayKey(live), { plan, segment: 0, reached: 0, isAstray: false });
+      const { site, gateway } = live;
+      runs.push({ site, gateway, runs: plan.segments.map(({ run, epoch, from, to }) => [run, epoch, from, to]) });
     }
     this.#fold = new Fold({
       windows: options.windows,
@@ -94,6 +95,8 @@ export class Replay {
       out: { emit: (row) => this.#rows.push(row) },
       from: { sources, alarms: [], windows: { gateways: [], late: [], lateWindows: [] } },
     });
+    // Records get the runs that they had.
+    this.#fold.sequencer.remember({ gateways: runs, runsTo: 0 });
   }
 
   /** Late readings that wait for their windows, to be corrected as the live state does it. */
@@ -144,21 +147,22 @@ export class Replay {
     return floor !== undefined && lastNumber(records.at(-1)!) <= floor;
   }
 
-  #follow(gateway: Progress, { epoch, records }: Batch, { from, run, floor }: Judgement): void {
+  /** Follows the way that the live state took, segment by segment. */
+  #follow(gateway: Progress, { epoch, records }: Batch, { from, floor }: Judgement): void {
     if (from === records.length) return;
-    if (gateway.plan.runOf(epoch, floor + 1) !== run) gateway.isAstray = true;
-    for (let index = from; index < records.length && gateway.wholeFrom === undefined; index++) {
-      const record = records[index]!;
-      if (record.kind === 'rollups') gateway.reach = Math.max(gateway.reach, endOf(record));
-      // Before this tick windows may have been sealed up to its watermark, and readings in them been late.
-      if (record.kind === 'tick') gateway.wholeFrom = Math.max(gateway.reach, record.watermark);
-    }
+    const { segments } = gateway.plan;
+    const isIn = (segment: Segment | undefined): boolean =>
+      segment?.epoch === epoch && segment.from <= floor + 1 && floor < segment.to;
+    const current = segments[gateway.segment];
+    if (!isIn(current) && gateway.reached === current?.to) gateway.segment++;
+    if (!isIn(segments[gateway.segment])) gateway.isAstray = true;
+    gateway.reached = lastNumber(records.at(-1)!);
   }
 
   /** Whether everything that belongs into a window was replayed, or is still to be. */
   isWhole({ sensor, start }: Pick<WindowRow, 'sensor' | 'start'>): boolean {
     const gateway = this.#gateways.get(gatewayKey(sensor));
-    return gateway?.wholeFrom !== undefined && !gateway.isAstray && start >= gateway.wholeFrom;
+    return gateway !== undefined && !gateway.isAstray && start >= gateway.plan.reach;
   }
 
   /** Gateways of which not everything could be replayed up to where the live state stands, and why. */
@@ -197,9 +201,3 @@ export const nameOf = ({ site, gateway, lane }: SourceName): string => `${site}/
 /** How far a source has come, as a text that can be compared. */
 const placeOf = ({ run, takenFrom, epochs }: SourceSnapshot): string =>
   `${run} ${takenFrom} ${epochs.find(([epoch]) => epoch === takenFrom)?.[1]}`;
-
-const endOf = (record: RollupsRecord): number =>
-  record.columns.sensor.reduce(
-    (end: number, _sensor, index) => Math.max(end, rollupStart(record, index) + record.bucketMs),
-    -Infinity,
-  );

@@ -11,7 +11,7 @@ import {
   type Predecessor,
 } from '@floorwatch/contracts';
 
-import type { StoredBefore, StoredRun } from '../stored-gateway.ts';
+import type { StoredRun, StoredRuns } from '../stored-gateway.ts';
 import type { AlarmCause } from './alarms.ts';
 import { recordDigest } from './record-digest.ts';
 
@@ -218,7 +218,7 @@ export class Sequencer {
    * What the store and the claim tell of the runs that processors before have counted: records that come again get the run that they had, so
    * that windows which hold them already know them, and all others come behind every run.
    */
-  remember({ gateways, runsTo }: StoredBefore): void {
+  remember({ gateways, runsTo }: { readonly gateways: readonly StoredRuns[]; readonly runsTo: number }): void {
     this.#remembered = new Map(gateways.map((name) => [keyOf({ ...name, lane: 'telemetry' }), name.runs] as const));
     this.#runsTo = gateways.reduce((most, { runs }) => Math.max(most, ...runs.map(([run]) => run)), runsTo);
     for (const [key, source] of this.#sources) {
@@ -417,9 +417,9 @@ function take(state: EpochState, records: readonly FloorRecord[]): void {
 
 /** The run of the next record to be taken. */
 function runOf({ run, takenFrom, remembered, runsTo }: Source, epoch: string, number: number): number {
-  // The last of them may go on behind what the store tells, as long as no other has begun since.
+  // The last of an epoch may reach beyond what the store tells, as long as no other has begun since.
   const known = remembered.findLast(
-    ([, name, from, to]) => name === epoch && from <= number && (number <= to || run <= runsTo),
+    ([last, name, from, to]) => name === epoch && from <= number && (number <= to || run <= last),
   );
   if (known !== undefined) return known[0];
   return takenFrom === epoch ? run : Math.max(run, runsTo) + 1;

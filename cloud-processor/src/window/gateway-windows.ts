@@ -6,6 +6,7 @@ import {
   type GatewayName,
   type LateRow,
   type LiveWindowRow,
+  type RecordPlace,
   rollupHashes,
   type RollupSensor,
   type RollupsRecord,
@@ -147,7 +148,19 @@ export class GatewayWindows {
   }
 
   get reach(): GatewayReach {
-    return { steps: this.#reach.all(), newest: reachOf(this.#newestEnd, this.#lost.all()) };
+    return { steps: this.#reach.all(), newest: this.#reachNow() ?? Infinity };
+  }
+
+  /** Undefined while readings are missing of which the next record says up to where they may be. */
+  #reachNow(): number | undefined {
+    if (this.#lostSince !== undefined || this.#recoverFrom !== undefined) return undefined;
+    return reachOf(this.#newestEnd, this.#watermark ?? -Infinity, this.#lost.all());
+  }
+
+  /** A record of this gateway has been applied. */
+  noteReach(place: RecordPlace): void {
+    const reach = this.#reachNow();
+    if (reach !== undefined) this.#reach.note(orderOf(place), reach);
   }
 
   get watermark(): EpochMs | undefined {
@@ -182,7 +195,6 @@ export class GatewayWindows {
       this.#lost.add(this.#lostSince, this.#newestEnd);
       this.#lostSince = undefined;
     }
-    this.#reach.note(order, reachOf(this.#newestEnd, this.#lost.all()));
   }
 
   #mergeLoaded(slot: number, at: number, order: number, out: Collector<LateRow>): void {

@@ -1,11 +1,15 @@
 import type { LostRange } from './lost-ranges.ts';
 
-/** How far event times reached when a record had been applied: `[order of the record, end of the newest bucket]`. */
+/** How far a gateway had reached when a record had been applied. */
 export type ReachStep = readonly [order: number, end: number];
 
-/** How far a gateway's event times reach: to the end of its newest bucket, or of what it told to be lost. */
-export const reachOf = (newestEnd: number, lost: readonly LostRange[]): number =>
-  Math.max(newestEnd, (lost.at(-1)?.[1] ?? -Infinity) + 1);
+/**
+ * No window that begins at or behind this instant has been touched: it is sealed by no watermark, no bucket lies in it, and nothing in it is lost.
+ *
+ * @param watermark −Infinity: there is none yet.
+ */
+export const reachOf = (newestEnd: number, watermark: number, lost: readonly LostRange[]): number =>
+  Math.max(newestEnd, watermark, (lost.at(-1)?.[1] ?? -Infinity) + 1);
 
 /** A step is remembered when the end has grown by this much, in milliseconds. */
 const STEP_MS = 1_800_000;
@@ -13,8 +17,8 @@ const STEP_MS = 1_800_000;
 const STEPS_MAX = 96;
 
 /**
- * Remembers roughly how far the event times of a gateway's records reached, record by record, so that a replay which can not begin at the
- * gateway's first record knows which windows it makes whole: those that begin where nothing before its first record reached.
+ * Remembers roughly how far a gateway had reached, record by record, so that a replay which can not begin at the gateway's first record knows
+ * which windows it makes whole: those that begin where nothing before its first record reached.
  *
  * Invariant: both parts of the steps grow. A step that is left out makes answers larger, never smaller.
  */
@@ -25,7 +29,7 @@ export class Reach {
     this.#steps = [...from];
   }
 
-  /** The record has been applied; `end` is the end of the newest bucket that it or any before it brought. */
+  /** The record has been applied; `end` is how far it and all before it reached, see {@link reachOf}. */
   note(order: number, end: number): void {
     const last = this.#steps.at(-1);
     if (last !== undefined && (end < last[1] + STEP_MS || order <= last[0])) return;
@@ -43,7 +47,7 @@ export class Reach {
 /** What a gateway's windows tell of {@link Reach}. */
 export interface GatewayReach {
   readonly steps: readonly ReachStep[];
-  /** How far all records reached. */
+  /** How far all records reached; Infinity: nobody knows yet. */
   readonly newest: number;
 }
 

@@ -6,6 +6,7 @@ import {
   gatewayKey,
   type LateRow,
   type LiveWindowRow,
+  type RecordPlace,
   type RollupSensor,
   type RollupsRecord,
   type SensorRef,
@@ -78,7 +79,12 @@ export class WindowOperator {
     }));
   }
 
-  /** How far the event times of a gateway reach, record by record, see `Reach`. */
+  /** A record of the gateway has been applied. To be called after each, also where it had nothing for windows. */
+  noteReach(name: GatewayName, place: RecordPlace): void {
+    this.#gateways.get(gatewayKey(name))?.noteReach(place);
+  }
+
+  /** How far a gateway has reached, record by record, see `Reach`. */
   reachOf(name: GatewayName): GatewayReach {
     return this.#gateways.get(gatewayKey(name))?.reach ?? { steps: [], newest: -Infinity };
   }

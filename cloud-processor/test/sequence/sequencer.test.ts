@@ -53,6 +53,31 @@ describe('a batch with the floor at 5', () => {
   });
 });
 
+describe('runs that the store tells of', () => {
+  const after = (last: number): Predecessor => ({ epoch: E1, last });
+  const told = { ...GATEWAY, runs: [[1, E1, 1, 5] as const, [2, E2, 1, 3] as const] };
+  const run = (sequencer: Sequencer, epoch: string, records: readonly FloorRecord[]): number =>
+    sequencer.accept(SOURCE, epoch, records, AT).run;
+
+  it('are those of records that come again, and of what follows them while no other run has begun', () => {
+    const sequencer = at(3);
+    sequencer.remember({ gateways: [told], runsTo: 7 });
+    expect(run(sequencer, E1, numbers(4, 5))).toBe(1);
+    expect(run(sequencer, E1, numbers(6, 6))).toBe(1);
+    expect(run(sequencer, E2, begin(after(6), 4))).toBe(2);
+  });
+
+  it('never come back behind a later one', () => {
+    const sequencer = at(3);
+    sequencer.remember({ gateways: [told], runsTo: 7 });
+    expect(run(sequencer, E1, numbers(4, 5))).toBe(1);
+    expect(run(sequencer, E2, begin(after(5), 3))).toBe(2);
+    // A copy of the gateway's disk wakes up.
+    expect(run(sequencer, E1, numbers(6, 6))).toBe(8);
+    expect(run(sequencer, E2, numbers(4, 4))).toBe(9);
+  });
+});
+
 describe('an epoch', () => {
   const after = (last: number): Predecessor => ({ epoch: E1, last });
 

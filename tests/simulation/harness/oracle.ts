@@ -17,7 +17,7 @@ import { LateCorrector } from '../../../cloud-processor/src/write/late-corrector
 import { rowKey } from '../../../cloud-processor/src/write/row-key.ts';
 import { deaf, sequencerLimits } from '../../../cloud-processor/test/support/floor.ts';
 import { MemoryStore } from '../../../cloud-processor/test/support/memory-store.ts';
-import { WINDOWS, windowsOf } from './processor.ts';
+import { WINDOWS } from './processor.ts';
 import type { Site } from './site.ts';
 import type { StoreModel } from './store-model.ts';
 import { BASE } from './virtual-time.ts';
@@ -132,9 +132,8 @@ export async function judge(
   const odd = sites.filter(({ isDoubled }) => isDoubled).map(({ name }) => name);
   checkDirection(world, store, deleted, odd);
   const contents = store.contents('window', 'anomaly');
-  // What was deleted can be made again only of what the stream still holds, and only where the runs have no leap as after an earlier checkpoint.
-  const mayStayAway = world.mayLoseMessages || world.faults.has('damaged-checkpoint');
-  const isGone = (key: string): boolean => deleted.has(key) && contents[key] === undefined && mayStayAway;
+  // What was deleted can be made again only of what the stream still holds.
+  const isGone = (key: string): boolean => deleted.has(key) && contents[key] === undefined && world.mayLoseMessages;
   for (const site of sites) {
     checkWindows(world, site, contents, published, isGone);
     if (!site.isDoubled) checkEpisodes(world, site, contents, published);
@@ -293,7 +292,7 @@ async function foldUndisturbed(
   await store.connect(signal);
   const partition = new Partition({
     number: 0,
-    windows: windowsOf(world),
+    windows: WINDOWS,
     sequence: sequencerLimits(),
     newSeries: '0'.repeat(16),
     observer: deaf,

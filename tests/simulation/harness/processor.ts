@@ -25,18 +25,12 @@ import { gapsIn, type StreamModel } from './stream-model.ts';
 import { BASE } from './virtual-time.ts';
 import { never, type World } from './world.ts';
 
-export const WINDOWS: WindowConfig = windowConfig({ sizes: [seconds(20), seconds(60)], allowedLateness: seconds(5) });
-/** So few that the oldest are often sealed early. */
-const OPEN_WINDOWS_MAX = 6;
-
-/**
- * The windows of a world. Where a processor makes windows again after it went on from its earlier checkpoint there is room for all: of windows
- * that are sealed early it then makes some of a part of their readings. That is an open defect (docs/simulation.md).
- */
-export const windowsOf = ({ faults }: Pick<World, 'faults'>): WindowConfig =>
-  faults.has('reprocess') && faults.has('damaged-checkpoint')
-    ? WINDOWS
-    : windowConfig({ ...WINDOWS, openWindowsMax: OPEN_WINDOWS_MAX });
+export const WINDOWS: WindowConfig = windowConfig({
+  sizes: [seconds(20), seconds(60)],
+  allowedLateness: seconds(5),
+  // So few that the oldest are often sealed early.
+  openWindowsMax: 6,
+});
 /** Checkpoints far apart with floors close together show what a floor must not tell, and the other way round what must wait. */
 const CHECKPOINT_MS = [2_000, 5_000, 15_000] as const;
 const FLOOR_MS = [2_000, 8_000].map(durationMs);
@@ -122,7 +116,7 @@ class ProcessorLife {
     };
     const lane = assemblePartition({
       number: 0,
-      windows: windowsOf(world),
+      windows: WINDOWS,
       streamAgeMax: days(7),
       file: { path: 'checkpoint', save },
       loaded: disk.load(),
@@ -288,6 +282,11 @@ export class Processor {
 
   get partition(): Partition | undefined {
     return this.#life?.runner.partition;
+  }
+
+  /** Whether it reads: after a start from an earlier checkpoint it looks at the store first. */
+  get hasBegun(): boolean {
+    return this.#life?.runner.begun === true;
   }
 
   start(): void {

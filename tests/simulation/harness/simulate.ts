@@ -71,7 +71,7 @@ async function run(world: World): Promise<void> {
     await time.run(time.now + LOOK_MS, broken);
     const since = time.now - stormMs;
     // What came last leaves the gateway with the next tick, and must be heard.
-    const isLeft = stream.down || processor.partition === undefined || sites.some((site) => !site.allTaken);
+    const isLeft = stream.down || !processor.hasBegun || sites.some((site) => !site.allTaken);
     if (isLeft) quietFrom = time.now + QUIET_MS;
     if (!ended && time.now > quietFrom && processor.partition?.windows.openWindows === 0) {
       for (const site of sites) site.end();
