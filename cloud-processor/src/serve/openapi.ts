@@ -24,7 +24,7 @@ export function describeApi(tokenNeeded: boolean, sizes: readonly string[]): Jso
       title: 'floorwatch processor',
       version: VERSION,
       description:
-        'Windows, anomalies and the state of a floor. Read-only but for dead letters, reprocess and verify. Times are epoch milliseconds.',
+        'Windows, anomalies and the state of a floor. Read-only but for dead letters, reprocess, verify and retention. Times are epoch milliseconds.',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: '/' }],
