@@ -77,6 +77,16 @@ describe('a shift of the level', () => {
     },
   );
 
+  it('that a rule calls too fast is so once, and not on the way back', () => {
+    const rate = { rules: [{ metric: 'pressure', perSecondMax: 2 }] };
+    const limited = engineConfigSchema.parse({ stuck: OFF, noise: OFF, silent: OFF, rate });
+    const readings = series(700, 1_000, [{ from: 200, to: 240, by: 28 }]);
+    const opened = detectOffline(limited, { site: 'plant', gateway: 'hall-1' }, readings).filter(
+      ({ phase, detector }) => phase === 'opened' && detector === 'rate',
+    );
+    expect(opened.map(({ openedAt }) => (openedAt - START) / 1_000)).toEqual([200]);
+  });
+
   it('that returns is found again', () => {
     // All while the z-score watches: what the adaptive detector has seen once it knows.
     const shifts = [150, 300, 430].map((from) => ({ from, to: from + 40, by: 28 }));

@@ -92,7 +92,10 @@ export class Judges {
     }
     if (config.range.rules.length > 0) this.#range = track(new RangeDetector(config.range));
     if (config.limits.rules.length > 0) this.#limit = track(new LimitDetector(config.limits));
-    if (config.rate.rules.length > 0) this.#rate = track(new RateDetector(config.rate, rows));
+    if (config.rate.rules.length > 0) {
+      const mayOpen = (slot: number, reading: Reading): boolean => !this.#isWayBack(slot, reading);
+      this.#rate = new EpisodeTracker(new RateDetector(config.rate, rows), gateway, context, mayOpen);
+    }
     // The z-score and the adaptive detector judge the same thing: how far a value is from what is usual. Until the adaptive one has a full
     // history of a sensor, whichever finds a fault first reports it; from then on the adaptive one alone does.
     const shared = watch === 'cold-start' && config.adaptive.enabled;
@@ -266,6 +269,13 @@ export class Judges {
   /** How long the sensor has been known at `at`, in milliseconds. */
   #knownMs(slot: number, at: EpochMs): number {
     return at - (this.#adaptive?.detector.firstAt(slot) ?? -Infinity);
+  }
+
+  /** Whether a reading ends a fault of the level: the change back is as fast as the one before, and no second fault. */
+  #isWayBack(slot: number, { value }: Reading): boolean {
+    return [this.#zScore, this.#adaptive].some(
+      (tracker) => tracker?.isOpen(slot) === true && tracker.standing(slot, value) === 'back',
+    );
   }
 
   #isReturn(slot: number, reading: Reading): boolean {
