@@ -62,6 +62,17 @@ describe('the z-score and the adaptive detector together', () => {
     expect(found(fault, { adaptive: { rules: [{ metric: 'pressure' }] } })).toEqual([['z-score', 1_500]]);
   });
 
+  it('the z-score reports a warning only where the adaptive detector does not learn the sensor', () => {
+    const mild = series(300, { 250: 1.3 });
+    const severities = (options?: z.input<typeof engineConfigSchema>): unknown[] =>
+      detectOffline(engineConfigSchema.parse(options ?? {}), gateway, mild)
+        .filter(({ phase }) => phase === 'opened')
+        .map(({ detector, severity }) => [detector, severity]);
+    expect(severities({ adaptive: { enabled: false } })).toEqual([['z-score', 'warning']]);
+    expect(severities({ adaptive: { rules: [{ metric: 'pressure' }] } })).toEqual([['z-score', 'warning']]);
+    expect(severities()).toEqual([]);
+  });
+
   it('both report when a person wants both, and neither when neither is wanted', () => {
     const fault = series(1_600, { 1_500: 40 });
     expect(found(fault, { zScore: { watch: 'always' } })).toEqual([

@@ -103,7 +103,10 @@ export class Judges {
       const baseline = learnFlagged ? statistics[base] : createStatistic(base, config.statistics, rows);
       const mayOpen = (slot: number, reading: Reading): boolean =>
         !this.#rests &&
-        !(shared && (this.#leavesToAdaptive(slot) || this.#adaptive?.isOpen(slot) === true)) &&
+        !(
+          shared &&
+          (this.#leavesToAdaptive(slot) || this.#adaptive?.isOpen(slot) === true || this.#isTooEarly(slot))
+        ) &&
         !this.#isReturn(slot, reading);
       this.#zScore = new EpisodeTracker(new ZScoreDetector(config.zScore, baseline), gateway, context, mayOpen);
     }
@@ -264,6 +267,11 @@ export class Judges {
     if (verdict.judgement === 'normal') verdict.judgement = 'undecided';
     this.#settle(tracker, slot, reading, out);
     return true;
+  }
+
+  /** Whether the z-score's verdict in hand is a warning about a sensor that the adaptive detector still learns: too little is known of it for one. */
+  #isTooEarly(slot: number): boolean {
+    return this.#verdict.severity === 'warning' && this.#adaptive?.detector.watches(slot) === true;
   }
 
   /** How long the sensor has been known at `at`, in milliseconds. */

@@ -36,7 +36,7 @@ const zScoreRuleSchema = z
 
 export const zScoreConfigSchema = z.strictObject({
   /**
-   * When it reports. cold-start: until the adaptive detector has learned a sensor, and for ever where that one is off; the two never
+   * When it reports. cold-start: until the adaptive detector has learned a sensor, only what is critical, and permanently and everything where that one is off; the two never
    * have an episode of one sensor at the same time. always: beside the adaptive detector. never: not at all.
    */
   watch: z.enum(['cold-start', 'always', 'never']).default('cold-start'),

@@ -92,6 +92,11 @@ export class AdaptiveJudge implements Detector {
     } else this.#flag(slot, score, rule, verdict);
   }
 
+  /** Whether the sensor is judged at all. */
+  watches(slot: number): boolean {
+    return this.#rules[slot] !== undefined;
+  }
+
   /** Event time of the sensor's first reading that is remembered, epoch milliseconds; −Infinity: not known. */
   firstAt(slot: number): number {
     const o = this.#history.rowOf(slot);
@@ -111,7 +116,7 @@ export class AdaptiveJudge implements Detector {
     const o = this.#history.rowOf(slot);
     const history = this.#history.state;
     const knownMs = at - history[o + FIRST_AT]!;
-    if (knownMs < FIRST_DAY_MS) return criticalScore;
+    if (knownMs < FIRST_DAY_MS) return criticalScore + Math.log10(FIRST_DAY_MS / knownMs);
     const interval = knownMs / (history[o + COUNT]! - 1);
     const tenfolds = Math.log10(minutes(CADENCE_MINUTES) / interval);
     return Math.min(criticalScore, warningScore + CADENCE_DECADES * Math.max(0, tenfolds));

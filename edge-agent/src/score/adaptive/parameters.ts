@@ -91,7 +91,10 @@ export const BLOCK_PRIOR_WEIGHT = 8;
  */
 export const ROBUST = { blocksMin: 10, sd: 2.5, share: 0.4 } as const;
 
-/** Until a sensor has been known for a day, only what is critical is reported of its values: where its day takes them is news every hour, and no fault. */
+/**
+ * Until a sensor has been known for a day, only what is critical is reported of its values: where its day takes them is news every hour, and no fault. And as
+ * what is seen for the first time comes the oftener the less was seen, a surprise counts for a decade less where a tenth of the day is known.
+ */
 export const FIRST_DAY_MS = 86_400_000;
 
 /** A run of equal values or a silence is reported from this many decades on. */

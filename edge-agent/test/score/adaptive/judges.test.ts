@@ -106,7 +106,7 @@ describe('the adaptive detector, configured', () => {
     ).found.filter(({ index }) => index === LAST);
   /** What the last reading scores, which depends on the hours of the day that were seen. */
   const scoreAt = (at?: (index: number) => number): number =>
-    found({ warningScore: 0.1, criticalScore: 0.1 }, at)[0]!.verdict.score;
+    found({ warningScore: 0.001, criticalScore: 0.001 }, at)[0]!.verdict.score;
   const score = scoreAt();
 
   it('calls a reading what its score is: just below, at and above the thresholds', () => {
@@ -116,13 +116,18 @@ describe('the adaptive detector, configured', () => {
     expect(found({ warningScore: score + 1e-9, criticalScore: score + 1 })).toHaveLength(0);
   });
 
-  it('reports only what is critical until the sensor has been known for a day: just before, exactly', () => {
+  it('reports only what is critical until the sensor has been known for a day, and a decade more of it after a tenth', () => {
     const lastAt = (ms: number) => (index: number) => (index * ms) / LAST;
-    const [before, after] = [lastAt(86_399_999), lastAt(86_400_000)];
-    const rule = (at: typeof before, above: number) => ({ warningScore: 0.1, criticalScore: scoreAt(at) + above });
-    expect(found(rule(before, 1e-9), before)).toHaveLength(0);
-    expect(found(rule(before, 0), before)[0]?.verdict.severity).toBe('critical');
-    expect(found(rule(after, 1e-9), after)[0]?.verdict.severity).toBe('warning');
+    const rule = (at: (index: number) => number, below: number) => ({
+      warningScore: 0.1,
+      criticalScore: scoreAt(at) - below,
+    });
+    const [before, after, tenth] = [lastAt(86_399_999), lastAt(86_400_000), lastAt(8_640_000)];
+    expect(found(rule(before, -1e-6), before)).toHaveLength(0);
+    expect(found(rule(before, 1e-6), before)[0]?.verdict.severity).toBe('critical');
+    expect(found(rule(after, -1e-6), after)[0]?.verdict.severity).toBe('warning');
+    expect(found(rule(tenth, 1 - 1e-6), tenth)).toHaveLength(0);
+    expect(found(rule(tenth, 1 + 1e-6), tenth)[0]?.verdict.severity).toBe('critical');
   });
 
   it('wants half a decade more of a warning for every tenfold of readings above one in five minutes', () => {
@@ -139,8 +144,8 @@ describe('the adaptive detector, configured', () => {
     expect(warns(3, 1.01)).toBe(true);
   });
 
-  it('never needs more than the critical score, however fast the sensor', () => {
-    const fast = (index: number): number => index * 10;
+  it('never needs more than the critical score after the first day, however fast the sensor', () => {
+    const fast = (index: number): number => index * 3_000;
     const reached = scoreAt(fast);
     expect(found({ warningScore: reached - 0.1, criticalScore: reached }, fast)).toHaveLength(1);
   });
