@@ -40,7 +40,7 @@ describe(`a gateway that sends ${hoursAway} hours of backlog`, () => {
         readingsPerSecond: 30_000,
         stepMs: STEP_MS,
         // What waits is telemetry, as on a floor that is well.
-        faultEvery: 4_000,
+        faultEvery: 400,
         backHours: hoursAway + 24,
         processorLatenessSeconds: 3_600,
       });
